@@ -1,0 +1,78 @@
+#pragma once
+#include <yyjson.h>
+#include "lib/arena.h"
+#include "lib/buf.h"
+#include "lib/err.h"
+#include "lib/str.h"
+
+/* JSON with one meaning (RFC 8259, strict): refuses, at any depth, duplicate keys (compared after unescaping),
+ * invalid UTF-8, a BOM, lone surrogates, numbers that are not finite as double, NUL bytes outside escapes, and
+ * trailing bytes. Who passes a list of known keys gets keys refused that equal one of them except for ASCII case.
+ *
+ *   gw_json_check   hot path: validates the whole text without a tree and finds the spans of wanted members
+ *   gw_json_read    cold path: the same rules, then a yyjson tree (config, admin API); use yyjson_* on it
+ *   lib/json_scan.h incremental scan of replies that arrive in pieces
+ *   lib/json_write.h  writing
+ */
+enum gw_json_type {
+	GW_JSON_NONE, GW_JSON_NULL, GW_JSON_BOOL, GW_JSON_NUM, GW_JSON_STR, GW_JSON_ARR, GW_JSON_OBJ
+};
+
+struct gw_json_limits {
+	uint32_t max_depth;  /* 64 */
+	uint32_t max_nodes;  /* 1,000,000 values and keys */
+	const struct gw_str *known; /* keys whose case variants are refused at any depth; may be NULL */
+	uint32_t n_known;
+};
+extern const struct gw_json_limits gw_json_default_limits; /* no known keys */
+
+/* Where and what the fault is. `what` is a literal such as "duplicate key"; `key` points into the text or is NIL. */
+struct gw_json_fault {
+	size_t offset;
+	uint32_t line, column; /* from 1; column counts bytes */
+	const char *what;
+	struct gw_str key;
+};
+
+/* A value's bytes inside the text that was checked: for strings the quotes are included. */
+struct gw_json_span {
+	size_t off, len;
+	enum gw_json_type type; /* GW_JSON_NONE: the member is absent */
+};
+struct gw_json_want {
+	struct gw_str key;         /* member of the top-level object, unescaped */
+	struct gw_json_span *out;  /* set to NONE first */
+};
+
+/* Top level must be an object when n_want > 0. Errors: GW_E_SYNTAX (fault filled), GW_E_NOMEM (more nodes or deeper
+ * than allowed is GW_E_SYNTAX too, with `what` saying so). Scratch memory for large objects comes from `a`. */
+GW_MUST enum gw_err gw_json_check(struct gw_arena *a, struct gw_str text, const struct gw_json_limits *lim,
+				  const struct gw_json_want *want, size_t n_want, struct gw_json_fault *fault);
+/* Members of an object span that an earlier check accepted (no validation again). */
+void gw_json_members(struct gw_str text, struct gw_json_span obj, const struct gw_json_want *want, size_t n_want);
+/* Calls fn for each member of an accepted object span; key is raw (still escaped, without quotes). fn returns false to stop. */
+typedef bool gw_json_member_fn(void *ctx, struct gw_str raw_key, struct gw_json_span value);
+void gw_json_each(struct gw_str text, struct gw_json_span obj, gw_json_member_fn *fn, void *ctx);
+/* Elements of an accepted array span. */
+typedef bool gw_json_item_fn(void *ctx, struct gw_json_span value);
+void gw_json_each_item(struct gw_str text, struct gw_json_span arr, gw_json_item_fn *fn, void *ctx);
+
+/* A string span (with quotes) as text: a view when nothing is escaped, else a copy in the arena; .p NULL when full. */
+struct gw_str gw_json_unescape(struct gw_arena *a, struct gw_str quoted);
+/* Integer value of a number token: false when it has a fraction, an exponent or overflows. */
+bool gw_json_int(struct gw_str token, int64_t *out);
+bool gw_json_bool(struct gw_str token, bool *out);
+bool gw_json_double(struct gw_str token, double *out);
+
+/* Tree for cold paths. On success *out is to be freed by yyjson_doc_free. `text` need not outlive the call. */
+GW_MUST enum gw_err gw_json_read(struct gw_str text, const struct gw_json_limits *lim, yyjson_doc **out,
+				 struct gw_json_fault *fault);
+
+static inline struct gw_str gw_json_str(const yyjson_val *v)
+{
+	return gw_str(yyjson_get_str((yyjson_val *)(uintptr_t)v), yyjson_get_len((yyjson_val *)(uintptr_t)v));
+}
+static inline yyjson_val *gw_json_get(const yyjson_val *obj, struct gw_str key)
+{
+	return yyjson_obj_getn((yyjson_val *)(uintptr_t)obj, key.p, key.n);
+}
