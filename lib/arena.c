@@ -110,7 +110,7 @@ static char *take(struct gw_arena *a, size_t n, size_t align)
 		return NULL;
 	if (n == 0)
 		n = 1;
-	if (GAP && align < 8)
+	if (GAP != 0 && align < 8)
 		align = 8; /* the sanitizer's shadow has a grain of 8 bytes */
 	if (n > SIZE_MAX / 4) {
 		a->is_full = true;

@@ -1,0 +1,44 @@
+#pragma once
+#include "lib/arena.h"
+#include "lib/json.h"
+#include "lib/sse.h"
+
+/* OpenAI chat: client and provider speak the same dialect, so bytes pass and only what must change is spliced. */
+
+/* What the gateway reads of a chat completions body. Texts are unescaped, in the arena. */
+struct gw_chat_request {
+	struct gw_str model;
+	bool is_stream, wants_usage;     /* stream_options.include_usage */
+	struct gw_str user, session_id, action_id, tags; /* user/safety_identifier, metadata.* */
+	int64_t max_tokens;              /* max_completion_tokens or max_tokens, -1 = none */
+	uint32_t n_messages;
+	struct gw_json_span model_span, stream_span, stream_options_span, include_usage_span;
+};
+/* GW_E_SYNTAX, GW_E_INVALID, GW_E_MISSING: *param names the field ("messages", "stream_options.include_usage"), *why the words.
+ * Checked: top level object; model non-empty string; messages non-empty array of objects with role; stream bool; stream_options
+ * object only with stream true; n, max_tokens, max_completion_tokens integers >= 1 (or null); temperature, top_p numbers; tools array;
+ * metadata object with string values; user string; unknown fields pass. */
+GW_MUST enum gw_err gw_chat_read(struct gw_arena *a, struct gw_str body, struct gw_chat_request *out, struct gw_str *param,
+				 struct gw_str *why);
+/* The body to send as pieces (views into body and arena): model replaced; for streams include_usage set true. <= 8 pieces.
+ * Everything else is byte-exact. */
+GW_MUST enum gw_err gw_chat_splice(struct gw_arena *a, struct gw_str body, const struct gw_chat_request *rq, struct gw_str upstream_model,
+				   struct gw_str pieces[8], uint32_t *n_pieces);
+
+/* One event of the provider's stream, decided for the client. */
+enum gw_chat_event_kind {
+	GW_EV_PASS,       /* forward raw bytes */
+	GW_EV_DROP,       /* usage chunk that the client did not ask for: nothing goes out */
+	GW_EV_EDIT,       /* forward `edited` instead (a "usage":null taken out) */
+	GW_EV_DONE,       /* [DONE] */
+	GW_EV_ERROR       /* an error object instead of a chunk */
+};
+struct gw_chat_event {
+	enum gw_chat_event_kind kind;
+	bool has_content;       /* first text, reasoning, refusal or tool delta (role-only and comments do not count) */
+	struct gw_str edited;   /* in scratch */
+};
+struct gw_scan_value;
+/* values: gw_usage_paths picks of this event, filled here. */
+GW_MUST enum gw_err gw_chat_event(const struct gw_sse_event *ev, bool wants_usage, struct gw_scan_value *values, struct gw_buf *scratch,
+				  struct gw_chat_event *out);

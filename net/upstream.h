@@ -1,0 +1,78 @@
+#pragma once
+#include <uv.h>
+#include "lib/buf.h"
+#include "lib/err.h"
+#include "lib/str.h"
+
+/* Requests to providers: one interface, two backends (native HTTP/1.1 here; libcurl later). Native: libuv + llhttp + net/tls,
+ * one pool of connections per endpoint with LIFO free list (O(1) whatever the number of open streams), a queue with a
+ * deadline when max_connections is reached, session reuse, addresses from net/resolve, every address checked by net/egress
+ * before connect. No redirects, no proxies from the environment, no cookies, `Accept-Encoding: identity`.
+ * Deadlines are kept by a timer wheel, not a uv_timer per request. */
+struct gw_upstream; /* per process */
+struct gw_endpoint; /* where requests go: a pool; found by the hash of its description, kept while used or recently used */
+
+struct gw_endpoint_desc {
+	struct gw_str host;        /* name or literal */
+	uint16_t port;
+	bool is_https;
+	struct gw_str ca_pem;      /* NIL: system bundle */
+	const struct gw_str *allow_private; /* CIDRs that this provider may reach although they are private */
+	uint32_t n_allow_private;
+	uint32_t max_connections;  /* 0 = default 1024 */
+	uint64_t policy;           /* raised when rules change: another pool */
+};
+struct gw_upstream_config {
+	struct gw_str system_ca_path; /* NIL: usual places */
+	uint64_t idle_ms;             /* pooled connections older than this are closed: 60 s */
+	uint32_t max_idle_per_endpoint;
+};
+GW_MUST enum gw_err gw_upstream_new(uv_loop_t *loop, const struct gw_upstream_config *cfg, struct gw_upstream **out);
+/* Cancels what is under way, closes pools; on_closed when the loop has nothing left of it. */
+void gw_upstream_close(struct gw_upstream *u, void (*on_closed)(void *ctx), void *ctx);
+/* Never NULL unless memory is short. Valid until the next call of gw_upstream_* that may drop idle endpoints: pass it to
+ * gw_upstream_send in the same loop turn. */
+GW_MUST enum gw_err gw_upstream_endpoint(struct gw_upstream *u, const struct gw_endpoint_desc *d, struct gw_endpoint **out);
+
+struct gw_up_header { struct gw_str name, value; };
+struct gw_up_reply {
+	int status;
+	const struct gw_up_header *headers; /* views, valid during on_head only */
+	uint32_t n_headers;
+	int64_t content_length; /* -1 unknown */
+	bool is_reused;         /* came over a pooled connection */
+};
+struct gw_up_deadlines { uint64_t queue_ms, connect_ms, first_byte_ms, idle_ms, total_ms; }; /* 0 = default: 5 s, 5 s, 120 s, 60 s, 30 min */
+struct gw_up_times { uint64_t queued_ns, connected_ns, sent_ns, head_ns, first_body_ns, end_ns; }; /* monotonic, 0 = not reached */
+
+struct gw_up_req;
+struct gw_up_ops {
+	void (*on_head)(void *ctx, struct gw_up_req *q, const struct gw_up_reply *r);
+	void (*on_body)(void *ctx, struct gw_up_req *q, struct gw_str piece); /* de-chunked; view during the call */
+	/* Exactly once: GW_OK = complete answer; else UP_* (UP_STALE: reused connection closed before any reply byte; the caller
+	 * may send once more). The request is gone after it. */
+	void (*on_end)(void *ctx, struct gw_up_req *q, enum gw_err err, struct gw_str detail);
+};
+struct gw_up_send {
+	struct gw_endpoint *endpoint;
+	struct gw_str method, path;      /* path with query, encoded */
+	const struct gw_up_header *headers; /* Host, Content-Length, Accept-Encoding are added here; CR, LF, NUL are refused */
+	uint32_t n_headers;
+	const struct gw_str *body;       /* pieces, sent in order; must stay valid until on_end */
+	uint32_t n_body;
+	struct gw_up_deadlines deadlines;
+	bool must_be_fresh;              /* do not take a pooled connection (retry after UP_STALE) */
+};
+/* Starts; *out is set before any callback can run (callbacks come from the loop, never from inside this call). */
+GW_MUST enum gw_err gw_upstream_send(struct gw_upstream *u, const struct gw_up_send *s, const struct gw_up_ops *ops, void *ctx,
+				     struct gw_up_req **out);
+/* Client gone: closes the connection at once; on_end is NOT called. */
+void gw_upstream_cancel(struct gw_up_req *q);
+void gw_upstream_pause(struct gw_up_req *q);  /* stop reading; stops the idle deadline too */
+void gw_upstream_resume(struct gw_up_req *q);
+const struct gw_up_times *gw_upstream_times(const struct gw_up_req *q);
+struct gw_up_stats {
+	uint64_t connects, reused, handshakes, resumed, denied;
+	uint64_t open, idle, queued; /* now */
+};
+const struct gw_up_stats *gw_upstream_stats(const struct gw_upstream *u);
