@@ -92,7 +92,8 @@ void gw_h1_reply_start(struct gw_h1_conn *c, const struct gw_h1_answer *a);
 /* One piece = one chunk on the wire. False: the queue is above out_high_bytes, pause the source until on_drain. */
 bool gw_h1_reply_piece(struct gw_h1_conn *c, struct gw_str bytes);
 void gw_h1_reply_end(struct gw_h1_conn *c);
-/* Give up in the middle: the connection is closed so that the client sees a cut. */
+/* Give up in the middle: what is queued is still written, then the connection is closed without the terminating chunk, so that
+ * the client sees a cut. */
 void gw_h1_reply_cut(struct gw_h1_conn *c);
 /* Free the held request body early. */
 void gw_h1_release_body(struct gw_h1_conn *c);

@@ -56,7 +56,9 @@ struct gw_up_ops {
 struct gw_up_send {
 	struct gw_endpoint *endpoint;
 	struct gw_str method, path;      /* path with query, encoded */
-	const struct gw_up_header *headers; /* Host, Content-Length, Accept-Encoding are added here; CR, LF, NUL are refused */
+	/* Host, Content-Length, Accept-Encoding are added here; CR, LF, NUL are refused. Names and values are copied inside
+	 * gw_upstream_send; the copy is wiped once it is sent (it holds the credential). */
+	const struct gw_up_header *headers;
 	uint32_t n_headers;
 	const struct gw_str *body;       /* pieces, sent in order; must stay valid until on_end */
 	uint32_t n_body;

@@ -8,7 +8,7 @@
 #include <unistd.h>
 #include "lib/sys/fd.h"
 
-static const uint64_t region_magic = 0x4d4853574d4c4c47ULL; /* "GLLMWSHM" as bytes, little endian */
+static const uint64_t region_magic = 0x4d485357474d4c4cULL; /* the bytes "LLMGWSHM", little endian */
 
 uint64_t gw_layout_hash(const char *text, size_t n)
 {

@@ -21,6 +21,7 @@ _Static_assert(offsetof(struct gw_revoke, seq) == 64 && offsetof(struct gw_revok
 GW_MUST enum gw_err gw_revoke_open(const char *dir, bool may_make, bool is_writable, struct gw_revoke **out);
 /* GW_E_NO_SPACE when three quarters of the cells are taken. */
 GW_MUST enum gw_err gw_revoke_add(struct gw_revoke *r, uint64_t hash);
-/* Only confd: the set becomes exactly these. */
+/* Only confd, one thread: the set becomes exactly these. A hash that is in the old and in the new set is found at every
+ * moment. When more are given than fit, nothing is removed and as many are added as fit. */
 void gw_revoke_reset(struct gw_revoke *r, const uint64_t *hashes, size_t n);
 bool gw_revoke_has(const struct gw_revoke *r, uint64_t hash);
