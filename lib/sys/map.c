@@ -108,11 +108,6 @@ enum gw_err gw_memfd(const char *name, size_t n, int *out_fd)
 		fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
 		return gw_err_from_errno(errno);
-	/* 0600: see lib/sys/sandbox.h on opening /proc/self/fd/N. */
-	if (fchmod(fd, 0600) != 0) {
-		close(fd);
-		return GW_E_IO;
-	}
 	e = n ? allocate(fd, n) : GW_OK;
 	if (e) {
 		close(fd);
