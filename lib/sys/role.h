@@ -11,7 +11,7 @@
  *           static struct gw_role_start start;
  *           gw_role_begin(&start);                         harden, INIT, options; ends the process when that fails
  *           ... open regions below start.boot.runtime_dir, sockets gw_role_fd(&start, "listen.0"), channels ...
- *           ... threads, sandbox ...                       gw_role_fatal("cannot open %s: ...") when it cannot go on
+ *           ... sandbox, then threads ...                  gw_role_fatal("cannot open %s: ...") when it cannot go on
  *           ... gw_channel_open(loop, GW_ROLE_MASTER_FD, ...) ...
  *           gw_role_ready(level);                          then the loop
  *
