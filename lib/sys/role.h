@@ -65,3 +65,12 @@ void gw_role_ready(uint32_t sandbox_level);
 _Noreturn void gw_role_fatal(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* enum gw_level of boot option log_level. */
 int gw_role_log_level(const char *text);
+
+/* The mains, each in the library of its folder; `llmgw.c` at the root picks one by argv[1]. */
+int gw_confd_main(void);
+int gw_admin_main(void);
+int gw_worker_main(void);
+int gw_logger_main(void);
+int gw_agent_main(void);
+int gw_master_main(int argc, char **argv);          /* argv as given by the operator */
+int gw_master_takeover_main(int argc, char **argv); /* started by the old master at an upgrade; the same argv */
