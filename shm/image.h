@@ -5,7 +5,7 @@
 /* Immutable LMDB images in sealed memfds: what workers and the agent serve from (ARCHITECTURE 4).
  *
  *   name        databases                key                                   value
- *   "config"    "object"                 kind_id u8 | object id                image row (core/config.h: msgpack map field -> value)
+ *   "config"    "object"                 kind_id u8 (< 255) | object id        image row (core/config.h: msgpack map field -> value)
  *               "model"                  tenant | 0x1f | model name             object id of the model  (tenant "" = platform, "o:<org>", "t:<team>")
  *               "meta"                   "generation" etc.                      text
  *   "keys.NN"   "key"                    32 bytes key index                     key row (msgpack)

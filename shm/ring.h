@@ -13,7 +13,7 @@
  * The reader treats every byte as hostile. */
 struct gw_ring_shared {
 	struct gw_region_head region;
-	uint64_t size; /* data bytes, multiple of 4096 */
+	uint64_t size; /* data bytes, multiple of 4096; informative, nobody relies on it */
 	uint8_t pad0[56];
 	_Atomic uint64_t head;
 	_Atomic uint64_t reserved; /* bytes promised to admitted requests */

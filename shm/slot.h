@@ -44,7 +44,7 @@ struct gw_shm_hist {
 	_Atomic uint64_t bucket[GW_HIST_BUCKETS];
 };
 /* One combination of configured ids. `labels` is ready Prometheus text: model="..",provider="..",deployment="..",org="..",team="..". */
-enum { GW_CELLS = 2048, GW_CELL_LABEL_BYTES = 232 };
+enum { GW_CELLS = 2048, GW_CELL_LABEL_BYTES = 232, GW_SLOT_ERRORS = 128 };
 struct gw_cell {
 	_Alignas(64) _Atomic uint64_t key; /* hash of the labels, 0 = free; set last */
 	char labels[GW_CELL_LABEL_BYTES];
@@ -63,7 +63,7 @@ struct gw_slot {
 	char panic_context[64];
 	_Alignas(64) _Atomic uint64_t metric[GW_M_COUNT];
 	struct gw_shm_hist hist[GW_MH_COUNT];
-	_Atomic uint64_t errors[128];  /* by -(code - GW_E_BASE_) of schemas/errors.def; index gw_slot_error_index */
+	_Atomic uint64_t errors[GW_SLOT_ERRORS]; /* by code - GW_E_BASE_ of schemas/errors.def: gw_slot_error_index */
 	_Atomic uint32_t n_cells;
 	struct gw_cell overflow;       /* when all cells are taken: labels model="other",... */
 	struct gw_cell cells[GW_CELLS];
