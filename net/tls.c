@@ -1,0 +1,472 @@
+/* TLS over memory on mbedTLS 3.6: first the settings made once (versions, suites, groups, authorities, own certificate),
+ * then one connection: cipher bytes are fed in and taken out by the owner.
+ * Settings are chosen for CPU cost among what every provider offers: AES-128-GCM first, P-256 first (its base point is
+ * precomputed in mbedTLS, X25519's is not). */
+#include "net/tls.h"
+
+#include <fcntl.h>
+#include <mbedtls/psa_util.h>
+#include <mbedtls/ssl.h>
+#include <mbedtls/ssl_ticket.h>
+#include <psa/crypto.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lib/secret.h"
+#include "lib/sys/fd.h"
+
+enum {
+	CA_BUNDLE_BYTES = 8 << 20,
+	TICKET_LIFE_S = 86400,
+	IN_BYTES = 1 << 20,        /* cipher bytes waiting to be opened: far above one read of the owner */
+	OUT_BYTES = 64 << 20,      /* the owner feeds request bodies in slices; this bounds its mistakes */
+	KEEP_BYTES = 64 << 10,
+	HOST_BYTES = 256
+};
+
+struct gw_tls_ctx {
+	mbedtls_ssl_config conf;
+	mbedtls_x509_crt certs; /* client: trusted authorities; server: own chain */
+	mbedtls_pk_context key;
+	mbedtls_ssl_ticket_context tickets;
+	bool is_server;
+	bool ticket_hit;        /* server: a ticket was accepted during the step under way */
+};
+struct gw_tls_session { mbedtls_ssl_session s; };
+struct gw_tls {
+	mbedtls_ssl_context ssl;
+	struct gw_tls_ctx *ctx;
+	struct gw_buf in, out;
+	struct gw_tls_session *session; /* the newest ticket of TLS 1.3 */
+	bool is_done, is_broken, was_verified, was_resumed;
+	char why[96];
+};
+
+static const int suites[] = {
+	MBEDTLS_TLS1_3_AES_128_GCM_SHA256,
+	MBEDTLS_TLS1_3_AES_256_GCM_SHA384,
+	MBEDTLS_TLS1_3_CHACHA20_POLY1305_SHA256,
+	MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+	MBEDTLS_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+	MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+	MBEDTLS_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+	MBEDTLS_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+	MBEDTLS_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+	0
+};
+static const uint16_t groups[] = {
+	MBEDTLS_SSL_IANA_TLS_GROUP_SECP256R1, MBEDTLS_SSL_IANA_TLS_GROUP_X25519, MBEDTLS_SSL_IANA_TLS_GROUP_SECP384R1,
+	MBEDTLS_SSL_IANA_TLS_GROUP_NONE
+};
+static const char *protocols[] = { "http/1.1", NULL };
+
+static enum gw_err set_up(struct gw_tls_ctx *c, int endpoint)
+{
+	if (psa_crypto_init() != PSA_SUCCESS)
+		return GW_E_CRYPTO;
+	if (mbedtls_ssl_config_defaults(&c->conf, endpoint, MBEDTLS_SSL_TRANSPORT_STREAM, MBEDTLS_SSL_PRESET_DEFAULT) != 0)
+		return GW_E_NOMEM;
+	mbedtls_ssl_conf_rng(&c->conf, mbedtls_psa_get_random, MBEDTLS_PSA_RANDOM_STATE);
+	mbedtls_ssl_conf_min_tls_version(&c->conf, MBEDTLS_SSL_VERSION_TLS1_2);
+	mbedtls_ssl_conf_max_tls_version(&c->conf, MBEDTLS_SSL_VERSION_TLS1_3);
+	mbedtls_ssl_conf_ciphersuites(&c->conf, suites);
+	mbedtls_ssl_conf_groups(&c->conf, groups);
+	/* a resumed session still makes a fresh shared secret */
+	mbedtls_ssl_conf_tls13_key_exchange_modes(&c->conf, MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_EPHEMERAL |
+						  MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_PSK_EPHEMERAL);
+	mbedtls_ssl_conf_renegotiation(&c->conf, MBEDTLS_SSL_RENEGOTIATION_DISABLED);
+	mbedtls_ssl_conf_session_tickets(&c->conf, MBEDTLS_SSL_SESSION_TICKETS_ENABLED);
+	return mbedtls_ssl_conf_alpn_protocols(&c->conf, protocols) == 0 ? GW_OK : GW_E_NOMEM;
+}
+
+static struct gw_tls_ctx *make(void)
+{
+	struct gw_tls_ctx *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return NULL;
+	mbedtls_ssl_config_init(&c->conf);
+	mbedtls_x509_crt_init(&c->certs);
+	mbedtls_pk_init(&c->key);
+	mbedtls_ssl_ticket_init(&c->tickets);
+	return c;
+}
+
+void gw_tls_ctx_free(struct gw_tls_ctx *c)
+{
+	if (!c)
+		return;
+	mbedtls_ssl_config_free(&c->conf);
+	mbedtls_x509_crt_free(&c->certs);
+	mbedtls_pk_free(&c->key);
+	mbedtls_ssl_ticket_free(&c->tickets);
+	free(c);
+}
+
+/* mbedTLS wants the NUL counted. */
+static enum gw_err add_certs(mbedtls_x509_crt *to, struct gw_str pem, bool may_skip_some)
+{
+	struct gw_buf z;
+	int r;
+
+	gw_buf_init(&z, CA_BUNDLE_BYTES + 1);
+	gw_buf_puts(&z, pem);
+	gw_buf_putc(&z, '\0');
+	if (z.err) {
+		gw_buf_done(&z);
+		return GW_E_TOO_BIG;
+	}
+	r = mbedtls_x509_crt_parse(to, (const unsigned char *)z.p, z.n);
+	gw_buf_done(&z);
+	/* > 0: that many of the certificates could not be read; a system bundle may hold exotic ones */
+	return r < 0 || (r > 0 && !may_skip_some) || to->version == 0 ? GW_E_INVALID : GW_OK;
+}
+
+static enum gw_err add_bundle(mbedtls_x509_crt *to, struct gw_str ca_path)
+{
+	static const char *const usual[] = {
+		"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem",
+	};
+	enum gw_err e = GW_E_NOT_FOUND;
+	struct gw_buf pem;
+	char path[1024];
+
+	gw_buf_init(&pem, CA_BUNDLE_BYTES);
+	if (ca_path.n > 0 && ca_path.n < sizeof(path)) {
+		memcpy(path, ca_path.p, ca_path.n);
+		path[ca_path.n] = '\0';
+		e = gw_read_file(AT_FDCWD, path, &pem);
+	}
+	for (size_t i = 0; ca_path.n == 0 && e != GW_OK && i < sizeof(usual) / sizeof(usual[0]); i++) {
+		gw_buf_clear(&pem, SIZE_MAX);
+		e = gw_read_file(AT_FDCWD, usual[i], &pem);
+	}
+	if (e == GW_OK)
+		e = add_certs(to, gw_buf_view(&pem), true);
+	gw_buf_done(&pem);
+	return e;
+}
+
+enum gw_err gw_tls_client_ctx(struct gw_str ca_pem, struct gw_str ca_path, struct gw_tls_ctx **out)
+{
+	struct gw_tls_ctx *c = make();
+	enum gw_err e;
+
+	if (!c)
+		return GW_E_NOMEM;
+	e = set_up(c, MBEDTLS_SSL_IS_CLIENT);
+	if (e == GW_OK)
+		e = ca_pem.n > 0 ? add_certs(&c->certs, ca_pem, false) : add_bundle(&c->certs, ca_path);
+	if (e != GW_OK) {
+		gw_tls_ctx_free(c);
+		return e;
+	}
+	mbedtls_ssl_conf_authmode(&c->conf, MBEDTLS_SSL_VERIFY_REQUIRED);
+	mbedtls_ssl_conf_ca_chain(&c->conf, &c->certs, NULL);
+	mbedtls_ssl_conf_tls13_enable_signal_new_session_tickets(&c->conf, MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_ENABLED);
+	*out = c;
+	return GW_OK;
+}
+
+/* mbedTLS does not tell afterwards whether a session was resumed; an accepted ticket does. */
+static int parse_ticket(void *p, mbedtls_ssl_session *session, unsigned char *buf, size_t n)
+{
+	struct gw_tls_ctx *c = p;
+	int r = mbedtls_ssl_ticket_parse(&c->tickets, session, buf, n);
+
+	if (r == 0)
+		c->ticket_hit = true;
+	return r;
+}
+
+static int write_ticket(void *p, const mbedtls_ssl_session *session, unsigned char *start, const unsigned char *end, size_t *n,
+			uint32_t *lifetime_s)
+{
+	struct gw_tls_ctx *c = p;
+
+	return mbedtls_ssl_ticket_write(&c->tickets, session, start, end, n, lifetime_s);
+}
+
+static enum gw_err add_key(struct gw_tls_ctx *c, struct gw_str pem)
+{
+	struct gw_secret *z; /* the NUL-terminated copy lives in locked memory */
+	char *copy = malloc(pem.n + 1);
+	int r;
+
+	if (!copy)
+		return GW_E_NOMEM;
+	memcpy(copy, pem.p, pem.n);
+	copy[pem.n] = '\0';
+	z = gw_secret_new(copy, pem.n + 1);
+	gw_wipe(copy, pem.n + 1);
+	free(copy);
+	if (!z)
+		return GW_E_NOMEM;
+	r = mbedtls_pk_parse_key(&c->key, (const unsigned char *)gw_secret_expose(z).p, pem.n + 1, NULL, 0, mbedtls_psa_get_random,
+				 MBEDTLS_PSA_RANDOM_STATE);
+	gw_secret_unref(z);
+	return r == 0 ? GW_OK : GW_E_INVALID;
+}
+
+enum gw_err gw_tls_server_ctx(struct gw_str cert_pem, struct gw_str key_pem, struct gw_tls_ctx **out)
+{
+	struct gw_tls_ctx *c = make();
+	enum gw_err e;
+
+	if (!c)
+		return GW_E_NOMEM;
+	c->is_server = true;
+	e = set_up(c, MBEDTLS_SSL_IS_SERVER);
+	if (e == GW_OK)
+		e = add_certs(&c->certs, cert_pem, false);
+	if (e == GW_OK)
+		e = add_key(c, key_pem);
+	if (e == GW_OK && mbedtls_ssl_conf_own_cert(&c->conf, &c->certs, &c->key) != 0)
+		e = GW_E_INVALID;
+	if (e == GW_OK && mbedtls_ssl_ticket_setup(&c->tickets, mbedtls_psa_get_random, MBEDTLS_PSA_RANDOM_STATE,
+						   MBEDTLS_CIPHER_AES_256_GCM, TICKET_LIFE_S) != 0)
+		e = GW_E_NOMEM;
+	if (e != GW_OK) {
+		gw_tls_ctx_free(c);
+		return e;
+	}
+	mbedtls_ssl_conf_authmode(&c->conf, MBEDTLS_SSL_VERIFY_NONE); /* of clients */
+	mbedtls_ssl_conf_session_tickets_cb(&c->conf, write_ticket, parse_ticket, c);
+	mbedtls_ssl_conf_new_session_tickets(&c->conf, 1);
+	*out = c;
+	return GW_OK;
+}
+
+static int on_send(void *p, const unsigned char *bytes, size_t n)
+{
+	struct gw_tls *t = p;
+
+	gw_buf_put(&t->out, bytes, n);
+	return t->out.err ? MBEDTLS_ERR_SSL_INTERNAL_ERROR : (int)n;
+}
+
+static int on_recv(void *p, unsigned char *to, size_t n)
+{
+	struct gw_tls *t = p;
+	size_t have = gw_buf_len(&t->in);
+
+	if (have == 0)
+		return MBEDTLS_ERR_SSL_WANT_READ;
+	if (n > have)
+		n = have;
+	memcpy(to, t->in.p + t->in.off, n);
+	t->in.off += n; /* compacted once per feed, not per record */
+	return (int)n;
+}
+
+/* Called for each certificate of a full handshake, never on resumption: that is how resumption is seen. */
+static int on_verify(void *p, mbedtls_x509_crt *crt, int depth, uint32_t *flags)
+{
+	struct gw_tls *t = p;
+
+	(void)crt;
+	(void)depth;
+	(void)flags;
+	t->was_verified = true;
+	return 0;
+}
+
+static void explain(struct gw_tls *t, int r)
+{
+	static const struct { uint32_t flag; const char *words; } rows[] = {
+		{ MBEDTLS_X509_BADCERT_EXPIRED, "the certificate has expired" },
+		{ MBEDTLS_X509_BADCERT_FUTURE, "the certificate is not valid yet" },
+		{ MBEDTLS_X509_BADCERT_CN_MISMATCH, "the certificate is for another host name" },
+		{ MBEDTLS_X509_BADCERT_NOT_TRUSTED, "the certificate is not signed by a trusted authority" },
+		{ MBEDTLS_X509_BADCERT_REVOKED, "the certificate is revoked" },
+	};
+	uint32_t flags = mbedtls_ssl_get_verify_result(&t->ssl);
+
+	t->is_broken = true;
+	if (r == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED)
+		for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+			if (flags & rows[i].flag) {
+				snprintf(t->why, sizeof(t->why), "%s", rows[i].words);
+				return;
+			}
+	if (r == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED)
+		snprintf(t->why, sizeof(t->why), "the certificate is not acceptable (flags 0x%x)", (unsigned)flags);
+	else if (r == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE)
+		snprintf(t->why, sizeof(t->why), "the peer sent a fatal alert");
+	else
+		snprintf(t->why, sizeof(t->why), "TLS error -0x%04x", (unsigned)-r);
+}
+
+void gw_tls_session_free(struct gw_tls_session *s)
+{
+	if (!s)
+		return;
+	mbedtls_ssl_session_free(&s->s);
+	free(s);
+}
+
+enum gw_err gw_tls_new(struct gw_tls_ctx *c, struct gw_str host, const struct gw_tls_session *resume, struct gw_tls **out)
+{
+	struct gw_tls *t;
+	char name[HOST_BYTES];
+
+	if (host.n >= sizeof(name) || (!c->is_server && host.n == 0))
+		return GW_E_INVALID;
+	t = calloc(1, sizeof(*t));
+	if (!t)
+		return GW_E_NOMEM;
+	t->ctx = c;
+	mbedtls_ssl_init(&t->ssl);
+	gw_buf_init(&t->in, IN_BYTES);
+	gw_buf_init(&t->out, OUT_BYTES);
+	if (host.n > 0)
+		memcpy(name, host.p, host.n);
+	name[host.n] = '\0';
+	if (mbedtls_ssl_setup(&t->ssl, &c->conf) != 0 || (!c->is_server && mbedtls_ssl_set_hostname(&t->ssl, name) != 0)) {
+		gw_tls_free(t);
+		return GW_E_NOMEM;
+	}
+	mbedtls_ssl_set_bio(&t->ssl, t, on_send, on_recv, NULL);
+	mbedtls_ssl_set_verify(&t->ssl, on_verify, t);
+	/* a session that does not fit any more only costs a full handshake */
+	if (resume)
+		(void)mbedtls_ssl_set_session(&t->ssl, &resume->s);
+	*out = t;
+	return GW_OK;
+}
+
+void gw_tls_free(struct gw_tls *t)
+{
+	if (!t)
+		return;
+	gw_tls_session_free(t->session);
+	mbedtls_ssl_free(&t->ssl);
+	gw_buf_done(&t->in);
+	gw_buf_done(&t->out);
+	free(t);
+}
+
+enum gw_err gw_tls_feed(struct gw_tls *t, const void *p, size_t n)
+{
+	gw_buf_consume(&t->in, 0); /* what on_recv took goes now */
+	if (gw_buf_len(&t->in) == 0)
+		gw_buf_clear(&t->in, KEEP_BYTES);
+	gw_buf_put(&t->in, p, n);
+	return t->in.err;
+}
+
+struct gw_buf *gw_tls_out(struct gw_tls *t)
+{
+	return &t->out;
+}
+
+enum gw_err gw_tls_handshake(struct gw_tls *t)
+{
+	int r;
+
+	if (t->is_done)
+		return GW_OK;
+	if (t->is_broken)
+		return GW_E_UP_TLS;
+	t->ctx->ticket_hit = false;
+	r = mbedtls_ssl_handshake(&t->ssl);
+	if (t->ctx->is_server && t->ctx->ticket_hit)
+		t->was_resumed = true;
+	if (r == 0) {
+		t->is_done = true;
+		if (!t->ctx->is_server)
+			t->was_resumed = !t->was_verified;
+		return GW_OK;
+	}
+	if (r == MBEDTLS_ERR_SSL_WANT_READ || r == MBEDTLS_ERR_SSL_WANT_WRITE)
+		return GW_E_AGAIN;
+	explain(t, r);
+	return GW_E_UP_TLS;
+}
+
+bool gw_tls_was_resumed(const struct gw_tls *t)
+{
+	return t->is_done && t->was_resumed;
+}
+
+enum gw_err gw_tls_write(struct gw_tls *t, const void *p, size_t n)
+{
+	const unsigned char *at = p;
+	int r;
+
+	if (!t->is_done || t->is_broken)
+		return GW_E_UP_TLS;
+	while (n > 0) {
+		r = mbedtls_ssl_write(&t->ssl, at, n);
+		if (r <= 0) {
+			explain(t, r);
+			return GW_E_UP_TLS;
+		}
+		at += r;
+		n -= (size_t)r;
+	}
+	return GW_OK;
+}
+
+static struct gw_tls_session *export_session(struct gw_tls *t)
+{
+	struct gw_tls_session *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	mbedtls_ssl_session_init(&s->s);
+	if (mbedtls_ssl_get_session(&t->ssl, &s->s) == 0)
+		return s;
+	gw_tls_session_free(s);
+	return NULL;
+}
+
+long gw_tls_read(struct gw_tls *t, void *p, size_t n)
+{
+	struct gw_tls_session *s;
+	int r;
+
+	if (!t->is_done || t->is_broken)
+		return -2;
+	for (;;) {
+		r = mbedtls_ssl_read(&t->ssl, p, n);
+		if (r > 0)
+			return r;
+		if (r == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET) {
+			s = export_session(t);
+			if (s) {
+				gw_tls_session_free(t->session);
+				t->session = s;
+			}
+			continue;
+		}
+		if (r == MBEDTLS_ERR_SSL_WANT_READ || r == MBEDTLS_ERR_SSL_WANT_WRITE)
+			return 0;
+		if (r == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY || r == 0)
+			return -1;
+		explain(t, r);
+		return -2;
+	}
+}
+
+void gw_tls_close_notify(struct gw_tls *t)
+{
+	if (t->is_done && !t->is_broken)
+		(void)mbedtls_ssl_close_notify(&t->ssl);
+}
+
+struct gw_tls_session *gw_tls_session_take(struct gw_tls *t)
+{
+	struct gw_tls_session *s = t->session;
+
+	t->session = NULL;
+	if (s || !t->is_done || t->ctx->is_server)
+		return s;
+	/* TLS 1.2 has its session as soon as the handshake ends */
+	return mbedtls_ssl_get_version_number(&t->ssl) == MBEDTLS_SSL_VERSION_TLS1_2 ? export_session(t) : NULL;
+}
+
+const char *gw_tls_why(const struct gw_tls *t)
+{
+	return t->why[0] ? t->why : "no TLS error";
+}
