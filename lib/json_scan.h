@@ -1,4 +1,5 @@
 #pragma once
+#include <stdint.h>
 #include "lib/err.h"
 #include "lib/str.h"
 
@@ -21,15 +22,21 @@ struct gw_json_scan {
 	struct gw_scan_value *values; /* n_paths, caller's memory; the last match wins */
 	uint32_t n_paths;
 	/* machine state, private to json_scan.c */
-	uint8_t state, depth, esc, key_len;
 	bool is_broken, is_done;
-	bool key_cut;
+	uint8_t state, depth;
+	uint8_t esc;      /* position in an escape sequence; 0 = outside */
+	uint8_t num;      /* state of the number grammar */
+	uint8_t word_at;  /* matched bytes of true, false or null */
+	uint8_t key_len;
+	bool key_cut;     /* the key cannot match: too long or not ASCII */
 	char key[64];
+	uint16_t hex;     /* value of a \u escape under way */
+	const char *word;
+	uint32_t targets; /* paths whose value is being read, one bit each */
+	int32_t capture;  /* lowest of them, -1 none */
 	uint32_t match[GW_SCAN_MAX_DEPTH + 1]; /* paths (bit set) still matching at this depth */
-	uint8_t kind[GW_SCAN_MAX_DEPTH + 1];   /* object or array */
-	uint32_t index[GW_SCAN_MAX_DEPTH + 1];
-	int32_t capture; /* path index, -1 none */
-	uint64_t priv[4];
+	uint32_t index[GW_SCAN_MAX_DEPTH + 1]; /* in arrays */
+	bool is_obj[GW_SCAN_MAX_DEPTH + 1];
 };
 
 void gw_json_scan_init(struct gw_json_scan *s, const char *const *paths, struct gw_scan_value *values, uint32_t n);
