@@ -62,8 +62,9 @@ typedef bool gw_cf_lookup_fn(void *ctx, enum gw_cf_kind kind, struct gw_str id, 
 
 /* Checks `in` (an object tree) against the rows: unknown fields (with "did you mean"), types, ranges, required ones, RO fields
  * (allowed only when equal to `old`), references, rules across fields (alias_of xor targets, team needs org, ...).
- * `old` is the present object or NULL. On success appends canonical JSON to `out` (RO fields are taken from old; SECRET fields are
- * left out and returned through `secrets`). All faults are collected. lookup NULL: references are not checked. */
+ * `old` is the present object or NULL. On success appends canonical JSON to `out` (RO fields are taken from old; SECRET and other WO
+ * fields are left out and returned through `secrets`). A member that is null counts as not given. All faults are collected (the first
+ * GW_CF_MAX_FAULTS of them); the answer is the error of the first, and `out` is untouched then. lookup NULL: references are not checked. */
 struct gw_cf_secret_in { const struct gw_cf_field *field; struct gw_str value; };
 struct gw_cf_check {
 	enum gw_cf_kind kind;
@@ -76,6 +77,13 @@ struct gw_cf_check {
 	unsigned n_secrets;
 };
 GW_MUST enum gw_err gw_cf_check(struct gw_cf_check *c, struct gw_buf *out);
+enum { GW_CF_MAX_OBJECT_BYTES = 262144 }; /* of canonical JSON */
+
+/* Canonical JSON of an object that was checked before, with some fields set by the server (version, created_at, index, ...).
+ * Unknown members of obj are dropped. A set field replaces what obj has. */
+struct gw_cf_set { const char *field; enum { GW_CF_SET_STR, GW_CF_SET_U64 } type; struct gw_str str; uint64_t u64; };
+void gw_cf_canonical(enum gw_cf_kind kind, const yyjson_val *obj, const struct gw_cf_set *sets, unsigned n_sets, struct gw_buf *out);
+
 /* Effective value of an optional field with its default, from canonical JSON: for readers of trees (confd, admin). */
 uint64_t gw_cf_u64(const yyjson_val *obj, enum gw_cf_kind kind, const char *field);
 bool gw_cf_bool(const yyjson_val *obj, enum gw_cf_kind kind, const char *field);
@@ -107,4 +115,13 @@ struct gw_cf_targets { const struct gw_cf_target *v; uint32_t n; };
 #define GW_CT_TIME    int64_t /* Unix us, 0 = none */
 #define GW_CT_SECRET  struct gw_str /* always NIL */
 #define GW_CT_NANO    uint64_t
-/* struct gw_cf_model { <common fields>; <own fields> }: made in core/config_types.h by expanding the rows per kind. */
+/* struct gw_cf_model { <common fields>; <own fields> }: made in core/config_types.h by expanding the rows per kind. There too:
+ * gw_cf_read_model(row, arena, &out) and its kin; this is what they do. Absent fields are zero (rows leave zeros out), unknown field
+ * numbers are skipped. Texts are views into the row, lists are in the arena. GW_E_GARBLED, GW_E_NOMEM; *out is half-filled then. */
+#define GW_KIND(kind, plural, owner, served, doc) struct gw_cf_##kind;
+#define GW_FIELD_DEF(kind, name, type, def, min, max, flags, doc)
+#include "schemas/config.def"
+#undef GW_KIND
+#undef GW_FIELD_DEF
+struct gw_cf_common;
+GW_MUST enum gw_err gw_cf_read(enum gw_cf_kind kind, struct gw_str row, struct gw_arena *a, void *out);

@@ -1,0 +1,111 @@
+/* Rules that one row cannot say: they look at several fields of an object, or at the object before. */
+#include "core/config_impl.h"
+#include "core/provider.h"
+#include "lib/text.h"
+
+static struct gw_str text_of(struct gw_cf_check *c, const char *field)
+{
+	return gw_json_str(gw_json_get(c->in, gw_str_z(field)));
+}
+
+static void fault(struct gw_cf_check *c, enum gw_err e, const char *field, const char *message)
+{
+	gw_cf_fault(c, e, gw_cf_at(c, field), gw_arena_printf(c->arena, "%s", message));
+}
+
+/* Whose object it is: platform, an org's, a team's. */
+static void check_owner(struct gw_cf_check *c)
+{
+	struct gw_str org = text_of(c, "org"), team = text_of(c, "team");
+
+	if (gw_cf_kinds[c->kind].owner == GW_CF_PLATFORM) {
+		if (org.n || team.n)
+			gw_cf_fault(c, GW_E_INVALID, gw_cf_at(c, org.n ? "org" : "team"),
+				    gw_arena_printf(c->arena, "A %s belongs to the whole platform. Leave org and team out.",
+						    gw_cf_kinds[c->kind].name));
+		return;
+	}
+	if (team.n && !org.n)
+		fault(c, GW_E_MISSING, "org", "org is required with team: which org the team is in.");
+	if (c->kind == GW_KIND_team && !org.n)
+		fault(c, GW_E_MISSING, "org", "org is required: a team is inside an org.");
+	if (c->kind == GW_KIND_team && team.n)
+		fault(c, GW_E_INVALID, "team", "A team is not inside another team. Leave team out.");
+	if (org.n)
+		gw_cf_check_ref(c, gw_cf_at(c, "org"), GW_KIND_org, org);
+	if (team.n && c->kind != GW_KIND_team)
+		gw_cf_check_ref(c, gw_cf_at(c, "team"), GW_KIND_team, team);
+}
+
+static void check_identity(struct gw_cf_check *c)
+{
+	struct gw_str id = text_of(c, "id");
+
+	if (c->kind == GW_KIND_settings && !gw_str_eq(id, GW_LIT("default")))
+		fault(c, GW_E_INVALID, "id", "There is one settings object; its id must be \"default\".");
+	if (c->old && !gw_str_eq(id, gw_json_str(gw_json_get(c->old, GW_LIT("id")))))
+		fault(c, GW_E_INVALID, "id", "id cannot be changed. Create a new object and delete this one.");
+}
+
+static void check_model(struct gw_cf_check *c)
+{
+	struct gw_str alias = text_of(c, "alias_of");
+	size_t n_targets = yyjson_arr_size(gw_json_get(c->in, GW_LIT("targets")));
+
+	if (alias.n && n_targets)
+		fault(c, GW_E_INVALID, "alias_of", "A model has targets or alias_of, not both. Remove one of them.");
+	if (!alias.n && !n_targets)
+		fault(c, GW_E_MISSING, "targets", "targets is required: which deployments answer (or alias_of: which model does).");
+	if (alias.n && gw_str_eq(alias, text_of(c, "id")))
+		fault(c, GW_E_INVALID, "alias_of", "alias_of names the model itself. Name another one, or give targets.");
+}
+
+static void check_provider(struct gw_cf_check *c)
+{
+	const struct gw_provider *row = gw_provider_find(text_of(c, "type"));
+
+	if (row && row->base_url[0] == '\0' && text_of(c, "base_url").n == 0)
+		gw_cf_fault(c, GW_E_MISSING, gw_cf_at(c, "base_url"),
+			    gw_arena_printf(c->arena, "base_url is required for type %s: where the API is, such as http://127.0.0.1:8000/v1.",
+					    row->name));
+}
+
+static void check_key(struct gw_cf_check *c)
+{
+	yyjson_val *v = gw_json_get(c->in, GW_LIT("import_sha256"));
+	uint8_t hash[32];
+
+	if (v && yyjson_get_len(v) && !gw_hex_read(gw_json_str(v), hash, sizeof(hash)))
+		fault(c, GW_E_INVALID, "import_sha256", "import_sha256 must be 64 hex digits: the SHA-256 of the token.");
+}
+
+/* A header's value: what HTTP cannot carry would be a key that never works. */
+static void check_credential(struct gw_cf_check *c)
+{
+	for (unsigned i = 0; i < c->n_secrets; i++) {
+		struct gw_str s = c->secrets[i].value;
+
+		for (size_t at = 0; at < s.n; at++) {
+			if (s.p[at] > ' ' && s.p[at] < 0x7f)
+				continue;
+			gw_cf_fault(c, GW_E_INVALID, gw_cf_at(c, c->secrets[i].field->name),
+				    gw_arena_printf(c->arena, "%s has a character that an HTTP header cannot carry (a space, a line break?). Paste the key alone.",
+						    c->secrets[i].field->name));
+			break;
+		}
+	}
+}
+
+void gw_cf_check_rules(struct gw_cf_check *c)
+{
+	check_identity(c);
+	check_owner(c);
+	if (c->kind == GW_KIND_model)
+		check_model(c);
+	else if (c->kind == GW_KIND_provider)
+		check_provider(c);
+	else if (c->kind == GW_KIND_key)
+		check_key(c);
+	else if (c->kind == GW_KIND_credential)
+		check_credential(c);
+}
