@@ -73,6 +73,8 @@ void gw_h1_unlisten(struct gw_h1_server *s, int id);
 /* Stop accepting; answers carry `Connection: close`; idle connections close after a grace; on_empty when none is left. */
 void gw_h1_drain(struct gw_h1_server *s, void (*on_empty)(void *ctx));
 uint32_t gw_h1_open(const struct gw_h1_server *s); /* connections */
+/* Settings changed: new ceilings for connections, from now on. */
+void gw_h1_set_caps(struct gw_h1_server *s, uint32_t connections, uint32_t connections_per_ip);
 struct gw_h1_stats { uint64_t accepted, malformed, bytes_in, bytes_out, accept_paused; };
 const struct gw_h1_stats *gw_h1_stats(const struct gw_h1_server *s);
 /* Writes of one loop turn are gathered and flushed here, before the loop polls (also called by itself from a check handle). */

@@ -1,0 +1,116 @@
+/* What goes back to the client: heads, whole answers, the end of a stream. */
+#include "worker/req.h"
+
+enum { HEADERS_MAX = 12 };
+
+struct heads {
+	struct gw_h1_header v[HEADERS_MAX];
+	uint32_t n;
+};
+
+static void add(struct heads *h, struct gw_str name, struct gw_str value)
+{
+	if (h->n < HEADERS_MAX && value.n)
+		h->v[h->n++] = (struct gw_h1_header){ name, value };
+}
+
+static void add_u64(struct gw_req *r, struct heads *h, struct gw_str name, uint64_t v)
+{
+	add(h, name, gw_arena_printf(&r->arena, "%llu", (unsigned long long)v));
+}
+
+/* Retry advice that official SDKs obey: wait times on 429 and 503, and "do not" after our own tries are used up. */
+static void add_retry(struct gw_req *r, struct heads *h)
+{
+	int http = gw_err_info(r->err)->http;
+
+	if (!r->err || (http != 429 && http < 500))
+		return;
+	if (http == 429 || http == 503) {
+		uint64_t ms = r->at.retry_after_ms ? r->at.retry_after_ms : 1000;
+
+		if (ms > 60000)
+			ms = 60000; /* above that SDKs ignore it or stop for good */
+		add_u64(r, h, GW_LIT("retry-after"), (ms + 999) / 1000);
+		add_u64(r, h, GW_LIT("retry-after-ms"), ms);
+	}
+	if (r->attempts)
+		add(h, GW_LIT("x-should-retry"), http == 429 ? GW_LIT("true") : GW_LIT("false"));
+}
+
+static void common(struct gw_req *r, struct heads *h)
+{
+	add(h, GW_LIT("x-request-id"), gw_str(r->id_text, sizeof r->id_text));
+	if (r->at.candidate >= 0)
+		add(h, GW_LIT("x-llmgw-deployment"), r->plan.candidates[r->at.candidate].deployment);
+	if (r->attempts)
+		add_u64(r, h, GW_LIT("x-llmgw-attempts"), r->attempts);
+	if (r->rec.generation)
+		add_u64(r, h, GW_LIT("x-llmgw-generation"), r->rec.generation);
+}
+
+void gw_answer_whole(struct gw_req *r, struct gw_str content_type, struct gw_str body)
+{
+	r->whole_type = content_type;
+	r->whole_body = body;
+	r->bytes_out = body.n;
+}
+
+void gw_answer_start_stream(struct gw_req *r, struct gw_str content_type, int64_t content_length)
+{
+	struct heads h = { .n = 0 };
+
+	GW_REQUIRE(r->out == GW_OUT_NONE && r->conn);
+	common(r, &h);
+	if (r->at.is_sse) {
+		add(&h, GW_LIT("cache-control"), GW_LIT("no-cache"));
+		add(&h, GW_LIT("x-accel-buffering"), GW_LIT("no"));
+	}
+	struct gw_h1_answer a = { .status = r->at.status, .headers = h.v, .n_headers = h.n, .content_type = content_type,
+				  .content_length = content_length };
+	r->status = r->at.status;
+	r->out = GW_OUT_STREAMING;
+	r->w->n_streams++;
+	gw_h1_reply_start(r->conn, &a);
+}
+
+static void deliver_whole(struct gw_req *r)
+{
+	struct heads h = { .n = 0 };
+
+	common(r, &h);
+	add_retry(r, &h);
+	if (r->plan.server_timing && r->plan.n_candidates) {
+		add_u64(r, &h, GW_LIT("x-llmgw-overhead-us"), r->rec.overhead_us);
+		add(&h, GW_LIT("x-llmgw-cost-usd"),
+		    gw_arena_printf(&r->arena, "%lld.%09lld", (long long)(r->rec.cost_nanousd / 1000000000),
+				    (long long)(r->rec.cost_nanousd % 1000000000)));
+	}
+	struct gw_h1_answer a = { .status = r->status, .headers = h.v, .n_headers = h.n, .content_type = r->whole_type,
+				  .content_length = (int64_t)r->whole_body.n };
+	gw_h1_reply(r->conn, &a, r->whole_body);
+}
+
+void gw_answer_deliver(struct gw_req *r)
+{
+	struct gw_h1_conn *c = r->conn;
+
+	if (r->out == GW_OUT_STREAMING)
+		r->w->n_streams--;
+	if (c) {
+		/* From here on the connection's events are no longer this request's. */
+		gw_h1_set_user(c, NULL);
+		if (r->out != GW_OUT_STREAMING) {
+			deliver_whole(r);
+		} else {
+			if (r->tail.n)
+				gw_h1_reply_piece(c, r->tail);
+			if (r->err)
+				gw_h1_reply_cut(c);
+			else
+				gw_h1_reply_end(c);
+		}
+	}
+	r->conn = NULL;
+	r->out = GW_OUT_DONE;
+}

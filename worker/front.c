@@ -1,0 +1,160 @@
+/* Where HTTP meets the gateway: the server's callbacks. Health answers are given here; everything with a key becomes a request. */
+#include "core/error_body.h"
+#include "core/key.h"
+#include "lib/sys/clock.h"
+#include "worker/req.h"
+
+/* Above this a body is only read for a key that exists, so that strangers cannot make us hold much. */
+enum { STRANGER_BODY_MAX = 64 << 10 };
+
+static struct gw_str method_text(enum gw_h1_method m)
+{
+	static const char *const names[] = {
+		[GW_H1_GET] = "GET",     [GW_H1_HEAD] = "HEAD",     [GW_H1_POST] = "POST",       [GW_H1_PUT] = "PUT",
+		[GW_H1_PATCH] = "PATCH", [GW_H1_DELETE] = "DELETE", [GW_H1_OPTIONS] = "OPTIONS",
+	};
+	return gw_str_z(names[m]);
+}
+
+static enum gw_err token_of(const struct gw_h1_request *rq, struct gw_str *token)
+{
+	struct gw_key_headers h = {
+		gw_h1_header(rq, GW_LIT("authorization"), NULL),
+		gw_h1_header(rq, GW_LIT("x-api-key"), NULL),
+		gw_h1_header(rq, GW_LIT("api-key"), NULL),
+		gw_h1_header(rq, GW_LIT("x-goog-api-key"), NULL),
+	};
+	return gw_key_from_headers(&h, token);
+}
+
+static enum gw_err key_exists(struct gw_worker *w, const struct gw_h1_request *rq)
+{
+	struct gw_str token, row;
+	uint8_t index[32];
+	enum gw_err e = token_of(rq, &token);
+
+	if (e)
+		return e;
+	if (!w->pepper)
+		return GW_E_NOT_READY;
+	gw_key_index(w->pepper, token, index);
+	e = gw_image_key(&w->images, index, &row);
+	return e == GW_E_NOT_FOUND ? GW_E_BAD_KEY : e;
+}
+
+static enum gw_err on_head(void *ctx, struct gw_h1_conn *c, const struct gw_h1_request *rq, size_t *body_max)
+{
+	struct gw_worker *w = ctx;
+	const struct gw_endpoint_info *ep;
+	struct gw_str arg, allow;
+	enum gw_err e = gw_endpoint_find(method_text(rq->method), rq->path, &ep, &arg, &allow);
+
+	(void)c;
+	*body_max = 0;
+	if (e)
+		return e;
+	if (!ep->has_body)
+		return GW_OK;
+	*body_max = w->limits.max_body_bytes;
+	if (rq->content_length >= 0 && (uint64_t)rq->content_length > *body_max)
+		return GW_E_TOO_BIG;
+	if (rq->content_length < 0 || rq->content_length > STRANGER_BODY_MAX) {
+		e = key_exists(w, rq);
+		if (e)
+			gw_count(&w->page->metric[GW_M_requests_unauthenticated], 1);
+	}
+	return e;
+}
+
+static void reply_text(struct gw_h1_conn *c, int status, struct gw_str body)
+{
+	struct gw_h1_answer a = { .status = status, .content_type = GW_LIT("application/json"), .content_length = (int64_t)body.n };
+
+	gw_h1_reply(c, &a, body);
+}
+
+/* Endpoints that need no key and leave no record. */
+static bool answer_open(struct gw_worker *w, struct gw_h1_conn *c, const struct gw_endpoint_info *ep)
+{
+	switch (ep->id) {
+	case GW_EP_ROOT:
+		reply_text(c, 200, GW_LIT("{\"name\":\"llmgw\"}\n"));
+		return true;
+	case GW_EP_LIVEZ:
+		reply_text(c, 200, GW_LIT("{\"status\":\"alive\"}\n"));
+		return true;
+	case GW_EP_READYZ:
+		if (w->is_ready && !w->is_draining)
+			reply_text(c, 200, GW_LIT("{\"status\":\"ready\"}\n"));
+		else
+			reply_text(c, 503, GW_LIT("{\"status\":\"not ready\"}\n"));
+		return true;
+	case GW_EP_NONE: case GW_EP_CHAT: case GW_EP_MODELS: case GW_EP_MODEL:
+		return false;
+	}
+	return false;
+}
+
+static void on_request(void *ctx, struct gw_h1_conn *c, const struct gw_h1_request *rq)
+{
+	struct gw_worker *w = ctx;
+	const struct gw_endpoint_info *ep = NULL;
+	struct gw_str arg = GW_NIL, allow;
+	struct gw_buf body;
+	enum gw_err e = gw_endpoint_find(method_text(rq->method), rq->path, &ep, &arg, &allow);
+
+	GW_REQUIRE(e == GW_OK); /* on_head let it through */
+	if (answer_open(w, c, ep))
+		return;
+	struct gw_req *r = gw_req_new(w, c, rq, ep);
+	if (!r) {
+		gw_buf_init(&body, 4096);
+		gw_error_body(&body, GW_E_NOMEM, GW_NIL, GW_NIL, GW_NIL);
+		reply_text(c, gw_err_info(GW_E_NOMEM)->http, gw_buf_view(&body));
+		gw_buf_done(&body);
+		return;
+	}
+	r->path_arg = arg;
+	gw_h1_set_user(c, r);
+	gw_req_run(r);
+}
+
+static void on_gone(void *ctx, struct gw_h1_conn *c)
+{
+	struct gw_req *r = gw_h1_user(c);
+
+	(void)ctx;
+	gw_h1_set_user(c, NULL);
+	if (r)
+		gw_req_gone(r);
+}
+
+static void on_drain(void *ctx, struct gw_h1_conn *c)
+{
+	struct gw_req *r = gw_h1_user(c);
+
+	(void)ctx;
+	if (r && r->is_paused && r->at.up) {
+		r->is_paused = false;
+		gw_upstream_resume(r->at.up);
+	}
+}
+
+static void on_done(void *ctx, struct gw_h1_conn *c)
+{
+	(void)ctx;
+	gw_h1_set_user(c, NULL);
+}
+
+static void on_bad(void *ctx, enum gw_err e, struct gw_str path, struct gw_buf *body)
+{
+	struct gw_worker *w = ctx;
+
+	(void)path;
+	gw_error_body(body, e, GW_NIL, GW_NIL, GW_NIL);
+	if (gw_err_info(e)->http == 401)
+		gw_count(&w->page->metric[GW_M_requests_unauthenticated], 1);
+	gw_count(&w->page->errors[gw_slot_error_index(e)], 1);
+}
+
+const struct gw_h1_ops gw_front_ops = { on_head, on_request, on_gone, on_drain, on_done, on_bad };

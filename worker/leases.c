@@ -1,0 +1,247 @@
+/* Credential plaintext on loan from confd: asked for once per version, renewed at half-life, kept up to a day while confd is away, wiped
+ * when it is dropped or revoked. Requests that need one wait parked; the ask has a deadline. */
+#include <stdlib.h>
+#include "core/key.h"
+#include "lib/sys/clock.h"
+#include "worker/req.h"
+
+enum { LEASES = 2048, ASK_MS = 2000, EXTEND_MS = 24 * 3600 * 1000 };
+
+struct gw_lease {
+	char id[64];
+	uint8_t id_n;
+	bool is_asking;
+	uint64_t version, next_version;
+	struct gw_secret *secret, *next;
+	uint64_t got_ms, life_ms, retry_ms;
+	struct gw_req *waiters;
+	struct gw_worker *w;
+};
+
+enum gw_err gw_lease_init(struct gw_worker *w)
+{
+	w->leases = calloc(LEASES, sizeof *w->leases);
+	return w->leases ? GW_OK : GW_E_NOMEM;
+}
+
+static uint64_t hash_id(struct gw_str s) { return gw_layout_hash(s.p, s.n); }
+
+/* The credential's cell, taken when new; NULL when the table is full or the id too long. */
+static struct gw_lease *cell_of(struct gw_worker *w, struct gw_str id, bool may_take)
+{
+	uint64_t h = hash_id(id);
+
+	if (id.n == 0 || id.n >= sizeof w->leases[0].id)
+		return NULL;
+	for (uint32_t i = 0; i < LEASES; i++) {
+		struct gw_lease *l = &w->leases[(h + i) & (LEASES - 1)];
+
+		if (l->id_n == id.n && memcmp(l->id, id.p, id.n) == 0)
+			return l;
+		if (l->id_n)
+			continue;
+		if (!may_take)
+			return NULL;
+		memcpy(l->id, id.p, id.n);
+		l->id_n = (uint8_t)id.n;
+		l->w = w;
+		return l;
+	}
+	return NULL;
+}
+
+static void wipe(struct gw_lease *l)
+{
+	gw_secret_unref(l->secret);
+	gw_secret_unref(l->next);
+	if (l->secret)
+		l->w->n_leases--;
+	l->secret = l->next = NULL;
+	l->version = l->next_version = 0;
+}
+
+/* Each waiter runs on; it finds the secret, or the error that is set here. */
+static void wake(struct gw_lease *l, enum gw_err err)
+{
+	struct gw_req *r = l->waiters;
+
+	l->waiters = NULL;
+	while (r) {
+		struct gw_req *next = r->lease_next;
+
+		r->lease_next = NULL;
+		if (err)
+			r->at.err = err;
+		gw_req_run(r);
+		r = next;
+	}
+}
+
+static void take(struct gw_lease *l, struct gw_msg *m)
+{
+	struct gw_secret *secret = gw_secret_new(m->secret.p, m->secret.n);
+	struct gw_secret *next = m->next.n ? gw_secret_new(m->next.p, m->next.n) : NULL;
+
+	gw_wipe((void *)(uintptr_t)m->secret.p, m->secret.n);
+	if (m->next.n)
+		gw_wipe((void *)(uintptr_t)m->next.p, m->next.n);
+	wipe(l);
+	if (!secret)
+		return;
+	l->secret = secret;
+	l->next = next;
+	l->version = m->version;
+	l->next_version = m->next_version;
+	l->got_ms = gw_now_ms();
+	l->life_ms = m->deadline_ms ? m->deadline_ms : 600000;
+	l->w->n_leases++;
+}
+
+static void on_answer(void *ctx, enum gw_err err, struct gw_msg *m)
+{
+	struct gw_lease *l = ctx;
+
+	l->is_asking = false;
+	l->retry_ms = gw_now_ms() + 200;
+	if (!err && m->status == 0 && m->secret.n) {
+		take(l, m);
+		wake(l, l->secret ? GW_OK : GW_E_NOMEM);
+		return;
+	}
+	if (!err && m->status != 0)
+		wipe(l); /* confd says no: gone or disabled */
+	wake(l, GW_E_CRED_MISSING);
+}
+
+static void ask(struct gw_lease *l)
+{
+	struct gw_msg m = { .type = GW_MSG_LEASE };
+
+	if (l->is_asking)
+		return;
+	GW_MSG_SET(&m, name, gw_str(l->id, l->id_n));
+	if (!l->w->confd || gw_channel_ask(l->w->confd, &m, ASK_MS, on_answer, l) != GW_OK) {
+		wake(l, GW_E_CRED_MISSING);
+		return;
+	}
+	l->is_asking = true;
+}
+
+static struct gw_secret *fitting(const struct gw_lease *l, uint64_t version, bool want_next)
+{
+	if (want_next)
+		return l->next_version >= version && l->next ? l->next : l->version >= version ? l->secret : NULL;
+	return l->version >= version ? l->secret : NULL;
+}
+
+struct gw_secret *gw_lease_get(struct gw_worker *w, struct gw_str credential, uint64_t version, bool want_next, struct gw_req *waiter)
+{
+	struct gw_lease *l = cell_of(w, credential, true);
+	struct gw_secret *s = l ? fitting(l, version, want_next) : NULL;
+
+	if (s)
+		return gw_secret_ref(s);
+	if (!l) {
+		waiter->at.err = GW_E_CRED_MISSING;
+		return NULL;
+	}
+	if (waiter->at.err) /* woken without success */
+		return NULL;
+	if (!w->confd) {
+		/* An older version beats no answer: it was good until a moment ago. */
+		if (l->secret)
+			return gw_secret_ref(l->secret);
+		waiter->at.err = GW_E_CRED_MISSING;
+		return NULL;
+	}
+	bool first = !l->waiters;
+	if (first && !l->is_asking) {
+		struct gw_msg m = { .type = GW_MSG_LEASE };
+
+		GW_MSG_SET(&m, name, gw_str(l->id, l->id_n));
+		if (gw_channel_ask(w->confd, &m, ASK_MS, on_answer, l) != GW_OK) {
+			waiter->at.err = GW_E_CRED_MISSING;
+			return NULL;
+		}
+		l->is_asking = true;
+	}
+	waiter->lease_next = l->waiters;
+	l->waiters = waiter;
+	return NULL;
+}
+
+void gw_lease_forget_waiter(struct gw_worker *w, const struct gw_req *waiter)
+{
+	for (uint32_t i = 0; i < LEASES; i++) {
+		for (struct gw_req **at = &w->leases[i].waiters; *at; at = &(*at)->lease_next) {
+			if (*at != waiter)
+				continue;
+			*at = waiter->lease_next;
+			return;
+		}
+	}
+}
+
+void gw_lease_drop(struct gw_worker *w, struct gw_str credential)
+{
+	struct gw_lease *l = cell_of(w, credential, false);
+
+	if (l)
+		wipe(l);
+}
+
+void gw_lease_tick(struct gw_worker *w, uint64_t now_ms)
+{
+	for (uint32_t i = 0; i < LEASES; i++) {
+		struct gw_lease *l = &w->leases[i];
+
+		if (!l->secret)
+			continue;
+		if (gw_revoke_has(w->revoke, gw_cred_revoke_hash(gw_str(l->id, l->id_n), l->version))) {
+			wipe(l);
+			continue;
+		}
+		uint64_t age = now_ms - l->got_ms;
+		if (age >= EXTEND_MS) {
+			wipe(l);
+		} else if (age >= l->life_ms / 2 && !l->is_asking && now_ms >= l->retry_ms) {
+			if (age >= l->life_ms && !w->confd)
+				gw_count(&w->page->metric[GW_M_lease_extended], 1);
+			l->retry_ms = now_ms + 5000;
+			if (w->confd)
+				ask(l);
+		}
+	}
+	gw_gauge(&w->page->metric[GW_M_leases], w->n_leases);
+}
+
+/* --- the pepper: what turns tokens into key indexes --- */
+static void on_pepper(void *ctx, enum gw_err err, struct gw_msg *m)
+{
+	struct gw_worker *w = ctx;
+
+	if (err || m->status || !m->secret.n)
+		return; /* the tick asks again */
+	struct gw_secret *s = gw_secret_new(m->secret.p, m->secret.n);
+	gw_wipe((void *)(uintptr_t)m->secret.p, m->secret.n);
+	if (!s)
+		return;
+	struct gw_hmac *h = gw_hmac_new(s);
+	gw_secret_unref(s);
+	if (!h)
+		return;
+	gw_hmac_free(w->pepper);
+	w->pepper = h;
+	gw_worker_check_ready(w);
+}
+
+void gw_lease_pepper(struct gw_worker *w)
+{
+	struct gw_msg m = { .type = GW_MSG_LEASE };
+
+	if (!w->confd || w->pepper)
+		return;
+	GW_MSG_SET(&m, name, GW_LIT("pepper"));
+	if (gw_channel_ask(w->confd, &m, ASK_MS, on_pepper, w) != GW_OK)
+		return;
+}

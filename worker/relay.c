@@ -1,0 +1,315 @@
+/* The provider's answer, as it comes: head, pieces, end. Bytes go on to the client from here; what the steps must decide is stored
+ * as an event and the engine is called. */
+#include "core/error_body.h"
+#include "lib/json_write.h"
+#include "lib/sys/clock.h"
+#include "worker/req.h"
+
+/* Contiguous bytes of one upstream piece that pass unchanged: written to the client as one piece. */
+struct run {
+	struct gw_req *r;
+	struct gw_str piece, pending;
+};
+
+static void fail_attempt(struct gw_req *r, enum gw_err e)
+{
+	if (r->at.up) {
+		r->at.times = *gw_upstream_times(r->at.up);
+		gw_upstream_cancel(r->at.up);
+		r->at.up = NULL;
+	}
+	r->ev_end = true;
+	r->up_err = e;
+}
+
+static struct gw_str header_of(const struct gw_up_reply *rep, struct gw_str name)
+{
+	for (uint32_t i = 0; i < rep->n_headers; i++)
+		if (gw_str_ieq(rep->headers[i].name, name))
+			return rep->headers[i].value;
+	return GW_NIL;
+}
+
+static void read_retry_after(struct gw_req *r, const struct gw_up_reply *rep)
+{
+	uint64_t v;
+
+	if (gw_str_u64(header_of(rep, GW_LIT("retry-after-ms")), &v))
+		r->at.retry_after_ms = v;
+	else if (gw_str_u64(header_of(rep, GW_LIT("retry-after")), &v) && v < 1000000)
+		r->at.retry_after_ms = v * 1000;
+}
+
+static void read_request_id(struct gw_req *r, const struct gw_up_reply *rep)
+{
+	static const char *const names[] = { "x-request-id", "request-id", "x-amzn-requestid", "apim-request-id", "cf-ray" };
+	struct gw_str id = GW_NIL;
+
+	for (size_t i = 0; i < sizeof names / sizeof names[0] && !id.n; i++)
+		id = header_of(rep, gw_str_z(names[i]));
+	if (id.n > 128)
+		id.n = 128;
+	r->at.upstream_request_id = gw_arena_str(&r->arena, id);
+}
+
+static bool is_type(struct gw_str value, struct gw_str want)
+{
+	size_t n = gw_str_find(value, ';');
+
+	return gw_str_ieq(gw_str_trim(gw_str(value.p, n)), want);
+}
+
+static bool is_json_type(struct gw_str value)
+{
+	struct gw_str t = gw_str_trim(gw_str(value.p, gw_str_find(value, ';')));
+
+	return t.n >= 4 && gw_str_ieq(gw_str_skip(t, t.n - 4), GW_LIT("json"));
+}
+
+static void begin_stream(struct gw_req *r)
+{
+	gw_sse_init(&r->sse, 1 << 20, 4 << 20);
+	r->has_sse = true;
+	r->at.is_sse = true;
+	r->hold_until_ns = gw_now_ns() + (uint64_t)r->plan.hold_ms * 1000000;
+}
+
+static void on_head(void *ctx, struct gw_up_req *q, const struct gw_up_reply *rep)
+{
+	struct gw_req *r = ctx;
+	struct gw_str type = header_of(rep, GW_LIT("content-type"));
+
+	(void)q;
+	r->at.status = rep->status;
+	r->at.is_reused = rep->is_reused;
+	r->at.content_length = rep->content_length;
+	read_request_id(r, rep);
+	read_retry_after(r, rep);
+	gw_buf_clear(&r->held, 16 << 10);
+	gw_json_scan_init(&r->scan, gw_usage_paths, r->values, GW_UP_PATHS);
+	if (rep->status >= 400)
+		return; /* the body says more */
+	if (rep->status >= 300) {
+		fail_attempt(r, GW_E_UP_REDIRECT);
+	} else if (r->chat.is_stream && is_type(type, GW_LIT("text/event-stream"))) {
+		begin_stream(r);
+		return;
+	} else if (is_json_type(type)) {
+		r->content_type = gw_arena_str(&r->arena, type);
+		return;
+	} else {
+		fail_attempt(r, GW_E_UP_GARBLED);
+	}
+	gw_req_run(r);
+}
+
+static void send_piece(struct gw_req *r, struct gw_str bytes)
+{
+	if (!r->conn || !bytes.n)
+		return;
+	r->bytes_out += bytes.n;
+	r->chunks++;
+	if (!gw_h1_reply_piece(r->conn, bytes) && r->at.up && !r->is_paused) {
+		r->is_paused = true;
+		gw_upstream_pause(r->at.up);
+	}
+}
+
+static void flush(struct run *run)
+{
+	struct gw_str p = run->pending;
+
+	run->pending = GW_NIL;
+	send_piece(run->r, p);
+}
+
+void gw_relay_release(struct gw_req *r)
+{
+	if (r->out != GW_OUT_NONE || !r->conn)
+		return;
+	gw_answer_start_stream(r, GW_LIT("text/event-stream; charset=utf-8"), -1);
+	send_piece(r, gw_buf_view(&r->held));
+	gw_buf_clear(&r->held, 16 << 10);
+}
+
+static void keep_text(struct gw_req *r, struct gw_str *dst, const struct gw_scan_value *v)
+{
+	struct gw_str s = gw_scan_str(v);
+
+	if (v->type == GW_JSON_STR && !gw_str_eq(s, *dst))
+		*dst = gw_arena_str(&r->arena, s);
+}
+
+static void take_values(struct gw_req *r)
+{
+	gw_usage_take(&r->usage, r->values);
+	keep_text(r, &r->response_model, &r->values[GW_UP_MODEL]);
+	keep_text(r, &r->finish_reason, &r->values[GW_UP_FINISH]);
+}
+
+/* An error object inside a 200 stream: classified by its code and type, told in our words. */
+static void take_error_event(struct gw_req *r, const struct gw_sse_event *ev)
+{
+	struct gw_str secret = r->secret ? gw_secret_expose(r->secret) : GW_NIL;
+	struct gw_upstream_error ue = { 0 };
+
+	gw_upstream_error_read(&r->arena, 200, ev->data, GW_NIL, GW_NIL, &secret, secret.n ? 1 : 0, &ue);
+	r->at.detail = ue.message;
+	r->saw_error_event = true;
+	fail_attempt(r, ue.err);
+}
+
+static void pass(struct run *run, struct gw_str raw)
+{
+	struct gw_req *r = run->r;
+
+	if (r->out == GW_OUT_NONE) {
+		gw_buf_puts(&r->held, raw);
+		if (r->held.err)
+			gw_relay_release(r); /* more than we hold: let it go */
+		return;
+	}
+	bool is_inside = raw.p >= run->piece.p && raw.p + raw.n <= run->piece.p + run->piece.n;
+	if (run->pending.n && is_inside && run->pending.p + run->pending.n == raw.p) {
+		run->pending.n += raw.n;
+		return;
+	}
+	flush(run);
+	if (is_inside)
+		run->pending = raw;
+	else
+		send_piece(r, raw);
+}
+
+static void on_event(void *ctx, const struct gw_sse_event *ev)
+{
+	struct run *run = ctx;
+	struct gw_req *r = run->r;
+	struct gw_chat_event ce = { 0 };
+	struct gw_buf *scratch = &r->w->pack;
+
+	if (r->ev_end || r->saw_done)
+		return; /* after the end nothing counts */
+	gw_buf_clear(scratch, 64 << 10);
+	if (gw_chat_event(ev, r->chat.wants_usage, r->values, scratch, &ce)) {
+		fail_attempt(r, GW_E_UP_GARBLED);
+		return;
+	}
+	if (ce.kind == GW_EV_ERROR) {
+		flush(run);
+		take_error_event(r, ev);
+		return;
+	}
+	take_values(r);
+	if (ce.kind == GW_EV_DONE) {
+		r->saw_done = true;
+		flush(run);
+		r->tail = gw_arena_str(&r->arena, ev->raw);
+		return;
+	}
+	if (ce.kind == GW_EV_PASS)
+		pass(run, ev->raw);
+	else if (ce.kind == GW_EV_EDIT)
+		pass(run, ce.edited); /* lies outside the piece: leaves at once */
+	if (ce.has_content && !r->saw_content) {
+		r->saw_content = true;
+		r->first_content_ns = gw_now_ns();
+		flush(run);
+		gw_relay_release(r);
+	}
+}
+
+static void stream_piece(struct gw_req *r, struct gw_str piece)
+{
+	struct run run = { r, piece, GW_NIL };
+	enum gw_err e = gw_sse_feed(&r->sse, piece.p, piece.n, on_event, &run);
+
+	flush(&run);
+	if (e && !r->ev_end)
+		fail_attempt(r, GW_E_UP_TOO_BIG);
+	if (r->ev_end)
+		gw_req_run(r);
+}
+
+/* A whole reply is held while small; a large one goes through, one piece behind, so that END can precede its last byte. */
+static void whole_piece(struct gw_req *r, struct gw_str piece)
+{
+	gw_json_scan_feed(&r->scan, piece.p, piece.n);
+	if (!r->first_content_ns)
+		r->first_content_ns = gw_now_ns();
+	if (r->out == GW_OUT_NONE && gw_buf_len(&r->held) + piece.n <= GW_HELD_REPLY_MAX) {
+		gw_buf_puts(&r->held, piece);
+		return;
+	}
+	if (r->out == GW_OUT_NONE)
+		gw_answer_start_stream(r, r->content_type, r->at.content_length);
+	send_piece(r, gw_buf_view(&r->held));
+	gw_buf_clear(&r->held, 16 << 10);
+	gw_buf_puts(&r->held, piece);
+}
+
+static void on_body(void *ctx, struct gw_up_req *q, struct gw_str piece)
+{
+	struct gw_req *r = ctx;
+
+	(void)q;
+	if (r->at.status >= 400) {
+		size_t room = GW_ERROR_BODY_MAX - gw_buf_len(&r->held);
+
+		gw_buf_put(&r->held, piece.p, piece.n < room ? piece.n : room);
+		if (piece.n >= room) {
+			fail_attempt(r, GW_OK);
+			gw_req_run(r);
+		}
+	} else if (r->at.is_sse) {
+		stream_piece(r, piece);
+	} else {
+		whole_piece(r, piece);
+	}
+}
+
+static void on_end(void *ctx, struct gw_up_req *q, enum gw_err err, struct gw_str detail)
+{
+	struct gw_req *r = ctx;
+
+	r->at.times = *gw_upstream_times(q);
+	r->at.up = NULL;
+	r->ev_end = true;
+	r->up_err = err;
+	if (err && detail.n && !r->at.detail.n)
+		r->at.detail = gw_scrub(&r->arena, detail, NULL, 0);
+	gw_req_run(r);
+}
+
+const struct gw_up_ops gw_relay_ops = { on_head, on_body, on_end };
+
+void gw_relay_drop_attempt(struct gw_req *r)
+{
+	if (!r->at.up)
+		return;
+	r->at.times = *gw_upstream_times(r->at.up);
+	gw_upstream_cancel(r->at.up);
+	r->at.up = NULL;
+}
+
+void gw_relay_note_attempt(struct gw_req *r)
+{
+	const struct gw_candidate *c = &r->plan.candidates[r->at.candidate];
+	struct gw_json_out w;
+	struct gw_str before = gw_buf_view(&r->attempt_log);
+
+	if (before.n > 2048)
+		return; /* the first attempts tell the story */
+	if (before.n)
+		gw_buf_putc(&r->attempt_log, ',');
+	gw_jw_init(&w, &r->attempt_log);
+	gw_jw_obj(&w);
+	gw_jw_kstr(&w, "deployment", c->deployment);
+	gw_jw_ku64(&w, "status", (uint64_t)r->at.status);
+	if (r->at.err)
+		gw_jw_kstr(&w, "error", gw_str_z(gw_err_info(r->at.err)->name));
+	gw_jw_ku64(&w, "ms", r->at.begun_ns ? (gw_now_ns() - r->at.begun_ns) / 1000000 : 0);
+	if (r->at.upstream_request_id.n)
+		gw_jw_kstr(&w, "upstream_request_id", r->at.upstream_request_id);
+	gw_jw_end_obj(&w);
+}

@@ -1,0 +1,122 @@
+/* account: what it was and what it cost; END goes into the ring, then the last bytes leave. */
+#include "lib/sys/clock.h"
+#include "worker/req.h"
+
+static uint64_t us_between(uint64_t from, uint64_t to) { return from && to > from ? (to - from) / 1000 : 0; }
+
+static void name_deployment(struct gw_req *r)
+{
+	struct gw_record *rec = &r->rec;
+
+	if (r->at.candidate < 0)
+		return;
+	const struct gw_candidate *c = &r->plan.candidates[r->at.candidate];
+	rec->deployment = c->deployment;
+	rec->provider = c->provider;
+	rec->upstream_model = c->upstream_model;
+	rec->region = c->region;
+	rec->credential = c->credential;
+	rec->credential_version = r->use_next_secret ? c->credential_next_version : c->credential_version;
+	rec->upstream_request_id = r->at.upstream_request_id;
+	rec->upstream_status = (uint64_t)r->at.status;
+	rec->input_price_pusd = c->input_price;
+	rec->output_price_pusd = c->output_price;
+	if (r->usage.is_known)
+		rec->cost_nanousd = gw_price_nanousd(&r->usage, c->input_price, c->output_price, c->cached_price);
+}
+
+static void take_times(struct gw_req *r, uint64_t now)
+{
+	struct gw_record *rec = &r->rec;
+	const struct gw_up_times *t = &r->at.times;
+
+	rec->total_us = us_between(r->first_byte_ns, now);
+	rec->ttft_us = r->err ? 0 : us_between(r->first_byte_ns, r->first_content_ns);
+	/* Waiting for the provider: in relay from "sent", and while the client's own bytes were on the way. */
+	rec->upstream_us = us_between(t->sent_ns ? t->sent_ns : t->queued_ns, t->end_ns ? t->end_ns : now);
+	rec->queue_us = us_between(t->queued_ns, t->connected_ns ? t->connected_ns : t->sent_ns);
+	rec->connect_us = r->at.is_reused ? 0 : us_between(t->queued_ns, t->connected_ns);
+	uint64_t waited = rec->upstream_us + us_between(r->first_byte_ns, r->rq_done_ns);
+	rec->overhead_us = rec->total_us > waited ? rec->total_us - waited : 0;
+}
+
+static void put_steps(struct gw_req *r)
+{
+	struct gw_buf *b = &r->w->pack;
+
+	gw_buf_clear(b, 64 << 10);
+	for (int i = 0; i < GW_STEP_COUNT; i++) {
+		if (r->step_ns[i] < 1000)
+			continue;
+		if (b->n)
+			gw_buf_putc(b, ',');
+		gw_buf_puts(b, gw_str_z(gw_steps[i].name));
+		gw_buf_putc(b, '=');
+		gw_buf_put_u64(b, r->step_ns[i] / 1000);
+	}
+	r->rec.steps_us = gw_arena_str(&r->arena, gw_buf_view(b));
+}
+
+static void fill(struct gw_req *r)
+{
+	struct gw_record *rec = &r->rec;
+
+	name_deployment(r);
+	take_times(r, gw_now_ns());
+	rec->response_model = r->response_model;
+	rec->finish_reason = r->finish_reason;
+	rec->attempts = r->attempts;
+	if (gw_buf_len(&r->attempt_log))
+		rec->attempt_log = gw_arena_printf(&r->arena, "[%.*s]", GW_FMT(gw_buf_view(&r->attempt_log)));
+	rec->status = (uint64_t)r->status;
+	rec->tokens_input = r->usage.input;
+	rec->tokens_output = r->usage.output;
+	rec->tokens_cached = r->usage.cached;
+	rec->tokens_reasoning = r->usage.reasoning;
+	rec->usage_source = r->usage.is_known ? GW_LIT("provider") : GW_LIT("none");
+	rec->bytes_out = r->bytes_out + (r->out == GW_OUT_STREAMING ? r->tail.n : 0);
+	rec->chunks = r->chunks;
+	put_steps(r);
+}
+
+static enum gw_labelled class_of(int status)
+{
+	if (status >= 200 && status < 300)
+		return GW_L_requests_2xx;
+	return status >= 400 && status < 500 ? GW_L_requests_4xx : GW_L_requests_5xx;
+}
+
+static void count(struct gw_req *r)
+{
+	const struct gw_record *rec = &r->rec;
+	struct gw_cell_ids ids = { rec->model, rec->provider, rec->deployment, rec->org, rec->team };
+	struct gw_cell *c = gw_slot_cell(r->w->page, &ids);
+	bool is_cut = r->err && r->out == GW_OUT_STREAMING;
+
+	gw_count(&c->counter[is_cut ? GW_L_requests_5xx : class_of(r->status)], 1);
+	gw_count(&c->counter[GW_L_tokens_input], rec->tokens_input);
+	gw_count(&c->counter[GW_L_tokens_output], rec->tokens_output);
+	gw_count(&c->counter[GW_L_tokens_cached], rec->tokens_cached);
+	gw_count(&c->counter[GW_L_tokens_reasoning], rec->tokens_reasoning);
+	gw_count(&c->counter[GW_L_cost_nanousd], (uint64_t)rec->cost_nanousd);
+#ifdef GW_PLANT_double_count
+	gw_count(&c->counter[GW_L_cost_nanousd], (uint64_t)rec->cost_nanousd);
+#endif
+	gw_count(&c->counter[GW_L_attempts_failed], r->attempts - (r->attempts && !r->err ? 1 : 0));
+	gw_observe(&c->hist[GW_LH_duration], rec->total_us);
+	if (rec->ttft_us)
+		gw_observe(&c->hist[GW_LH_ttft], rec->ttft_us);
+	gw_observe(&c->hist[GW_LH_overhead], rec->overhead_us);
+	gw_count(&r->w->page->metric[GW_M_stream_chunks], r->chunks);
+}
+
+enum gw_step_id gw_step_account(struct gw_req *r)
+{
+	if (r->owes_end) {
+		fill(r);
+		gw_record_end(r);
+		count(r);
+	}
+	gw_answer_deliver(r);
+	return GW_STEP_end;
+}

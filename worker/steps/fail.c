@@ -1,0 +1,32 @@
+/* fail: the error in the client's own dialect: a whole answer while nothing has gone out, else an error event and a cut. */
+#include "core/error_body.h"
+#include "worker/req.h"
+
+static void whole(struct gw_req *r)
+{
+	gw_buf_clear(&r->held, 16 << 10);
+	gw_error_body(&r->held, r->err, r->err_detail, r->err_param, gw_str(r->id_text, sizeof r->id_text));
+	r->status = gw_err_info(r->err)->http;
+	gw_answer_whole(r, GW_LIT("application/json"), gw_buf_view(&r->held));
+}
+
+static void midway(struct gw_req *r)
+{
+	gw_buf_clear(&r->held, 16 << 10);
+	gw_error_event(&r->held, r->err, r->err_detail, gw_str(r->id_text, sizeof r->id_text));
+	r->tail = gw_buf_view(&r->held);
+}
+
+enum gw_step_id gw_step_fail(struct gw_req *r)
+{
+	gw_count(&r->w->page->errors[gw_slot_error_index(r->err)], 1);
+	r->rec.error = gw_str_z(gw_err_info(r->err)->name);
+	r->rec.error_detail = r->err_detail;
+	if (!r->conn)
+		r->status = r->out == GW_OUT_STREAMING ? r->status : 499;
+	else if (r->out == GW_OUT_STREAMING)
+		midway(r);
+	else
+		whole(r);
+	return GW_STEP_account;
+}

@@ -1,0 +1,58 @@
+/* judge: an attempt failed and the client has seen nothing of it. Again, another deployment, or give up. */
+#include "lib/sys/clock.h"
+#include "worker/req.h"
+
+static void begin_again(struct gw_req *r)
+{
+	int candidate = r->at.candidate;
+
+	gw_arena_reset(&r->arena, r->mark);
+	gw_buf_clear(&r->held, 16 << 10);
+	if (r->has_sse)
+		gw_sse_done(&r->sse);
+	r->has_sse = false;
+	r->saw_done = r->saw_content = r->saw_error_event = false;
+	r->ev_head = r->ev_end = false;
+	r->hold_until_ns = 0;
+	r->usage = (struct gw_usage){ 0 };
+	r->tail = GW_NIL;
+	r->finish_reason = r->response_model = r->content_type = GW_NIL;
+	r->at = (struct gw_attempt){ .candidate = candidate };
+}
+
+/* What the client is told lives longer than the attempt: copied before the arena is reset only when we go on. */
+static enum gw_step_id give_up(struct gw_req *r)
+{
+	return gw_req_fail(r, r->at.err, r->at.detail);
+}
+
+enum gw_step_id gw_step_judge(struct gw_req *r)
+{
+	const struct gw_candidate *c = &r->plan.candidates[r->at.candidate];
+	uint32_t all = r->plan.n_candidates >= 32 ? UINT32_MAX : (1u << r->plan.n_candidates) - 1;
+
+	gw_relay_note_attempt(r);
+	struct gw_judge_in in = {
+		.err = r->at.err, .attempts = r->attempts, .retries = r->plan.retries, .was_reused = r->at.is_reused,
+		.had_stale_retry = r->had_stale_retry, .has_next_secret = c->credential_next_version != 0,
+		.used_next_secret = r->use_next_secret, .now_ns = gw_now_ns(), .deadline_ns = r->deadline_ns,
+		.has_more_candidates = (r->tried & all) != all,
+	};
+	switch (gw_judge(&in)) {
+	case GW_JUDGE_GIVE_UP:
+		return give_up(r);
+	case GW_JUDGE_NEXT:
+		begin_again(r);
+		r->rec.is_retry_hidden = true;
+		return GW_STEP_pick;
+	case GW_JUDGE_AGAIN_FRESH:
+		begin_again(r);
+		r->had_stale_retry = true;
+		return GW_STEP_send;
+	case GW_JUDGE_OTHER_SECRET:
+		begin_again(r);
+		r->use_next_secret = true;
+		return GW_STEP_send;
+	}
+	return give_up(r);
+}

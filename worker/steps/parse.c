@@ -1,0 +1,90 @@
+/* parse: the key's place, the context headers, the body. Faults of the body wait until the key is known, so that they leave a record. */
+#include "core/key.h"
+#include "lib/url.h"
+#include "worker/req.h"
+
+static struct gw_str cut(struct gw_str s, size_t max) { return s.n > max ? gw_str(s.p, max) : s; }
+
+/* traceparent (W3C Trace Context): 00-<32 hex>-<16 hex>-<2 hex>. */
+static struct gw_str trace_id(struct gw_str t)
+{
+	uint8_t raw[16];
+
+	if (t.n < 55 || t.p[2] != '-' || t.p[35] != '-' || !gw_hex_read(gw_str(t.p + 3, 32), raw, 16))
+		return GW_NIL;
+	return gw_str(t.p + 3, 32);
+}
+
+static void read_headers(struct gw_req *r, const struct gw_h1_request *rq, struct gw_key_headers *keys)
+{
+	struct gw_record *rec = &r->rec;
+	const struct { struct gw_str name; struct gw_str *out; size_t max; } wanted[] = {
+		{ GW_LIT("authorization"), &keys->authorization, SIZE_MAX },
+		{ GW_LIT("x-api-key"), &keys->x_api_key, SIZE_MAX },
+		{ GW_LIT("api-key"), &keys->api_key, SIZE_MAX },
+		{ GW_LIT("x-goog-api-key"), &keys->x_goog_api_key, SIZE_MAX },
+		{ GW_LIT("user-agent"), &rec->user_agent, 200 },
+		{ GW_LIT("traceparent"), &r->traceparent, 128 },
+		{ GW_LIT("x-llmgw-session"), &rec->session_id, 200 },
+		{ GW_LIT("x-llmgw-action"), &rec->action_id, 200 },
+		{ GW_LIT("x-llmgw-user"), &rec->user, 200 },
+		{ GW_LIT("x-llmgw-tags"), &rec->tags, 300 },
+	};
+
+	for (uint32_t i = 0; i < rq->n_headers; i++) {
+		for (size_t k = 0; k < sizeof wanted / sizeof wanted[0]; k++) {
+			if (rq->headers[i].name.n != wanted[k].name.n || !gw_str_ieq(rq->headers[i].name, wanted[k].name))
+				continue;
+			*wanted[k].out = cut(rq->headers[i].value, wanted[k].max);
+			break;
+		}
+	}
+	rec->trace_id = trace_id(r->traceparent);
+}
+
+static void read_body(struct gw_req *r)
+{
+	struct gw_record *rec = &r->rec;
+
+	r->parse_err = gw_chat_read(&r->arena, r->body, &r->chat, &r->parse_param, &r->parse_why);
+	rec->is_stream = r->chat.is_stream;
+	rec->requested_model = cut(r->chat.model, 200);
+	rec->end_user = cut(r->chat.user, 200);
+	if (!rec->session_id.n)
+		rec->session_id = cut(r->chat.session_id, 200);
+	if (!rec->action_id.n)
+		rec->action_id = cut(r->chat.action_id, 200);
+	if (!rec->tags.n)
+		rec->tags = cut(r->chat.tags, 300);
+}
+
+/* "/v1/models/{id}": the id may hold an encoded slash. */
+static void read_path(struct gw_req *r)
+{
+	struct gw_buf b;
+
+	gw_buf_init(&b, 1024);
+	if (gw_url_decode(&b, r->path_arg) && !b.err)
+		r->path_arg = gw_arena_str(&r->arena, gw_buf_view(&b));
+	else
+		r->parse_err = GW_E_MODEL_NOT_FOUND;
+	gw_buf_done(&b);
+	r->rec.requested_model = cut(r->path_arg, 200);
+}
+
+enum gw_step_id gw_step_parse(struct gw_req *r)
+{
+	struct gw_key_headers keys = { 0 };
+
+	read_headers(r, r->rq, &keys);
+	r->rec.endpoint = gw_str_z(r->endpoint->name);
+	r->rec.ingress_dialect = GW_LIT("openai");
+	r->rec.client_ip = gw_h1_peer(r->conn);
+	r->rec.worker = r->w->slot;
+	r->err = gw_key_from_headers(&keys, &r->token_header);
+	if (r->endpoint->id == GW_EP_CHAT && !r->err)
+		read_body(r);
+	else if (r->endpoint->id == GW_EP_MODEL && !r->err)
+		read_path(r);
+	return GW_STEP_auth;
+}

@@ -1,0 +1,82 @@
+/* relay: waits while relay.c pumps, then decides how the attempt ended. */
+#include "core/error_body.h"
+#include "worker/req.h"
+
+static enum gw_err read_error_reply(struct gw_req *r)
+{
+	struct gw_str secret = r->secret ? gw_secret_expose(r->secret) : GW_NIL;
+	struct gw_upstream_error ue = { 0 };
+
+	gw_upstream_error_read(&r->arena, r->at.status, gw_buf_view(&r->held), GW_NIL, GW_NIL, &secret, secret.n ? 1 : 0, &ue);
+	r->at.detail = ue.message;
+	if (ue.param.n)
+		r->err_param = ue.param;
+	if (ue.retry_after_ms)
+		r->at.retry_after_ms = ue.retry_after_ms;
+	return ue.err;
+}
+
+static enum gw_err end_of_stream(struct gw_req *r)
+{
+	if (r->saw_done)
+		return GW_OK;
+	/* Some providers leave [DONE] out: a finish reason and a clean end is as good. */
+	return r->finish_reason.n && !gw_sse_rest(&r->sse).n ? GW_OK : GW_E_UP_CUT;
+}
+
+static enum gw_err end_of_whole(struct gw_req *r)
+{
+	gw_usage_take(&r->usage, r->values);
+	if (r->values[GW_UP_MODEL].type == GW_JSON_STR)
+		r->response_model = gw_arena_str(&r->arena, gw_scan_str(&r->values[GW_UP_MODEL]));
+	if (r->values[GW_UP_FINISH].type == GW_JSON_STR)
+		r->finish_reason = gw_arena_str(&r->arena, gw_scan_str(&r->values[GW_UP_FINISH]));
+	return r->scan.is_broken || !r->scan.is_done ? GW_E_UP_GARBLED : GW_OK;
+}
+
+static enum gw_err how_it_ended(struct gw_req *r)
+{
+	if (r->up_err)
+		return r->up_err;
+	if (r->at.status >= 400)
+		return read_error_reply(r);
+	return r->at.is_sse ? end_of_stream(r) : end_of_whole(r);
+}
+
+static enum gw_step_id done_well(struct gw_req *r)
+{
+	r->status = r->at.status;
+	if (r->at.is_sse) {
+		gw_relay_release(r); /* a stream without content has not begun yet */
+	} else if (r->out == GW_OUT_NONE) {
+		gw_answer_whole(r, r->content_type, gw_buf_view(&r->held));
+	} else {
+		r->tail = gw_buf_view(&r->held);
+		r->bytes_out += r->tail.n;
+	}
+	gw_relay_note_attempt(r);
+	return GW_STEP_account;
+}
+
+enum gw_step_id gw_step_relay(struct gw_req *r)
+{
+	if (r->ev_gone || r->ev_late) {
+		enum gw_step_id next = gw_req_event(r);
+
+		if (next == GW_STEP_fail || r->out == GW_OUT_NONE)
+			return next;
+		gw_relay_note_attempt(r);
+		return gw_req_fail(r, r->at.err, r->at.detail);
+	}
+	if (!r->ev_end)
+		return GW_STEP_wait;
+	r->at.err = how_it_ended(r);
+	if (!r->at.err)
+		return done_well(r);
+	if (r->out == GW_OUT_NONE)
+		return GW_STEP_judge;
+	if (r->at.err == GW_E_UP_TIMEOUT)
+		r->at.err = GW_E_UP_STALLED;
+	gw_relay_note_attempt(r);
+	return gw_req_fail(r, r->at.err, r->at.detail);
+}

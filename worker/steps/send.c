@@ -1,0 +1,116 @@
+/* send: the credential, the spliced body, the request to the provider. */
+#include "core/provider.h"
+#include "lib/sys/clock.h"
+#include "worker/req.h"
+
+enum { AUTH_VALUE_MAX = 17 << 10 };
+
+static enum gw_err endpoint_of(struct gw_req *r, const struct gw_candidate *c, struct gw_endpoint **out)
+{
+	struct gw_endpoint_desc d = {
+		.host = c->host, .port = c->port, .is_https = c->is_https, .ca_pem = c->ca_pem,
+		.allow_private = c->allow_private.v, .n_allow_private = c->allow_private.n,
+		.max_connections = c->max_connections, .policy = c->policy,
+	};
+	return gw_upstream_endpoint(r->w->upstream, &d, out);
+}
+
+/* The auth header's value lies in a stack buffer that is wiped: gw_upstream_send has copied it by then. */
+static enum gw_err send_with(struct gw_req *r, const struct gw_candidate *c, struct gw_endpoint *ep, struct gw_str path,
+			     const struct gw_str *pieces, uint32_t n_pieces)
+{
+	const struct gw_provider *p = &gw_providers[c->provider_type];
+	struct gw_str prefix = gw_auth_header_prefix(p->auth), secret = r->secret ? gw_secret_expose(r->secret) : GW_NIL;
+	struct gw_up_header h[5];
+	uint32_t n = 0;
+	char value[AUTH_VALUE_MAX];
+	enum gw_err e;
+
+	h[n++] = (struct gw_up_header){ GW_LIT("content-type"), GW_LIT("application/json") };
+	h[n++] = (struct gw_up_header){ GW_LIT("accept"), r->chat.is_stream ? GW_LIT("text/event-stream") : GW_LIT("application/json") };
+	h[n++] = (struct gw_up_header){ GW_LIT("user-agent"), GW_LIT("llmgw/" LLMGW_VERSION) };
+	if (r->rec.trace_id.n)
+		h[n++] = (struct gw_up_header){ GW_LIT("traceparent"), r->traceparent };
+	if (p->auth != GW_AUTH_NONE && secret.n) {
+		if (prefix.n + secret.n > sizeof value)
+			return GW_E_BUG;
+		memcpy(value, prefix.p, prefix.n);
+		memcpy(value + prefix.n, secret.p, secret.n);
+		h[n++] = (struct gw_up_header){ gw_auth_header_name(p->auth), gw_str(value, prefix.n + secret.n) };
+	}
+	struct gw_up_send s = {
+		.endpoint = ep, .method = GW_LIT("POST"), .path = path, .headers = h, .n_headers = n, .body = pieces, .n_body = n_pieces,
+		.deadlines = { c->queue_ms, c->connect_ms, c->first_token_ms, c->idle_ms, c->total_ms },
+		.must_be_fresh = r->had_stale_retry,
+	};
+	e = gw_upstream_send(r->w->upstream, &s, &gw_relay_ops, r, &r->at.up);
+	if (secret.n)
+		gw_wipe(value, prefix.n + secret.n);
+	return e;
+}
+
+static enum gw_err dispatch(struct gw_req *r)
+{
+	const struct gw_candidate *c = &r->plan.candidates[r->at.candidate];
+	struct gw_str *pieces = GW_NEW_N(&r->arena, struct gw_str, 8);
+	struct gw_endpoint *ep;
+	uint32_t n_pieces = 0;
+	enum gw_err e;
+
+	if (!pieces)
+		return GW_E_NOMEM;
+	e = gw_chat_splice(&r->arena, r->body, &r->chat, c->upstream_model, pieces, &n_pieces);
+	if (e)
+		return e;
+	struct gw_str path = gw_arena_printf(&r->arena, "%.*s/chat/completions", GW_FMT(c->base_path));
+	if (!path.p)
+		return GW_E_NOMEM;
+	e = endpoint_of(r, c, &ep);
+	return e ? e : send_with(r, c, ep, path, pieces, n_pieces);
+}
+
+static bool has_credential(struct gw_req *r, const struct gw_candidate *c)
+{
+	if (!c->credential.n)
+		return true;
+	if (r->secret) {
+		gw_secret_unref(r->secret);
+		r->secret = NULL;
+	}
+	r->secret = gw_lease_get(r->w, c->credential, r->use_next_secret ? c->credential_next_version : c->credential_version,
+				 r->use_next_secret, r);
+	return r->secret != NULL;
+}
+
+enum gw_step_id gw_step_send(struct gw_req *r)
+{
+	const struct gw_candidate *c = &r->plan.candidates[r->at.candidate];
+
+	if (r->ev_gone || r->ev_late) {
+		gw_lease_forget_waiter(r->w, r);
+		enum gw_step_id next = gw_req_event(r);
+		/* send may go to relay or judge only: a client that left is judged hopeless */
+		if (next == GW_STEP_fail)
+			r->at.err = GW_E_CLIENT_GONE;
+		return GW_STEP_judge;
+	}
+	if (!r->at.begun_ns) {
+		r->at.begun_ns = gw_now_ns();
+		r->mark = gw_arena_mark(&r->arena);
+		r->first_token_until_ns = r->at.begun_ns + c->first_token_ms * 1000000;
+	}
+	if (!has_credential(r, c)) {
+		if (!r->at.err)
+			return GW_STEP_wait;
+		return GW_STEP_judge; /* CRED_MISSING */
+	}
+	r->attempts++;
+	if (r->attempts > 1)
+		gw_count(&r->w->page->metric[GW_M_retries], 1);
+	enum gw_err e = dispatch(r);
+	if (e) {
+		r->at.err = e;
+		return GW_STEP_judge;
+	}
+	return GW_STEP_relay;
+}

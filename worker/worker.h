@@ -1,0 +1,113 @@
+#pragma once
+#include <uv.h>
+#include "core/plan.h"
+#include "lib/buf.h"
+#include "lib/sys/role.h"
+#include "lib/text.h"
+#include "net/channel.h"
+#include "net/h1_server.h"
+#include "net/upstream.h"
+#include "shm/control.h"
+#include "shm/health.h"
+#include "shm/image.h"
+#include "shm/inflight.h"
+#include "shm/revoke.h"
+#include "shm/ring.h"
+#include "shm/slot.h"
+
+/* One worker process: everything it owns. There is exactly one, made in worker/main.c; other files get a pointer to it.
+ *
+ *   main.c       start, channels, drain, death        images.c   taking image sets into service
+ *   front.c      HTTP server callbacks -> requests    leases.c   credential plaintext from confd
+ *   req.c        a request's birth and end            req_fsm.c  the step engine, rows in req_steps.def
+ *   relay.c      upstream callbacks -> events         record_out.c  START and END records
+ *   tick.c       deadlines, beats, gauges             steps/     one file a step */
+struct gw_req;
+struct gw_lease;
+
+/* Requests of one key under way, for the concurrency ceiling. Open addressing by key index, power of two. */
+struct gw_key_load { uint64_t hash; uint32_t n; };
+enum { GW_KEY_LOADS = 16384 };
+
+struct gw_worker {
+	uv_loop_t loop;
+	struct gw_role_start start;
+	uint32_t slot, epoch;
+
+	/* shared memory */
+	const struct gw_control *control;
+	struct gw_slot *page;
+	struct gw_ring_writer ring;
+	struct gw_inflight *inflight;
+	struct gw_inflight_free inflight_free;
+	const struct gw_revoke *revoke;
+	const struct gw_health *health;
+
+	/* channels; NULL while the peer is away */
+	struct gw_channel *master, *confd, *logger;
+
+	/* config */
+	struct gw_image_set images;
+	struct gw_image *previous[GW_IMAGE_COUNT]; /* kept until the present one's digest is checked */
+	struct gw_image_job *image_jobs;
+	struct gw_hmac *pepper;
+	struct gw_cf_limits { /* settings "default", read at each swap */
+		uint64_t max_body_bytes, max_in_flight_per_key, retries, hold_ms;
+		bool server_timing;
+	} limits;
+
+	/* sockets */
+	struct gw_h1_server *server;
+	struct gw_upstream *upstream;
+
+	/* requests */
+	struct gw_req *active;      /* doubly linked */
+	uint32_t n_active, n_streams;
+	struct gw_req *pool;        /* free ones */
+	uint32_t n_pool;
+	struct gw_key_load *loads;
+	struct gw_lease *leases;
+	uint32_t n_leases;
+	struct gw_uuid7 uuid;
+	uint64_t rng;               /* xorshift state for picking; not for secrets */
+
+	/* record hand-over */
+	uint64_t sent_head;         /* ring position up to which bytes went over the socket */
+	uint64_t sent_seq;
+	uint64_t unsent_since_ms;
+	struct gw_buf pack;         /* scratch for packing records */
+
+	uv_timer_t tick, orphan, drain;
+	uv_prepare_t turn_end;
+	uint64_t ticks;
+	bool is_ready, is_draining, is_stopping;
+};
+
+/* images.c */
+void gw_worker_image(struct gw_worker *w, struct gw_msg *m);
+/* Rows out of the present images; valid until the next call. */
+struct gw_rows gw_worker_rows(struct gw_worker *w);
+void gw_worker_images_done(struct gw_worker *w);
+
+/* leases.c */
+enum gw_err gw_lease_init(struct gw_worker *w);
+/* The secret of this credential version, or NULL with the request parked until it comes (then gw_req_run is called). */
+struct gw_secret *gw_lease_get(struct gw_worker *w, struct gw_str credential, uint64_t version, bool want_next, struct gw_req *waiter);
+void gw_lease_forget_waiter(struct gw_worker *w, const struct gw_req *waiter);
+void gw_lease_drop(struct gw_worker *w, struct gw_str credential);
+void gw_lease_tick(struct gw_worker *w, uint64_t now_ms);
+void gw_lease_pepper(struct gw_worker *w);
+
+/* front.c */
+extern const struct gw_h1_ops gw_front_ops;
+
+/* record_out.c */
+enum gw_err gw_record_start(struct gw_req *r);
+void gw_record_end(struct gw_req *r);
+void gw_record_flush(struct gw_worker *w, bool is_forced);
+
+/* tick.c */
+void gw_tick_start(struct gw_worker *w);
+
+/* main.c: readiness may have changed (images, pepper). */
+void gw_worker_check_ready(struct gw_worker *w);
