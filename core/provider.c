@@ -1,6 +1,8 @@
 /* The table of providers (schemas/providers.def) and the headers that carry their keys. */
 #include "core/provider.h"
 
+#include "core/config_impl.h"
+
 const struct gw_provider gw_providers[] = {
 #define GW_PROVIDER(name_, dialect_, base_url_, auth_, quirks_, env_, base_env_, models_, doc_)                                  \
 	{ .name = #name_, .dialect = #dialect_, .base_url = base_url_, .auth = GW_AUTH_##auth_, .quirks = quirks_, .env = env_,  \
@@ -17,6 +19,12 @@ const struct gw_provider *gw_provider_find(struct gw_str name)
 			return &gw_providers[i];
 	}
 	return NULL;
+}
+
+/* Words and rows have orders of their own; there are few of them. */
+const struct gw_provider *gw_provider_by_type(uint32_t i)
+{
+	return gw_provider_find(gw_cf_word(gw_cf_field_find(GW_KIND_provider, GW_LIT("type")), i));
 }
 
 struct gw_str gw_auth_header_name(enum gw_auth_kind k)

@@ -16,3 +16,5 @@ const struct gw_provider *gw_provider_find(struct gw_str name); /* NULL when the
 /* Auth header of a kind: name and the text before the secret ("Authorization", "Bearer "). */
 struct gw_str gw_auth_header_name(enum gw_auth_kind k);
 struct gw_str gw_auth_header_prefix(enum gw_auth_kind k);
+/* The row that word number i of the config field provider.type names; NULL when there is none. */
+const struct gw_provider *gw_provider_by_type(uint32_t i);

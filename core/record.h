@@ -34,8 +34,8 @@ extern const struct gw_rfield gw_record_fields[GW_RECORD_COUNT];
 extern const struct gw_rfield gw_admin_fields[];
 extern const unsigned gw_admin_n_fields;
 
-/* stage_start: only fields of stage START. Strings longer than 1 KiB (attempt_log: 4 KiB) are cut at a UTF-8 border;
- * a packed record never exceeds GW_RECORD_MAX_BYTES. */
+/* stage_start: only fields of stage START. Strings longer than 1 KiB are cut at a UTF-8 border, JSON (attempt_log) longer than
+ * 4 KiB is left out; a packed record never exceeds GW_RECORD_MAX_BYTES. */
 enum { GW_RECORD_MAX_BYTES = 16384 };
 void gw_record_pack(const struct gw_record *r, bool stage_start, struct gw_buf *out);
 GW_MUST enum gw_err gw_record_unpack(struct gw_str bytes, struct gw_record *out); /* views into bytes; unknown keys skipped */

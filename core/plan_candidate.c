@@ -1,0 +1,160 @@
+/* One candidate of a plan: a deployment with its provider's endpoint and the versions of its credential. */
+#include "core/plan_impl.h"
+
+#include "core/provider.h"
+#include "lib/text.h"
+#include "lib/url.h"
+
+/* Words of the rows' ENUM columns, by index. */
+enum { ACTIVATION_DEFAULT = 0, ACTIVATION_PROBE = 1, ACTIVATION_IMMEDIATE = 2 };
+enum { PROBE_NONE = 2 };
+
+static uint64_t mix(uint64_t h, const void *p, size_t n)
+{
+	const uint8_t *b = p;
+
+	for (size_t i = 0; i < n; i++)
+		h = (h ^ b[i]) * 0x100000001b3u; /* FNV-1a */
+	return h;
+}
+
+/* All that shapes connections. The version covers every field; the certificates too, because a provider that was deleted and
+ * made anew begins with version 1 again and must not meet connections that trusted other ones. */
+static uint64_t policy_of(const struct gw_cf_provider *p)
+{
+	uint32_t pem = gw_crc32c(0, p->ca_pem.p, p->ca_pem.n);
+	uint64_t h = mix(0xcbf29ce484222325u, p->id.p, p->id.n);
+
+	h = mix(h, &p->version, sizeof(p->version));
+	h = mix(h, &pem, sizeof(pem));
+	for (uint32_t i = 0; i < p->allow_private.n; i++)
+		h = mix(h, p->allow_private.v[i].p, p->allow_private.v[i].n);
+	return h;
+}
+
+static enum gw_err put_endpoint(struct gw_plan_room *m, const struct gw_cf_provider *p, const struct gw_provider *row,
+				struct gw_candidate *c)
+{
+	struct gw_str text = p->base_url.n ? p->base_url : gw_str_z(row->base_url);
+	struct gw_plan_room pem = { m->arena, SIZE_MAX }; /* certificates are long: they count against the arena only */
+	struct gw_url url;
+
+	if (gw_url_parse(text, &url))
+		return GW_E_NOT_FOUND;
+	c->provider_type = (uint32_t)(row - gw_providers);
+	c->is_https = url.is_https;
+	c->port = url.port;
+	c->host = gw_plan_copy(m, url.host);
+	c->base_path = gw_plan_copy(m, url.path);
+	c->ca_pem = gw_plan_copy(&pem, p->ca_pem);
+	c->max_connections = (uint32_t)p->max_connections;
+	c->queue_ms = p->queue_timeout;
+	c->connect_ms = p->connect_timeout;
+	c->first_token_ms = p->first_token_timeout;
+	c->idle_ms = p->idle_timeout;
+	c->total_ms = p->total_timeout;
+	c->policy = policy_of(p);
+	if (!c->host.p || !c->base_path.p || !c->ca_pem.p || !gw_plan_copy_list(m, &p->allow_private, &c->allow_private))
+		return GW_E_NOMEM;
+	return GW_OK;
+}
+
+static void share_endpoint(const struct gw_candidate *from, struct gw_candidate *c)
+{
+	c->provider = from->provider;
+	c->provider_type = from->provider_type;
+	c->is_https = from->is_https;
+	c->port = from->port;
+	c->host = from->host;
+	c->base_path = from->base_path;
+	c->ca_pem = from->ca_pem;
+	c->allow_private = from->allow_private;
+	c->max_connections = from->max_connections;
+	c->queue_ms = from->queue_ms;
+	c->connect_ms = from->connect_ms;
+	c->first_token_ms = from->first_token_ms;
+	c->idle_ms = from->idle_ms;
+	c->total_ms = from->total_ms;
+	c->policy = from->policy;
+}
+
+/* c->provider is set. Deployments of one provider share the texts. */
+static enum gw_err read_provider(struct gw_plan_room *m, const struct gw_rows *rows, const struct gw_plan *plan, struct gw_candidate *c)
+{
+	const struct gw_provider *row;
+	struct gw_cf_provider p;
+	struct gw_str bytes;
+	enum gw_err e;
+
+	for (uint32_t i = 0; i < plan->n_candidates; i++) {
+		if (gw_str_eq(plan->candidates[i].provider, c->provider)) {
+			share_endpoint(&plan->candidates[i], c);
+			return GW_OK;
+		}
+	}
+	e = rows->object(rows->ctx, GW_KIND_provider, c->provider, &bytes);
+	if (!e)
+		e = gw_cf_read_provider(bytes, m->arena, &p);
+	if (e)
+		return e;
+	row = gw_provider_by_type(p.type);
+	if (p.disabled || !row)
+		return GW_E_NOT_FOUND;
+	return put_endpoint(m, &p, row, c);
+}
+
+/* c->credential and c->provider are set. A secret goes only to the provider that it was given for: a deployment that pairs it
+ * with another one would send it to a stranger. */
+static enum gw_err read_credential(struct gw_plan_room *m, const struct gw_rows *rows, struct gw_candidate *c)
+{
+	struct gw_cf_credential cred;
+	struct gw_str bytes;
+	enum gw_err e;
+
+	if (c->credential.n == 0)
+		return GW_OK;
+	e = rows->object(rows->ctx, GW_KIND_credential, c->credential, &bytes);
+	if (!e)
+		e = gw_cf_read_credential(bytes, m->arena, &cred);
+	if (e)
+		return e;
+	if (cred.disabled || !gw_str_eq(cred.provider, c->provider))
+		return GW_E_NOT_FOUND;
+	c->credential_version = cred.secret_version;
+	c->credential_next_version = cred.next_version;
+	return GW_OK;
+}
+
+enum gw_err gw_plan_candidate(struct gw_plan_room *m, const struct gw_rows *rows, const struct gw_cf_target *target,
+			      bool is_probe_default, struct gw_plan *plan)
+{
+	struct gw_candidate c = { .deployment = target->deployment, .weight = target->weight, .priority = target->priority };
+	struct gw_cf_deployment d;
+	struct gw_str bytes;
+	enum gw_err e = rows->object(rows->ctx, GW_KIND_deployment, target->deployment, &bytes);
+
+	if (!e)
+		e = gw_cf_read_deployment(bytes, m->arena, &d);
+	if (e)
+		return e;
+	if (d.disabled)
+		return GW_E_NOT_FOUND;
+	c.deployment_version = d.version;
+	c.provider = gw_plan_copy(m, d.provider);
+	c.credential = gw_plan_copy(m, d.credential);
+	c.upstream_model = gw_plan_copy(m, d.upstream_model);
+	c.region = gw_plan_copy(m, d.region);
+	c.input_price = d.input_price;
+	c.output_price = d.output_price;
+	c.cached_price = d.cached_price;
+	c.is_probe_needed = d.probe != PROBE_NONE &&
+			    (d.activation == ACTIVATION_PROBE || (d.activation == ACTIVATION_DEFAULT && is_probe_default));
+	if (!c.provider.p || !c.credential.p || !c.upstream_model.p || !c.region.p)
+		return GW_E_NOMEM;
+	e = read_provider(m, rows, plan, &c);
+	if (!e)
+		e = read_credential(m, rows, &c);
+	if (!e)
+		plan->candidates[plan->n_candidates++] = c;
+	return e;
+}

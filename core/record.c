@@ -1,0 +1,269 @@
+/* Request and admin records: tables from the rows, and loops that pack, unpack and print them. No field is known by name. */
+#include "core/record.h"
+
+#include "lib/text.h"
+
+/* Words of the rows' columns. */
+enum { START = 1, END = 0, OPEN = 0, PERSONAL = 1 };
+enum { MAX_TEXT = 1024, MAX_JSON = 4096 };
+
+const struct gw_rfield gw_record_fields[GW_RECORD_COUNT] = {
+#define GW_FIELD(name_, type_, stage, privacy, doc_) \
+	{ #name_, GW_RF_##type_, offsetof(struct gw_record, name_), stage, privacy, doc_ },
+#include "schemas/record.def"
+#undef GW_FIELD
+};
+
+const struct gw_rfield gw_admin_fields[] = {
+#define GW_FIELD(name_, type_, doc_) { #name_, GW_RF_##type_, offsetof(struct gw_admin_record, name_), true, false, doc_ },
+#include "schemas/admin_record.def"
+#undef GW_FIELD
+};
+const unsigned gw_admin_n_fields = sizeof(gw_admin_fields) / sizeof(gw_admin_fields[0]);
+
+/* ---- access to a field of a struct ---- */
+
+#define AT(type, rec, f) (*(type const *)(const void *)((const char *)(rec) + (f)->offset))
+#define PUT(type, rec, f) (*(type *)(void *)((char *)(rec) + (f)->offset))
+
+static bool is_set(const void *rec, const struct gw_rfield *f)
+{
+	switch (f->type) {
+	case GW_RF_STR:
+	case GW_RF_JSON:
+		return AT(struct gw_str, rec, f).n > 0;
+	case GW_RF_U64:
+		return AT(uint64_t, rec, f) != 0;
+	case GW_RF_I64:
+		return AT(int64_t, rec, f) != 0;
+	case GW_RF_BOOL:
+		return AT(bool, rec, f);
+	case GW_RF_ID16:
+		return AT(const uint8_t *, rec, f) != NULL;
+	}
+	return false;
+}
+
+/* Cut at a UTF-8 border. JSON cannot be cut and stay JSON: a longer one is left out. */
+static struct gw_str cut(struct gw_str s, enum gw_rfield_type type, size_t max)
+{
+	if (s.n <= max)
+		return s;
+	if (type == GW_RF_JSON)
+		return GW_NIL;
+	while (max > 0 && ((unsigned char)s.p[max] & 0xc0) == 0x80)
+		max--;
+	return gw_str(s.p, max);
+}
+
+static void pack_value(const void *rec, const struct gw_rfield *f, size_t max_text, size_t max_json, struct gw_buf *out)
+{
+	switch (f->type) {
+	case GW_RF_STR:
+		gw_mp_str(out, cut(AT(struct gw_str, rec, f), f->type, max_text));
+		break;
+	case GW_RF_JSON:
+		gw_mp_str(out, cut(AT(struct gw_str, rec, f), f->type, max_json));
+		break;
+	case GW_RF_U64:
+		gw_mp_u64(out, AT(uint64_t, rec, f));
+		break;
+	case GW_RF_I64:
+		gw_mp_i64(out, AT(int64_t, rec, f));
+		break;
+	case GW_RF_BOOL:
+		gw_mp_bool(out, AT(bool, rec, f));
+		break;
+	case GW_RF_ID16:
+		gw_mp_bin(out, gw_str((const char *)AT(const uint8_t *, rec, f), 16));
+		break;
+	}
+}
+
+static void pack(const void *rec, const struct gw_rfield *fields, unsigned n, bool only_start, size_t max_text, size_t max_json,
+		 struct gw_buf *out)
+{
+	uint32_t pairs = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		pairs += (!only_start || fields[i].in_start) && is_set(rec, &fields[i]);
+	gw_mp_map(out, pairs);
+	for (unsigned i = 0; i < n; i++) {
+		if ((only_start && !fields[i].in_start) || !is_set(rec, &fields[i]))
+			continue;
+		gw_mp_u64(out, i);
+		pack_value(rec, &fields[i], max_text, max_json, out);
+	}
+}
+
+static void unpack_value(struct gw_mp *r, const struct gw_rfield *f, void *rec)
+{
+	struct gw_str s;
+
+	switch (f->type) {
+	case GW_RF_STR:
+	case GW_RF_JSON:
+		PUT(struct gw_str, rec, f) = gw_mp_read_str(r);
+		break;
+	case GW_RF_U64:
+		PUT(uint64_t, rec, f) = gw_mp_read_u64(r);
+		break;
+	case GW_RF_I64:
+		PUT(int64_t, rec, f) = gw_mp_read_i64(r);
+		break;
+	case GW_RF_BOOL:
+		PUT(bool, rec, f) = gw_mp_read_bool(r);
+		break;
+	case GW_RF_ID16:
+		s = gw_mp_read_str(r);
+		if (s.n != 16)
+			r->err = GW_E_GARBLED;
+		else
+			PUT(const uint8_t *, rec, f) = (const uint8_t *)s.p;
+		break;
+	}
+}
+
+static enum gw_err unpack(struct gw_str bytes, const struct gw_rfield *fields, unsigned n, void *rec)
+{
+	struct gw_mp r = gw_mp_reader(bytes);
+	uint32_t pairs = gw_mp_read_map(&r);
+
+	for (uint32_t i = 0; i < pairs && !r.err; i++) {
+		uint64_t number = gw_mp_read_u64(&r);
+
+		if (number < n && !r.err)
+			unpack_value(&r, &fields[number], rec);
+		else
+			gw_mp_skip(&r);
+	}
+	return r.err;
+}
+
+/* Text that should be JSON: as it is when it is, else as a string (a record from a damaged file must not break the line). */
+static void print_json(struct gw_str text, struct gw_json_out *w)
+{
+	char room[2048];
+	struct gw_arena a;
+	struct gw_json_fault fault;
+
+	gw_arena_init(&a, room, sizeof(room), 1 << 20);
+	if (gw_json_check(&a, text, &gw_json_default_limits, NULL, 0, &fault) == GW_OK)
+		gw_jw_raw(w, text);
+	else
+		gw_jw_str(w, text);
+	gw_arena_done(&a);
+}
+
+static void print_value(const void *rec, const struct gw_rfield *f, struct gw_json_out *w)
+{
+	char uuid[36];
+
+	gw_jw_key(w, gw_str_z(f->name));
+	switch (f->type) {
+	case GW_RF_STR:
+		gw_jw_str(w, AT(struct gw_str, rec, f));
+		break;
+	case GW_RF_JSON:
+		print_json(AT(struct gw_str, rec, f), w);
+		break;
+	case GW_RF_U64:
+		gw_jw_u64(w, AT(uint64_t, rec, f));
+		break;
+	case GW_RF_I64:
+		gw_jw_i64(w, AT(int64_t, rec, f));
+		break;
+	case GW_RF_BOOL:
+		gw_jw_bool(w, AT(bool, rec, f));
+		break;
+	case GW_RF_ID16:
+		gw_uuid_print(AT(const uint8_t *, rec, f), uuid);
+		gw_jw_str(w, gw_str(uuid, sizeof(uuid)));
+		break;
+	}
+}
+
+static void print(const void *rec, const struct gw_rfield *fields, unsigned n, struct gw_json_out *w)
+{
+	gw_jw_obj(w);
+	for (unsigned i = 0; i < n; i++) {
+		if (is_set(rec, &fields[i]))
+			print_value(rec, &fields[i], w);
+	}
+	gw_jw_end_obj(w);
+}
+
+/* ---- request records ---- */
+
+/* The most a packed field can take: key, head, bytes. */
+static size_t worst_bytes(const struct gw_rfield *f, size_t max_text, size_t max_json)
+{
+	switch (f->type) {
+	case GW_RF_STR:
+		return 2 + 3 + max_text;
+	case GW_RF_JSON:
+		return 2 + 3 + max_json;
+	case GW_RF_ID16:
+		return 2 + 18;
+	default:
+		return 2 + 9;
+	}
+}
+
+void gw_record_pack(const struct gw_record *r, bool stage_start, struct gw_buf *out)
+{
+	size_t max_text = MAX_TEXT, max_json = MAX_JSON, before = out->n;
+
+	pack(r, gw_record_fields, GW_RECORD_COUNT, stage_start, max_text, max_json, out);
+	/* Many long texts at once: cut them shorter until it fits. Each field has at least 64 bytes then. */
+	while (out->n - before > GW_RECORD_MAX_BYTES && max_text > 64) {
+		out->n = before;
+		max_text /= 2;
+		max_json = MAX_JSON / 4;
+		pack(r, gw_record_fields, GW_RECORD_COUNT, stage_start, max_text, max_json, out);
+	}
+}
+
+enum gw_err gw_record_unpack(struct gw_str bytes, struct gw_record *out)
+{
+	*out = (struct gw_record){ 0 };
+	return unpack(bytes, gw_record_fields, GW_RECORD_COUNT, out);
+}
+
+void gw_record_json(const struct gw_record *r, struct gw_json_out *w) { print(r, gw_record_fields, GW_RECORD_COUNT, w); }
+
+uint32_t gw_record_end_bytes(const struct gw_record *start)
+{
+	size_t n = 5;
+
+	for (unsigned i = 0; i < GW_RECORD_COUNT; i++) {
+		const struct gw_rfield *f = &gw_record_fields[i];
+		size_t one = worst_bytes(f, MAX_TEXT, MAX_JSON);
+
+		/* What is known at START is copied into END as it is. */
+		if (f->in_start && (f->type == GW_RF_STR || f->type == GW_RF_JSON) && AT(struct gw_str, start, f).n < MAX_TEXT)
+			one = 5 + AT(struct gw_str, start, f).n;
+		n += one;
+	}
+	return n < GW_RECORD_MAX_BYTES ? (uint32_t)n : GW_RECORD_MAX_BYTES;
+}
+
+/* ---- admin records: objects before and after are as long as objects are ---- */
+
+enum { MAX_ADMIN_JSON = 1 << 20 };
+
+void gw_admin_record_pack(const struct gw_admin_record *r, struct gw_buf *out)
+{
+	pack(r, gw_admin_fields, gw_admin_n_fields, false, MAX_TEXT, MAX_ADMIN_JSON, out);
+}
+
+enum gw_err gw_admin_record_unpack(struct gw_str bytes, struct gw_admin_record *out)
+{
+	*out = (struct gw_admin_record){ 0 };
+	return unpack(bytes, gw_admin_fields, gw_admin_n_fields, out);
+}
+
+void gw_admin_record_json(const struct gw_admin_record *r, struct gw_json_out *w)
+{
+	print(r, gw_admin_fields, gw_admin_n_fields, w);
+}
