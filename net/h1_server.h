@@ -50,7 +50,9 @@ struct gw_h1_request {
 struct gw_str gw_h1_header(const struct gw_h1_request *rq, struct gw_str name, uint32_t *count);
 
 struct gw_h1_ops {
-	/* Head is there. Return GW_OK with *body_max set (0 = no body allowed), or an error that is answered at once. */
+	/* Head is there. Return GW_OK with *body_max set (0 = no body allowed), or an error that is answered at once. The owner
+	 * may also answer here itself and return GW_OK; on_request is not called then. After GW_OK the connection's pointer
+	 * stays valid until on_done, which comes exactly once, even when the body never arrives. */
 	enum gw_err (*on_head)(void *ctx, struct gw_h1_conn *c, const struct gw_h1_request *rq, size_t *body_max);
 	/* Whole request. The owner must answer, now or later. */
 	void (*on_request)(void *ctx, struct gw_h1_conn *c, const struct gw_h1_request *rq);
@@ -58,7 +60,9 @@ struct gw_h1_ops {
 	void (*on_gone)(void *ctx, struct gw_h1_conn *c);
 	/* The queue to the client fell below out_low_bytes after having been above out_high_bytes. */
 	void (*on_drain)(void *ctx, struct gw_h1_conn *c);
-	/* Answer fully handed to the kernel; request memory may go. */
+	/* Answer fully handed to the kernel, or ended after the client was gone; request memory may go. Like on_gone and
+	 * on_drain it comes at the end of the loop turn, never from inside a gw_h1_reply_* call. A client that is gone is no
+	 * excuse for not ending the answer (reply, reply_end or reply_cut). */
 	void (*on_done)(void *ctx, struct gw_h1_conn *c);
 	/* Body of a protocol error answer (and of on_head errors), in the owner's dialect. path may be NIL. */
 	void (*on_bad)(void *ctx, enum gw_err e, struct gw_str path, struct gw_buf *body);
@@ -72,12 +76,16 @@ GW_MUST enum gw_err gw_h1_listen(struct gw_h1_server *s, int fd, int id);
 void gw_h1_unlisten(struct gw_h1_server *s, int id);
 /* Stop accepting; answers carry `Connection: close`; idle connections close after a grace; on_empty when none is left. */
 void gw_h1_drain(struct gw_h1_server *s, void (*on_empty)(void *ctx));
+/* A socket that is connected already (tests). Taken. */
+void gw_h1_adopt(struct gw_h1_server *s, int fd);
+/* Closes all at once; memory is freed by the loop once the owners of running requests have ended their answers. */
+void gw_h1_server_close(struct gw_h1_server *s);
 uint32_t gw_h1_open(const struct gw_h1_server *s); /* connections */
 /* Settings changed: new ceilings for connections, from now on. */
 void gw_h1_set_caps(struct gw_h1_server *s, uint32_t connections, uint32_t connections_per_ip);
 struct gw_h1_stats { uint64_t accepted, malformed, bytes_in, bytes_out, accept_paused; };
 const struct gw_h1_stats *gw_h1_stats(const struct gw_h1_server *s);
-/* Writes of one loop turn are gathered and flushed here, before the loop polls (also called by itself from a check handle). */
+/* Pieces written in one loop turn are gathered and leave together before the loop polls again. */
 
 /* --- answering --- */
 struct gw_h1_answer {
