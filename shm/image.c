@@ -121,7 +121,20 @@ enum gw_err gw_image_count(struct gw_image *im, enum gw_image_db db, uint64_t *n
 	return GW_OK;
 }
 
-/* Environment, transaction, databases, and the sentinel of each with the number of records that LMDB counts too. */
+/* The tree must lie inside the file: LMDB would map what its header claims, and reading past the end is a SIGBUS. */
+static int check_extent(struct gw_image *im)
+{
+	MDB_envinfo info;
+	MDB_stat st;
+	int rc = mdb_env_info(im->env, &info);
+
+	if (!rc)
+		rc = mdb_env_stat(im->env, &st);
+	if (!rc && (info.me_mapsize != im->size || info.me_last_pgno >= im->size / st.ms_psize))
+		rc = MDB_INVALID;
+	return rc;
+}
+
 static enum gw_err open_env(struct gw_image *im)
 {
 	char path[64];
@@ -135,6 +148,8 @@ static enum gw_err open_env(struct gw_image *im)
 	if (!rc)
 		rc = mdb_env_open(im->env, path, MDB_RDONLY | MDB_NOLOCK | MDB_NOTLS | MDB_NOSUBDIR, 0);
 	if (!rc)
+		rc = check_extent(im);
+	if (!rc)
 		rc = mdb_txn_begin(im->env, NULL, MDB_RDONLY, &im->txn);
 	for (unsigned db = 0; !rc && db < GW_DB_COUNT; db++) {
 		if (gw_image_has_db(im->name, (enum gw_image_db)db))
@@ -143,16 +158,11 @@ static enum gw_err open_env(struct gw_image *im)
 	return rc == MDB_NOTFOUND ? GW_E_CORRUPT : gw_image_err(rc);
 }
 
+/* The sentinel of each database, and the number of records in it that LMDB counts too. */
 static enum gw_err probe(struct gw_image *im)
 {
-	MDB_envinfo info;
 	MDB_stat st;
 
-	if (mdb_env_info(im->env, &info) || mdb_env_stat(im->env, &st))
-		return GW_E_CORRUPT;
-	/* The tree must lie inside the file; LMDB would map what its header claims. */
-	if (((uint64_t)info.me_last_pgno + 1) * st.ms_psize > im->size || info.me_mapsize != im->size)
-		return GW_E_CORRUPT;
 	for (unsigned i = 0; i < GW_DB_COUNT; i++) {
 		enum gw_image_db db = (enum gw_image_db)i;
 		uint64_t n;

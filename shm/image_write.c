@@ -72,10 +72,7 @@ enum gw_err gw_image_write_start(enum gw_image_name name, size_t expected_bytes,
 		free(w);
 		return e;
 	}
-	if (ftruncate(w->fd, (off_t)map_bytes) != 0)
-		e = GW_E_NO_SPACE;
-	if (!e)
-		e = open_env(w, map_bytes);
+	e = open_env(w, map_bytes); /* LMDB makes the empty file as long as the map: sparse */
 	if (e)
 		gw_image_write_drop(w);
 	else
