@@ -119,6 +119,7 @@ void gw_record_flush(struct gw_worker *w, bool is_forced)
 		GW_MSG_SET(&m, epoch, w->epoch);
 		GW_MSG_SET(&m, first_seq, w->sent_seq + 1);
 		GW_MSG_SET(&m, last_seq, w->ring.seq);
+		GW_MSG_SET(&m, count, head);
 		GW_MSG_SET(&m, body, piece[0]);
 		if (gw_channel_send(w->logger, &m) != GW_OK) {
 			/* the ring has it */

@@ -1,0 +1,130 @@
+#pragma once
+#include <uv.h>
+#include "lib/segment.h"
+#include "lib/sys/role.h"
+#include "net/channel.h"
+#include "shm/control.h"
+#include "shm/inflight.h"
+#include "shm/ring.h"
+#include "shm/slot.h"
+
+/* The logger: records of all workers (rings, socket) and admin acts (confd, admin) into hash-chained segments.
+ *
+ *   recv.c     frames from the socket or the ring, in sequence, into the batch
+ *   append.c   the batch into blocks: write, fdatasync, then the ring's tail moves
+ *   store.c    segment files: what an earlier logger left, new ones, rotation, disk full
+ *   recover.c  END for what dead workers left unfinished
+ *   main.c     start, channels, signing key, the clock
+ *
+ * A record counts when it is durable; only then is its ring space given back or its sender answered. */
+
+/* Durable and seen position of one (slot, epoch). */
+struct gw_lg_mark { uint32_t epoch; uint64_t seq; };
+
+/* How far one incarnation of a slot has come, and the requests of its last START and END. */
+struct gw_lg_epoch {
+	struct gw_lg_mark mark;
+	uint8_t last_start[16], last_end[16];
+};
+
+/* One worker slot that this logger serves. */
+struct gw_lg_slot {
+	bool is_owned;
+	int slot;
+	struct gw_ring_shared *ring;
+	struct gw_inflight *inflight;
+	struct gw_slot *page;
+	struct gw_ring_reader reader;
+	struct gw_lg_epoch seen;     /* last one taken into a batch */
+	struct gw_lg_epoch prior;    /* the incarnation before it */
+	uint64_t seen_at;            /* ring position after it */
+	bool is_dirty;               /* took something since the last durable moment */
+	uint64_t idle_head;          /* ring head at the last poll: unchanged and unread = nobody sends, take it from the ring */
+	uint32_t gone_epoch;         /* a worker of this epoch died: recover when the ring is read */
+};
+
+/* One class of segments, its open file and what must still become durable. */
+struct gw_lg_file {
+	enum gw_seg_class cls;
+	int fd;                      /* -1 = none open */
+	uint64_t segment_no, offset;
+	int64_t opened_us;
+	struct gw_seg_writer chain;  /* after the last durable block */
+	uint8_t prev_hash[32];
+	struct gw_buf frames;        /* payload of the block under way: kept until it is durable, so that it can go to another file */
+	uint32_t n_frames;
+	int64_t first_us, last_us;
+	struct gw_buf out;           /* header not written yet, and the block of one flush */
+	uint64_t blocks_since_checkpoint;
+	int64_t checkpoint_us;
+	struct gw_seg_span spans[64];
+	uint32_t n_spans;
+	int64_t spend_nanousd;
+	uint64_t n_records;
+	int64_t batch_cost;          /* of frames */
+};
+
+/* An audit sender that waits for durability. */
+struct gw_lg_wait { struct gw_channel *ch; uint64_t corr; };
+enum { GW_LG_WAITS = 4096, GW_LG_IDS = 65536 };
+
+struct gw_logger {
+	uv_loop_t loop;
+	struct gw_role_start start;
+	struct gw_beats *beats;
+	struct gw_channel *master, *confd, *admin;
+	struct gw_channel *workers[GW_MAX_SLOTS];
+	struct gw_lg_slot slots[GW_MAX_SLOTS];
+	struct gw_lg_file request, admin_file;
+	int dir_fd;                  /* segment folder */
+	uint8_t node[16], writer[16];
+	struct gw_signer *signer;
+	uint8_t public_key[65];
+	bool may_open;               /* the signing key is here, or we waited long enough */
+	uint64_t confd_seq, refused_seq; /* last change_seq taken; own numbering of refused acts */
+	struct gw_lg_wait waits[GW_LG_WAITS];
+	uint32_t n_waits;
+	uint8_t (*ended_ids)[16];    /* synthetic ENDs found in the last segments: not written twice */
+	uint32_t n_ended_ids;
+	struct gw_buf scratch, pack;
+	uv_timer_t tick, orphan;
+	uint64_t ticks, started_ms, batch_since_ms, retry_at_ms;
+	bool is_draining, is_stopping, has_reserve;
+};
+
+/* The two slots that are not workers: admin acts by confd, refused acts by admin. */
+enum { GW_LG_SLOT_CONFD = 255, GW_LG_SLOT_ADMIN = 254 };
+
+/* store.c */
+void gw_lg_store_open(struct gw_logger *l);
+/* Ready for appending: an open file with room; false when it cannot be (disk full, key not here yet). */
+bool gw_lg_file_ready(struct gw_logger *l, struct gw_lg_file *f);
+void gw_lg_file_close(struct gw_logger *l, struct gw_lg_file *f); /* footer, cut to size */
+/* The file is suspect (failed write or sync): never written again. */
+void gw_lg_file_abandon(struct gw_lg_file *f);
+void gw_lg_release_reserve(struct gw_logger *l);
+
+/* append.c */
+void gw_lg_add(struct gw_logger *l, struct gw_lg_file *f, const struct gw_seg_record *rec, int64_t ts_us, int64_t cost);
+/* Room for one more record of any size; flushes when there is none. False: the disk does not take it, leave it in the ring. */
+bool gw_lg_has_room(struct gw_logger *l, struct gw_lg_file *f);
+/* All batches onto the disk; then tails move and waiters are answered. True when nothing is left waiting. */
+bool gw_lg_flush(struct gw_logger *l);
+bool gw_lg_is_due(const struct gw_logger *l);
+
+/* recv.c */
+/* The slot has come this far; cost of an END into *cost (may be NULL). Older records change nothing. */
+void gw_lg_note(struct gw_lg_slot *s, const struct gw_seg_record *rec, int64_t *cost);
+void gw_lg_slot_open(struct gw_logger *l, int slot);
+void gw_lg_on_records(struct gw_logger *l, struct gw_msg *m);
+/* Everything up to the ring's head into the batch. */
+void gw_lg_read_ring(struct gw_logger *l, struct gw_lg_slot *s);
+void gw_lg_poll_rings(struct gw_logger *l, bool is_forced);
+void gw_lg_on_audit(struct gw_logger *l, struct gw_channel *ch, struct gw_msg *m);
+bool gw_lg_rings_empty(const struct gw_logger *l);
+
+/* recover.c */
+void gw_lg_recover(struct gw_logger *l, struct gw_lg_slot *s, uint32_t dead_epoch);
+/* Entries of epochs that cannot be alive any more. */
+void gw_lg_look_for_dead(struct gw_logger *l);
+int gw_logger_main(void);

@@ -1,0 +1,135 @@
+/* What a dead worker left: its ring is read to the head, then every request that has a START and no END gets one (worker_crashed), and its
+ * in-flight entry is cleared. Only the logger does this, once per (slot, epoch).
+ *
+ * The worker's order is: entry, START in the ring, start_seq in the entry ... END in the ring, entry cleared. So an entry without start_seq has a
+ * START only if it is the last one of the ring, and an entry has an END only if that is the last END of the ring: one worker has one thread. */
+#include "core/record.h"
+#include "lib/sys/clock.h"
+#include "lib/sys/diag.h"
+#include "logger/logger.h"
+
+enum { DEAD_AFTER_MS = 6000 };
+
+static bool ended_before(const struct gw_logger *l, const uint8_t id[16])
+{
+	for (uint32_t i = 0; i < l->n_ended_ids; i++)
+		if (memcmp(l->ended_ids[i], id, 16) == 0)
+			return true;
+	return false;
+}
+
+static void remember(struct gw_logger *l, const uint8_t id[16])
+{
+	if (l->n_ended_ids == GW_LG_IDS)
+		l->n_ended_ids = 0; /* entries are cleared within the same second: old ids have served */
+	memcpy(l->ended_ids[l->n_ended_ids++], id, 16);
+}
+
+static bool owes_end(const struct gw_logger *l, const struct gw_lg_epoch *of, const struct gw_inflight_entry *e, uint32_t epoch)
+{
+	if (atomic_load_explicit(&e->state, memory_order_acquire) != 1 || e->epoch != epoch)
+		return false;
+	if (!e->start_seq && memcmp(of->last_start, e->request_id, 16) != 0)
+		return false;
+	if (memcmp(of->last_end, e->request_id, 16) == 0)
+		return false;
+	return !ended_before(l, e->request_id);
+}
+
+static bool write_end(struct gw_logger *l, struct gw_lg_slot *s, const struct gw_inflight_entry *e, struct gw_lg_mark *at)
+{
+	struct gw_record r = { 0 };
+	uint8_t body[GW_INFLIGHT_BODY], id[16];
+	uint32_t n = e->body_bytes <= sizeof body ? e->body_bytes : 0;
+	int64_t now = gw_unix_us();
+
+	if (!gw_lg_has_room(l, &l->request))
+		return false;
+	memcpy(body, e->body, n);
+	memcpy(id, e->request_id, 16);
+	if (gw_record_unpack(gw_str((char *)body, n), &r))
+		r = (struct gw_record){ 0 };
+	r.request_id = id;
+	r.ts_start_us = e->started_us;
+	r.worker = (uint64_t)s->slot;
+	r.error = gw_str_z(gw_err_info(GW_E_WORKER_CRASHED)->name);
+	r.total_us = now > e->started_us ? (uint64_t)(now - e->started_us) : 0;
+	r.bytes_out = atomic_load(&e->sent_bytes);
+	r.usage_source = GW_LIT("none");
+	r.is_synthetic = true;
+	gw_buf_clear(&l->pack, 64 << 10);
+	gw_record_pack(&r, false, &l->pack);
+	struct gw_seg_record rec = { .slot = (uint32_t)s->slot, .epoch = at->epoch, .type = GW_REC_END, .seq = ++at->seq,
+				     .body = gw_buf_view(&l->pack) };
+	gw_lg_add(l, &l->request, &rec, now, 0);
+	remember(l, id);
+	return true;
+}
+
+/* Nothing of that epoch was ever recorded: numbers begin at 1. */
+static struct gw_lg_epoch *epoch_of(struct gw_lg_slot *s, uint32_t epoch, struct gw_lg_epoch *none)
+{
+	if (s->seen.mark.epoch == epoch)
+		return &s->seen;
+	if (s->prior.mark.epoch == epoch)
+		return &s->prior;
+	*none = (struct gw_lg_epoch){ .mark = { epoch, 0 } };
+	return none;
+}
+
+void gw_lg_recover(struct gw_logger *l, struct gw_lg_slot *s, uint32_t dead_epoch)
+{
+	struct gw_lg_epoch none, *of;
+	uint32_t n = 0;
+
+	if (!s->is_owned)
+		return;
+	gw_lg_read_ring(l, s);
+	of = epoch_of(s, dead_epoch, &none);
+	for (int i = 0; i < GW_INFLIGHT_ENTRIES; i++) {
+		struct gw_inflight_entry *e = &s->inflight->entry[i];
+
+		if (!owes_end(l, of, e, dead_epoch))
+			continue;
+		if (!write_end(l, s, e, &of->mark))
+			return; /* disk: the next look finds the rest */
+		n++;
+	}
+	s->is_dirty = true;
+	if (!gw_lg_flush(l))
+		return;
+	for (int i = 0; i < GW_INFLIGHT_ENTRIES; i++) {
+		struct gw_inflight_entry *e = &s->inflight->entry[i];
+
+		if (atomic_load(&e->state) == 1 && e->epoch == dead_epoch)
+			atomic_store_explicit(&e->state, 0, memory_order_release);
+	}
+	s->gone_epoch = 0;
+	if (n)
+		gw_log(GW_WARN, "worker slot %d epoch %u died with %u requests under way: each has its END", s->slot, dead_epoch, n);
+}
+
+void gw_lg_look_for_dead(struct gw_logger *l)
+{
+	uint64_t now = gw_now_ns();
+
+	for (int i = 0; i < GW_MAX_SLOTS; i++) {
+		struct gw_lg_slot *s = &l->slots[i];
+
+		if (!s->is_owned)
+			continue;
+		uint32_t live = atomic_load(&s->page->epoch);
+		uint64_t beat = atomic_load(&s->page->beat_ns);
+		bool is_stale = now > beat && now - beat > DEAD_AFTER_MS * 1000000ULL;
+		uint32_t dead = s->gone_epoch;
+
+		for (int k = 0; k < GW_INFLIGHT_ENTRIES && !dead; k++) {
+			struct gw_inflight_entry *e = &s->inflight->entry[k];
+
+			if (atomic_load_explicit(&e->state, memory_order_relaxed) == 1 && (e->epoch < live || (e->epoch == live && is_stale)))
+				dead = e->epoch;
+		}
+		if (dead)
+			gw_lg_recover(l, s, dead);
+	}
+}

@@ -1,0 +1,200 @@
+/* Frames in, in sequence: from the socket while nothing is missing, else from the ring. Everything that a worker sends is hostile until
+ * checked; what it can harm is its own slot. */
+#include <unistd.h>
+#include "core/record.h"
+#include "lib/sys/clock.h"
+#include "lib/sys/diag.h"
+#include "logger/logger.h"
+
+void gw_lg_slot_open(struct gw_logger *l, int slot)
+{
+	struct gw_lg_slot *s = &l->slots[slot];
+	const char *dir = l->start.boot.runtime_dir;
+	uint32_t me = (uint32_t)getpid();
+
+	if (s->is_owned)
+		return;
+	if (!s->ring && gw_ring_open(dir, slot, &s->ring)) {
+		s->ring = NULL;
+		return;
+	}
+	if ((!s->inflight && gw_inflight_open(dir, slot, &s->inflight)) || (!s->page && gw_slot_open(dir, slot, false, &s->page))) {
+		gw_log(GW_ERROR, "slot %d: its regions cannot be mapped, its records stay in the ring", slot);
+		return;
+	}
+	s->slot = slot;
+	atomic_store(&s->ring->owner_pid, me);
+	gw_ring_read_start(&s->reader, s->ring, (uint32_t)slot);
+	s->seen_at = s->reader.at;
+	s->is_owned = true;
+}
+
+static bool is_known(const struct gw_lg_slot *s, const struct gw_seg_record *rec)
+{
+	const struct gw_lg_mark *m = &s->seen.mark;
+
+	return rec->epoch < m->epoch || (rec->epoch == m->epoch && rec->seq <= m->seq);
+}
+
+void gw_lg_note(struct gw_lg_slot *s, const struct gw_seg_record *rec, int64_t *cost)
+{
+	struct gw_record r;
+
+	if (is_known(s, rec))
+		return;
+	if (rec->epoch > s->seen.mark.epoch) {
+		s->prior = s->seen;
+		s->seen = (struct gw_lg_epoch){ .mark = { rec->epoch, 0 } };
+	}
+	s->seen.mark.seq = rec->seq;
+	if (gw_record_unpack(rec->body, &r))
+		return;
+	if (rec->type == GW_REC_END && cost)
+		*cost = r.cost_nanousd;
+	if (r.request_id)
+		memcpy(rec->type == GW_REC_END ? s->seen.last_end : s->seen.last_start, r.request_id, 16);
+}
+
+/* Takes a record if it is new; old ones are passed over. False: it cannot be taken now (disk). */
+static bool take(struct gw_logger *l, struct gw_lg_slot *s, const struct gw_seg_record *rec)
+{
+	struct gw_seg_record own = *rec;
+	const struct gw_lg_mark *m = &s->seen.mark;
+	int64_t cost = 0;
+
+	if (is_known(s, rec) || (rec->type != GW_REC_START && rec->type != GW_REC_END && rec->type != GW_REC_DROPPED))
+		return true;
+	if (!gw_lg_has_room(l, &l->request))
+		return false;
+	if (rec->seq != (rec->epoch == m->epoch ? m->seq + 1 : 1))
+		gw_log_slow(GW_ERROR, "slot %d epoch %u: a gap before record %llu", s->slot, rec->epoch, (unsigned long long)rec->seq);
+	own.slot = (uint32_t)s->slot;
+	gw_lg_note(s, &own, &cost);
+	gw_lg_add(l, &l->request, &own, gw_unix_us(), cost);
+	s->is_dirty = true;
+	return true;
+}
+
+void gw_lg_read_ring(struct gw_logger *l, struct gw_lg_slot *s)
+{
+	struct gw_seg_record rec;
+	uint64_t before;
+
+	if (!s->is_owned)
+		return;
+	for (;;) {
+		before = s->reader.at;
+		if (!gw_lg_has_room(l, &l->request) || !gw_ring_next(&s->reader, &l->scratch, &rec))
+			break;
+		if (!take(l, s, &rec)) {
+			s->reader.at = before;
+			break;
+		}
+	}
+	if (s->reader.at != s->seen_at) {
+		s->seen_at = s->reader.at;
+		s->is_dirty = true; /* passed-over frames free their room too */
+	}
+}
+
+/* Are these the records that come next, whole and in order? */
+static bool is_next(const struct gw_lg_slot *s, const struct gw_msg *m)
+{
+	uint64_t want = m->epoch == s->seen.mark.epoch ? s->seen.mark.seq + 1 : m->epoch > s->seen.mark.epoch ? 1 : 0;
+	uint64_t head = atomic_load_explicit(&s->ring->head, memory_order_acquire);
+
+	return want && m->first_seq == want && m->last_seq >= m->first_seq && m->count > s->reader.at && m->count <= head &&
+	       m->count - s->reader.at == m->body.n;
+}
+
+static bool frames_fit(const struct gw_msg *m)
+{
+	struct gw_str rest = m->body;
+	struct gw_seg_record rec;
+	uint64_t seq = m->first_seq;
+
+	while (rest.n) {
+		size_t n = gw_ring_frame_read(rest, &rec);
+
+		if (!n || rec.epoch != m->epoch || rec.seq != seq++)
+			return false;
+		rest = gw_str_skip(rest, n);
+	}
+	return seq == m->last_seq + 1;
+}
+
+void gw_lg_on_records(struct gw_logger *l, struct gw_msg *m)
+{
+	struct gw_lg_slot *s = m->slot < GW_MAX_SLOTS ? &l->slots[m->slot] : NULL;
+	struct gw_seg_record rec;
+
+	if (!s || !s->is_owned)
+		return;
+	if (!is_next(s, m) || !frames_fit(m)) {
+		gw_lg_read_ring(l, s);
+		return;
+	}
+	for (struct gw_str rest = m->body; rest.n;) {
+		size_t n = gw_ring_frame_read(rest, &rec);
+
+		if (!take(l, s, &rec))
+			return; /* reader.at stands before what was not taken: the ring is read later, known ones are passed over */
+		rest = gw_str_skip(rest, n);
+	}
+	s->reader.at = s->seen_at = m->count;
+}
+
+void gw_lg_poll_rings(struct gw_logger *l, bool is_forced)
+{
+	for (int i = 0; i < GW_MAX_SLOTS; i++) {
+		struct gw_lg_slot *s = &l->slots[i];
+
+		if (!s->is_owned)
+			continue;
+		uint64_t head = atomic_load_explicit(&s->ring->head, memory_order_acquire);
+		if (head != s->reader.at && (is_forced || head == s->idle_head))
+			gw_lg_read_ring(l, s);
+		s->idle_head = head;
+	}
+}
+
+bool gw_lg_rings_empty(const struct gw_logger *l)
+{
+	for (int i = 0; i < GW_MAX_SLOTS; i++) {
+		const struct gw_lg_slot *s = &l->slots[i];
+
+		if (s->is_owned && atomic_load(&s->ring->head) != atomic_load(&s->ring->tail))
+			return false;
+	}
+	return true;
+}
+
+/* An admin act: from confd with the number of its change (known ones are only answered again), from admin numbered here. */
+void gw_lg_on_audit(struct gw_logger *l, struct gw_channel *ch, struct gw_msg *m)
+{
+	bool is_confd = ch == l->confd;
+	struct gw_seg_record rec = { .type = GW_REC_ADMIN, .body = m->body };
+
+	if (l->n_waits >= GW_LG_WAITS || m->body.n > 32 << 10) {
+		struct gw_msg no = { .type = GW_MSG_AUDITED };
+
+		GW_MSG_SET(&no, corr, m->corr);
+		GW_MSG_SET(&no, status, (uint64_t)-(int64_t)(m->body.n > 32 << 10 ? GW_E_TOO_BIG : GW_E_BUSY));
+		if (gw_channel_send(ch, &no) != GW_OK)
+			return;
+		return;
+	}
+	rec.slot = is_confd ? GW_LG_SLOT_CONFD : GW_LG_SLOT_ADMIN;
+	rec.epoch = is_confd ? 0 : l->start.epoch;
+	rec.seq = is_confd ? m->corr : l->refused_seq + 1;
+	if (!is_confd || rec.seq > l->confd_seq) {
+		if (!gw_lg_has_room(l, &l->admin_file))
+			return; /* no answer: it is sent again */
+		gw_lg_add(l, &l->admin_file, &rec, gw_unix_us(), 0);
+		if (is_confd)
+			l->confd_seq = rec.seq;
+		else
+			l->refused_seq = rec.seq;
+	}
+	l->waits[l->n_waits++] = (struct gw_lg_wait){ ch, m->corr };
+}
