@@ -2,7 +2,7 @@
  *   GET /  POST /            fixed text; the body back      OPTIONS / 204, DELETE / 405
  *   POST /echo  GET /echo    the body back; the request's header lines back
  *   GET /cookie              the Cookie value
- *   GET /v1/models           JSON       POST /v1/chat/completions: 200 for a body, 400 without
+ *   GET /v1/models           JSON       POST /v1/chat/completions: 200 for a JSON object, 400 else
  *   GET /slow?N              answers after N ms
  *   GET /stream?N            N pieces of 1000 bytes, heeding back-pressure
  *   GET /hold                never answers by itself
@@ -12,6 +12,8 @@
 #include "tests/unit/net/h1_app.h"
 
 #include <stdlib.h>
+
+#include "lib/json.h"
 
 struct h1_job {
 	struct h1_app *app;
@@ -149,6 +151,23 @@ static void later(struct h1_app *app, struct gw_h1_conn *c, const struct gw_h1_r
 	}
 }
 
+static void chat(struct gw_h1_conn *c, const struct gw_h1_request *rq)
+{
+	struct gw_json_span model;
+	struct gw_json_want want = { GW_LIT("model"), &model };
+	struct gw_json_fault fault;
+	struct gw_arena arena;
+	bool is_json;
+
+	gw_arena_init(&arena, NULL, 0, 4 << 20);
+	is_json = gw_json_check(&arena, rq->body, &gw_json_default_limits, &want, 1, &fault) == GW_OK;
+	gw_arena_done(&arena);
+	if (gw_h1_header(rq, GW_LIT("content-encoding"), NULL).n)
+		reply_text(c, 415, GW_LIT("no\n"));
+	else
+		reply_text(c, is_json ? 200 : 400, rq->body);
+}
+
 static void on_request(void *ctx, struct gw_h1_conn *c, const struct gw_h1_request *rq)
 {
 	struct h1_app *app = ctx;
@@ -166,7 +185,7 @@ static void on_request(void *ctx, struct gw_h1_conn *c, const struct gw_h1_reque
 	else if (gw_str_eq(p, GW_LIT("/v1/models")))
 		reply_text(c, 200, GW_LIT("{\"data\":[]}\n"));
 	else if (gw_str_eq(p, GW_LIT("/v1/chat/completions")))
-		reply_text(c, rq->body.n ? 200 : 400, rq->body);
+		chat(c, rq);
 	else if (gw_str_eq(p, GW_LIT("/smuggled")))
 		reply_text(c, 200, p);
 	else if (gw_str_eq(p, GW_LIT("/slow")) || gw_str_eq(p, GW_LIT("/stream")) || gw_str_eq(p, GW_LIT("/hold")))

@@ -18,15 +18,14 @@ static void on_signal(uv_signal_t *h, int number)
 	       (unsigned long long)st->bytes_in, (unsigned long long)st->bytes_out);
 	fflush(stdout);
 	gw_h1_server_close(app->server);
-	uv_signal_stop(h);
-	uv_close((uv_handle_t *)h, NULL);
+	uv_close((uv_handle_t *)&app->term, NULL);
+	uv_close((uv_handle_t *)&app->interrupt, NULL);
 }
 
 int main(int argc, char **argv)
 {
 	struct gw_h1_limits lim = gw_h1_default_limits;
 	struct h1_app app = { 0 };
-	uv_signal_t term, interrupt;
 	uint64_t port = 0;
 	uv_loop_t loop;
 	int fd;
@@ -38,15 +37,14 @@ int main(int argc, char **argv)
 	    gw_h1_server_new(&loop, &lim, &h1_app_ops, &app, &app.server) || gw_h1_listen(app.server, fd, 0))
 		return 1;
 	app.loop = &loop;
-	(void)uv_signal_init(&loop, &term);
-	(void)uv_signal_init(&loop, &interrupt);
-	term.data = interrupt.data = &app;
-	(void)uv_signal_start(&term, on_signal, SIGTERM);
-	(void)uv_signal_start(&interrupt, on_signal, SIGINT);
-	uv_unref((uv_handle_t *)&interrupt);
+	(void)uv_signal_init(&loop, &app.term);
+	(void)uv_signal_init(&loop, &app.interrupt);
+	app.term.data = app.interrupt.data = &app;
+	(void)uv_signal_start(&app.term, on_signal, SIGTERM);
+	(void)uv_signal_start(&app.interrupt, on_signal, SIGINT);
 	printf("port %u\n", gw_socket_port(fd));
 	fflush(stdout);
 	uv_run(&loop, UV_RUN_DEFAULT);
 	close(fd);
-	return 0;
+	return uv_loop_close(&loop) == 0 ? 0 : 1;
 }
