@@ -18,8 +18,8 @@
 #endif
 #ifdef HAS_ASAN
 /* as in <sanitizer/asan_interface.h>, which not every clang package brings */
-void __asan_poison_memory_region(void const volatile *p, size_t n);
-void __asan_unpoison_memory_region(void const volatile *p, size_t n);
+void __asan_poison_memory_region(void volatile *p, size_t n);
+void __asan_unpoison_memory_region(void volatile *p, size_t n);
 #define POISON(p, n)   __asan_poison_memory_region((p), (n))
 #define UNPOISON(p, n) __asan_unpoison_memory_region((p), (n))
 /* A gap after every allocation, so that running over its end is seen. */
