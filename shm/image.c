@@ -112,7 +112,7 @@ static enum gw_err find(struct gw_image *im, enum gw_image_db db, struct gw_str 
 
 enum gw_err gw_image_count(struct gw_image *im, enum gw_image_db db, uint64_t *n)
 {
-	struct gw_str v;
+	struct gw_str v = GW_NIL;
 	enum gw_err e = find(im, db, gw_image_sentinel(), &v);
 
 	if (e || v.n != sizeof(*n))
