@@ -292,11 +292,17 @@ void gw_h1_unlisten(struct gw_h1_server *s, int id)
 
 static void on_again(uv_idle_t *h) { (void)h; }
 
+void gw_h1_again(struct gw_h1_server *s)
+{
+	if (!uv_is_closing((uv_handle_t *)&s->again))
+		(void)uv_idle_start(&s->again, on_again);
+}
+
 void gw_h1_conn_left(struct gw_h1_server *s)
 {
 	set_polling(s);
 	if (s->on_empty && s->n_alive == 0)
-		(void)uv_idle_start(&s->again, on_again);
+		gw_h1_again(s);
 	end_if_over(s);
 }
 
@@ -318,7 +324,7 @@ static void on_prepare(uv_prepare_t *h)
 		} while (c != last);
 	}
 	if (s->dirty_first)
-		(void)uv_idle_start(&s->again, on_again);
+		gw_h1_again(s);
 	if (s->on_empty && s->n_alive == 0) {
 		void (*on_empty)(void *ctx) = s->on_empty;
 
@@ -335,7 +341,7 @@ void gw_h1_drain(struct gw_h1_server *s, void (*on_empty)(void *ctx))
 		drop_listener(&s->listeners);
 	for (struct gw_h1_conn *c = s->conns; c; c = c->next)
 		gw_h1_conn_settle(c);
-	(void)uv_idle_start(&s->again, on_again); /* on_empty comes from a turn, also when nothing is open */
+	gw_h1_again(s); /* on_empty comes from a turn, also when nothing is open */
 }
 
 void gw_h1_server_close(struct gw_h1_server *s)

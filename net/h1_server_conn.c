@@ -130,6 +130,7 @@ void gw_h1_conn_kill(struct gw_h1_conn *c)
 	c->group = NULL;
 	s->n_open--;
 	gw_h1_conn_dirty(c);
+	gw_h1_again(s); /* no handle of this connection does that any more */
 	gw_h1_conn_left(s);
 }
 
