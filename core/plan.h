@@ -57,3 +57,7 @@ GW_MUST enum gw_err gw_plan_resolve(struct gw_arena *a, const struct gw_rows *ro
 GW_MUST enum gw_err gw_plan_may_use(const struct gw_rows *rows, const struct gw_subject *s, const struct gw_cf_model *m);
 /* "gpt-*" or exact. Empty list: true. */
 bool gw_access_list_has(const struct gw_strs *list, struct gw_str name);
+/* The candidate of one deployment, whoever asks: for probes and `:test`. *probe gets the word's index of field deployment.probe
+ * (0 models, 1 chat, 2 none). GW_E_NOT_FOUND: it, its provider or its credential is disabled or gone. */
+GW_MUST enum gw_err gw_plan_one(struct gw_arena *a, const struct gw_rows *rows, struct gw_str deployment, struct gw_plan *out,
+				uint32_t *probe);

@@ -1,0 +1,220 @@
+/* One call to a deployment: lease the credential, send a small request, judge the answer. A probe by listing models costs nothing at the
+ * provider; where it has no such list (404, 405) one token is asked for instead. */
+#include <stdlib.h>
+#include "agent/agent.h"
+#include "core/error_body.h"
+#include "core/provider.h"
+#include "lib/json_scan.h"
+#include "lib/json_write.h"
+#include "lib/sys/clock.h"
+
+enum { ARENA = 96 << 10, BODY_MAX = 32 << 10, LEASE_MS = 3000, PROBE_MS = 10000, PROBE_MODELS = 0, PROBE_NONE = 2 };
+
+struct probe {
+	struct gw_agent *ag;
+	gw_ag_probe_fn *fn;
+	void *ctx;
+	struct gw_arena arena;
+	struct gw_plan plan;
+	struct gw_secret *secret;
+	struct gw_up_req *up;
+	struct gw_buf reply;
+	struct gw_str body;
+	bool is_chat;
+	int status;
+	uint64_t begun_ns;
+	char block[8192];
+};
+
+static void finish(struct probe *p, enum gw_err err, struct gw_str detail, struct gw_str model)
+{
+	struct gw_ag_result r = { .err = err, .status = p->status, .us = (gw_now_ns() - p->begun_ns) / 1000, .detail = detail,
+				  .model = model };
+
+	p->fn(p->ctx, &r);
+	gw_secret_unref(p->secret);
+	gw_buf_done(&p->reply);
+	gw_arena_done(&p->arena);
+	p->ag->n_running--;
+	free(p);
+}
+
+static enum gw_err send_call(struct probe *p);
+
+static void on_head(void *ctx, struct gw_up_req *q, const struct gw_up_reply *r)
+{
+	struct probe *p = ctx;
+
+	(void)q;
+	p->status = r->status;
+}
+
+static void on_body(void *ctx, struct gw_up_req *q, struct gw_str piece)
+{
+	struct probe *p = ctx;
+	size_t room = BODY_MAX - gw_buf_len(&p->reply);
+
+	(void)q;
+	gw_buf_put(&p->reply, piece.p, piece.n < room ? piece.n : room);
+}
+
+static void judge_reply(struct probe *p)
+{
+	struct gw_str secret = p->secret ? gw_secret_expose(p->secret) : GW_NIL, body = gw_buf_view(&p->reply);
+	static const char *const paths[] = { "model" };
+	struct gw_upstream_error ue = { 0 };
+	struct gw_scan_value model = { 0 };
+	struct gw_json_scan scan;
+
+	if (p->status >= 200 && p->status < 300) {
+		gw_json_scan_init(&scan, paths, &model, 1);
+		gw_json_scan_feed(&scan, body.p, body.n);
+		if (scan.is_broken)
+			finish(p, GW_E_UP_GARBLED, GW_LIT("The answer is not JSON: is the base URL right?"), GW_NIL);
+		else
+			finish(p, GW_OK, GW_NIL, gw_arena_str(&p->arena, gw_scan_str(&model)));
+		return;
+	}
+	if (p->status < 400) {
+		finish(p, GW_E_UP_REDIRECT, GW_LIT("The provider answers with a redirect: correct the base URL."), GW_NIL);
+		return;
+	}
+	gw_upstream_error_read(&p->arena, p->status, body, GW_NIL, GW_NIL, &secret, secret.n ? 1 : 0, &ue);
+	finish(p, ue.err ? ue.err : GW_E_UP_SERVER, ue.message, GW_NIL);
+}
+
+static void on_end(void *ctx, struct gw_up_req *q, enum gw_err err, struct gw_str detail)
+{
+	struct probe *p = ctx;
+
+	(void)q;
+	p->up = NULL;
+	if (err) {
+		finish(p, err, gw_scrub(&p->arena, detail, NULL, 0), GW_NIL);
+		return;
+	}
+	if (!p->is_chat && (p->status == 404 || p->status == 405)) {
+		p->is_chat = true;
+		gw_buf_clear(&p->reply, BODY_MAX);
+		enum gw_err e = send_call(p);
+		if (e)
+			finish(p, e, GW_NIL, GW_NIL);
+		return;
+	}
+	judge_reply(p);
+}
+
+static const struct gw_up_ops ops = { on_head, on_body, on_end };
+
+static enum gw_err write_chat(struct probe *p)
+{
+	struct gw_json_out w;
+	struct gw_buf b;
+
+	gw_buf_init(&b, 4096);
+	gw_jw_init(&w, &b);
+	gw_jw_obj(&w);
+	gw_jw_kstr(&w, "model", p->plan.candidates[0].upstream_model);
+	gw_jw_key(&w, GW_LIT("messages"));
+	gw_jw_raw(&w, GW_LIT("[{\"role\":\"user\",\"content\":\"ping\"}]"));
+	gw_jw_ku64(&w, "max_tokens", 1);
+	gw_jw_end_obj(&w);
+	p->body = b.err ? GW_NIL : gw_arena_str(&p->arena, gw_buf_view(&b));
+	gw_buf_done(&b);
+	return p->body.p ? GW_OK : GW_E_NOMEM;
+}
+
+static enum gw_err send_call(struct probe *p)
+{
+	const struct gw_candidate *c = &p->plan.candidates[0];
+	const struct gw_provider *row = &gw_providers[c->provider_type];
+	struct gw_str prefix = gw_auth_header_prefix(row->auth), secret = p->secret ? gw_secret_expose(p->secret) : GW_NIL;
+	struct gw_endpoint_desc d = { .host = c->host, .port = c->port, .is_https = c->is_https, .ca_pem = c->ca_pem,
+				      .allow_private = c->allow_private.v, .n_allow_private = c->allow_private.n, .max_connections = 8,
+				      .policy = c->policy };
+	struct gw_up_header h[3];
+	struct gw_endpoint *ep;
+	char value[17 << 10];
+	uint32_t n = 0;
+	enum gw_err e = p->is_chat ? write_chat(p) : GW_OK;
+
+	if (!e)
+		e = gw_upstream_endpoint(p->ag->upstream, &d, &ep);
+	if (e)
+		return e;
+	h[n++] = (struct gw_up_header){ GW_LIT("content-type"), GW_LIT("application/json") };
+	h[n++] = (struct gw_up_header){ GW_LIT("user-agent"), GW_LIT("llmgw/" LLMGW_VERSION " probe") };
+	if (row->auth != GW_AUTH_NONE && secret.n && prefix.n + secret.n <= sizeof value) {
+		memcpy(value, prefix.p, prefix.n);
+		memcpy(value + prefix.n, secret.p, secret.n);
+		h[n++] = (struct gw_up_header){ gw_auth_header_name(row->auth), gw_str(value, prefix.n + secret.n) };
+	}
+	struct gw_up_send s = {
+		.endpoint = ep, .method = p->is_chat ? GW_LIT("POST") : GW_LIT("GET"),
+		.path = gw_arena_printf(&p->arena, "%.*s%s", GW_FMT(c->base_path), p->is_chat ? "/chat/completions" : "/models"),
+		.headers = h, .n_headers = n, .body = &p->body, .n_body = p->is_chat ? 1 : 0,
+		.deadlines = { PROBE_MS, 5000, PROBE_MS, PROBE_MS, PROBE_MS },
+	};
+	e = s.path.p ? gw_upstream_send(p->ag->upstream, &s, &ops, p, &p->up) : GW_E_NOMEM;
+	if (secret.n)
+		gw_wipe(value, sizeof value);
+	return e;
+}
+
+static void on_lease(void *ctx, enum gw_err err, struct gw_msg *m)
+{
+	struct probe *p = ctx;
+
+	if (!err && m->status == 0 && m->secret.n) {
+		p->secret = gw_secret_new(m->secret.p, m->secret.n);
+		gw_wipe((void *)(uintptr_t)m->secret.p, m->secret.n);
+		if (m->next.n)
+			gw_wipe((void *)(uintptr_t)m->next.p, m->next.n);
+	}
+	enum gw_err e = p->secret ? send_call(p) : GW_E_CRED_MISSING;
+	if (e)
+		finish(p, e, p->secret ? GW_NIL : GW_LIT("The credential could not be had from confd."), GW_NIL);
+}
+
+static enum gw_err begin(struct probe *p)
+{
+	const struct gw_candidate *c = &p->plan.candidates[0];
+	struct gw_msg m = { .type = GW_MSG_LEASE };
+
+	if (!c->credential.n)
+		return send_call(p);
+	if (!p->ag->confd)
+		return GW_E_CONFD_DOWN;
+	GW_MSG_SET(&m, name, c->credential);
+	return gw_channel_ask(p->ag->confd, &m, LEASE_MS, on_lease, p);
+}
+
+enum gw_err gw_agent_probe(struct gw_agent *ag, struct gw_str deployment, bool is_test, gw_ag_probe_fn *fn, void *ctx)
+{
+	struct gw_rows rows = gw_agent_rows(ag);
+	struct probe *p;
+	uint32_t kind = 0;
+	enum gw_err e;
+
+	if (ag->n_running >= GW_AGENT_PROBES)
+		return GW_E_BUSY;
+	p = calloc(1, sizeof *p);
+	if (!p)
+		return GW_E_NOMEM;
+	*p = (struct probe){ .ag = ag, .fn = fn, .ctx = ctx, .begun_ns = gw_now_ns() };
+	gw_arena_init(&p->arena, p->block, sizeof p->block, ARENA);
+	gw_buf_init(&p->reply, BODY_MAX);
+	e = gw_plan_one(&p->arena, &rows, deployment, &p->plan, &kind);
+	p->is_chat = is_test || kind != PROBE_MODELS;
+	if (!e)
+		e = begin(p);
+	if (e) {
+		gw_secret_unref(p->secret);
+		gw_buf_done(&p->reply);
+		gw_arena_done(&p->arena);
+		free(p);
+		return e;
+	}
+	ag->n_running++;
+	return GW_OK;
+}
