@@ -60,6 +60,12 @@ static void sets_and_gets(void **state)
 	assert_int_equal(strlen(words), GW_HEALTH_DETAIL - 1);
 	assert_int_equal(gw_health_set(h, key, GW_VERDICT_UP, GW_OK, 1, 40, 4000, GW_NIL), GW_OK);
 	assert_int_equal(atomic_load(&c->seq) % 2, 0);
+	/* Forgotten and new again: a new verdict, even if it is the one that the cell held. */
+	gw_health_keep(h, NULL, 0);
+	assert_ptr_equal(gw_health_get(ro, key), NULL);
+	assert_int_equal(gw_health_set(h, key, GW_VERDICT_UP, GW_OK, 1, 50, 5000, GW_NIL), GW_OK);
+	assert_ptr_equal(gw_health_get(ro, key), c);
+	assert_int_equal(atomic_load(&c->changed_us), 5000);
 }
 
 static void full_and_forgotten(void **state)

@@ -320,6 +320,24 @@ static void frames_are_checked(void **state)
 	close_rig(&g);
 }
 
+/* A ring on the heap, where AddressSanitizer sees a step outside of it. */
+static void heap_rig(struct rig *g, uint32_t slot)
+{
+	g->ring = aligned_alloc(64, sizeof(*g->ring) + RING);
+	memset(g->ring, 0, sizeof(*g->ring) + RING);
+	assert_int_equal(gw_ring_remember(g->ring, RING), GW_OK);
+	gw_ring_start(&g->w, g->ring, slot, 1);
+	gw_ring_read_start(&g->r, g->ring, slot);
+	gw_buf_init(&g->scratch, GW_RING_MAX_FRAME);
+}
+
+static void drop_heap_rig(struct rig *g)
+{
+	assert_int_equal(gw_ring_forget(g->ring), RING);
+	gw_buf_done(&g->scratch);
+	free(g->ring);
+}
+
 /* Reads until there is nothing more; a hostile ring may not give more records than its bytes can hold. */
 static void drain_bounded(struct rig *g)
 {
@@ -340,13 +358,10 @@ static void hostile_bytes(void **state)
 	struct gw_seg_record rec;
 	uint64_t seed = 4711, seq, n_good = 0, n_corrupt = 0;
 	static char body[300];
-	char path[256];
 
 	(void)state;
 	for (unsigned round = 0; round < 300; round++) {
-		assert_int_equal(gw_region_path(path, test_dir, "ring", 8), GW_OK);
-		unlink(path);
-		open_rig(&g, 8, RING);
+		heap_rig(&g, 8);
 		for (unsigned op = 0; op < 200; op++) {
 			uint64_t what = below(&seed, 24), v = next_random(&seed) >> below(&seed, 64);
 
@@ -386,12 +401,48 @@ static void hostile_bytes(void **state)
 			assert_true(i == 0 || at == g.r.corrupt);
 			gw_ring_advance(&g.r, 2, seq);
 		}
-		close_rig(&g);
+		drop_heap_rig(&g);
 	}
 	print_message("hostile ring: %llu frames found corrupt, %llu of 15000 read after the worker was replaced\n",
 		      (unsigned long long)n_corrupt, (unsigned long long)n_good);
 	assert_true(n_corrupt > 300);
 	assert_true(n_good >= 300 * 49); /* one record may pay for the first resync */
+}
+
+/* Lengths that lead outside: past the head, past the end of the ring, and a wrap mark with nothing behind it, which must
+ * not give a record of the lap before once more. */
+static void lies_about_lengths(void **state)
+{
+	struct rig g;
+	struct gw_seg_record rec;
+	uint64_t seq;
+	static char body[2000];
+	uint32_t len;
+
+	(void)state;
+	heap_rig(&g, 3);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(gw_ring_put(&g.w, GW_REC_START, GW_LIT("0123456789abcdef"), &seq), GW_OK);
+	assert_true(gw_ring_next(&g.r, &g.scratch, &rec));
+	memcpy(g.ring->data + 48, &gw_ring_wrap_mark, 4);
+	assert_false(gw_ring_next(&g.r, &g.scratch, &rec));
+	assert_int_equal(g.r.corrupt, 1);
+	assert_int_equal(g.r.at, 3 * 48);
+	drop_heap_rig(&g);
+	for (len = 1; len <= GW_RING_MAX_PAYLOAD + 64; len += len < 100 ? 1 : 777) {
+		heap_rig(&g, 3);
+		while (atomic_load(&g.ring->head) < RING - 2100) { /* to the last bytes of the ring */
+			assert_int_equal(gw_ring_put(&g.w, GW_REC_START, gw_str(body, 2000), &seq), GW_OK);
+			assert_true(gw_ring_next(&g.r, &g.scratch, &rec));
+		}
+		gw_ring_advance(&g.r, 1, seq);
+		assert_int_equal(gw_ring_put(&g.w, GW_REC_START, gw_str(body, 8), &seq), GW_OK);
+		memcpy(g.ring->data + g.r.at, &len, 4);
+		atomic_store(&g.ring->head, g.r.tail + RING); /* as far as can be believed */
+		assert_int_equal(gw_ring_next(&g.r, &g.scratch, &rec), len == 8);
+		assert_int_equal(g.r.corrupt, len != 8);
+		drop_heap_rig(&g);
+	}
 }
 
 /* One broken frame: counted once, reading goes on at the head. */
@@ -425,6 +476,16 @@ static void resync_counts(void **state)
 	for (unsigned i = 0; i < 10; i++)
 		assert_false(gw_ring_next(&g.r, &g.scratch, &rec));
 	assert_int_equal(g.r.corrupt, 3);
+	/* So is one between two frames; the reader stays where it was. */
+	uint64_t at = g.r.at;
+	atomic_store(&g.ring->head, at + 45);
+	assert_false(gw_ring_next(&g.r, &g.scratch, &rec));
+	assert_int_equal(g.r.corrupt, 4);
+	assert_int_equal(g.r.at, at);
+	/* A head that went back: what lies behind it is not read. */
+	atomic_store(&g.ring->head, at - 40);
+	assert_false(gw_ring_next(&g.r, &g.scratch, &rec));
+	assert_int_equal(g.r.at, at - 40);
 	close_rig(&g);
 }
 
@@ -439,6 +500,7 @@ int main(void)
 		cmocka_unit_test(another_size_waits_for_empty),
 		cmocka_unit_test(frames_are_checked),
 		cmocka_unit_test(hostile_bytes),
+		cmocka_unit_test(lies_about_lengths),
 		cmocka_unit_test(resync_counts),
 	};
 

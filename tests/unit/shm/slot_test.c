@@ -284,7 +284,7 @@ static void hostile_labels(void **state)
 	struct gw_slots slots = { .slot = { s } };
 	struct gw_cells *cells;
 	static const char *const bad[] = { "", "x", "model=\"a", "model=\"a\"\nfake 1", "m} 1", "model=\"a\\\"", "model=\"\xff\"",
-					   "model=\"a\"}\t", "model=\"a\" evil=\"b\"" };
+					   "model=\"a\"}\t", "model=\"a\" evil=\"b\"", "model=\"a\nb\"", "model=\"a\x7f\"" };
 	uint64_t seed = 1;
 
 	(void)state;
