@@ -1,0 +1,144 @@
+/* Processes of a master that died: they serve on for a while and then finish. They hold worker slots, the store and perhaps
+ * open streams, so a new master takes the other half of the slots, asks the single roles to go, and the workers to finish
+ * once its own serve. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "lib/sys/clock.h"
+#include "lib/sys/diag.h"
+#include "lib/sys/fd.h"
+#include "master/master.h"
+
+enum { WAIT_MS = 60000, STEP_MS = 100, STOP_SINGLE_MS = 5000 };
+
+/* The page may be from long ago and the number be another program's now: the command line must say "llmgw <role>". */
+static bool is_ours(pid_t pid, enum gw_role role)
+{
+	char path[64];
+	struct gw_buf b;
+	bool is = false;
+
+	if (pid <= 1 || kill(pid, 0) != 0)
+		return false;
+	snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
+	gw_buf_init(&b, 256);
+	if (!gw_read_file(AT_FDCWD, path, &b)) {
+		struct gw_str name, rest;
+
+		is = gw_str_cut(gw_buf_view(&b), 0, &name, &rest) && gw_str_eq(name, GW_LIT("llmgw")) &&
+		     gw_str_cut(rest, 0, &name, &rest) && gw_str_eq(name, gw_str_z(gw_role_name(role)));
+	}
+	gw_buf_done(&b);
+	return is;
+}
+
+static void add(struct gw_master *m, pid_t pid, enum gw_role role)
+{
+	m->leftover[m->n_leftover] = pid;
+	m->leftover_role[m->n_leftover++] = role;
+}
+
+static void look(struct gw_master *m, const struct gw_control *old, bool held[2])
+{
+	m->n_leftover = 0;
+	held[0] = held[1] = false;
+	for (uint32_t i = 0; i < GW_MAX_SLOTS; i++) {
+		pid_t pid = (pid_t)atomic_load(&old->workers[i].pid);
+
+		if (!is_ours(pid, GW_ROLE_WORKER))
+			continue;
+		held[i / GW_MAX_WORKERS] = true;
+		add(m, pid, GW_ROLE_WORKER);
+	}
+	for (int r = GW_ROLE_CONFD; r < GW_ROLE_COUNT; r++)
+		if (r != GW_ROLE_WORKER && is_ours((pid_t)atomic_load(&old->roles[r].pid), (enum gw_role)r))
+			add(m, (pid_t)atomic_load(&old->roles[r].pid), (enum gw_role)r);
+}
+
+static bool is_single(enum gw_role r)
+{
+	return r == GW_ROLE_CONFD || r == GW_ROLE_ADMIN || r == GW_ROLE_AGENT;
+}
+
+/* They hold the store and the sockets of the admin API; none of them has streams to finish. */
+static void stop_singles(struct gw_master *m)
+{
+	uint64_t until = gw_now_ms() + STOP_SINGLE_MS;
+	bool any = true;
+
+	for (uint32_t i = 0; i < m->n_leftover; i++)
+		if (is_single(m->leftover_role[i]))
+			kill(m->leftover[i], SIGTERM);
+	while (any && gw_now_ms() < until) {
+		any = false;
+		for (uint32_t i = 0; i < m->n_leftover; i++)
+			any = any || (is_single(m->leftover_role[i]) && is_ours(m->leftover[i], m->leftover_role[i]));
+		if (any)
+			gw_sleep_ms(20);
+	}
+	for (uint32_t i = 0; any && i < m->n_leftover; i++)
+		if (is_single(m->leftover_role[i]) && is_ours(m->leftover[i], m->leftover_role[i]))
+			kill(m->leftover[i], SIGKILL);
+}
+
+enum gw_err gw_leftover_find(struct gw_master *m, const char **why)
+{
+	uint64_t until = gw_now_ms() + WAIT_MS, told_ms = 0;
+	const struct gw_control *old;
+	bool held[2];
+
+	if (gw_control_open(m->boot.runtime_dir, &old))
+		return GW_OK; /* none, or of another layout: then the ring leases keep the old processes apart */
+	for (;;) {
+		look(m, old, held);
+		if (!held[0] || !held[1])
+			break;
+		if (gw_now_ms() > until) {
+			*why = "processes of earlier runs still hold all worker slots; stop them (their numbers are above), then start again";
+			return GW_E_IN_USE;
+		}
+		if (told_ms == 0 || gw_now_ms() - told_ms > 5000) {
+			told_ms = gw_now_ms();
+			for (uint32_t i = 0; i < m->n_leftover; i++)
+				gw_log(GW_WARN, "waiting for %s (pid %d) of an earlier run to finish", gw_role_name(m->leftover_role[i]),
+				       (int)m->leftover[i]);
+		}
+		gw_sleep_ms(STEP_MS);
+	}
+	if (m->n_leftover == 0)
+		return GW_OK;
+	gw_log(GW_WARN, "an earlier llmgw on this data folder died; %u of its processes still run and will be relieved", m->n_leftover);
+	m->half = held[0] ? 1 : held[1] ? 0 : atomic_load(&old->first_slot) == 0;
+	stop_singles(m);
+	return GW_OK;
+}
+
+void gw_leftover_finish(struct gw_master *m)
+{
+	for (uint32_t i = 0; i < m->n_leftover; i++)
+		if (m->leftover_role[i] == GW_ROLE_WORKER && is_ours(m->leftover[i], GW_ROLE_WORKER))
+			kill(m->leftover[i], SIGTERM);
+}
+
+void gw_leftover_tick(struct gw_master *m)
+{
+	static uint64_t next_ms;
+	uint64_t now = gw_now_ms();
+	uint32_t n = 0;
+
+	if (m->n_leftover == 0 || now < next_ms)
+		return;
+	next_ms = now + 1000;
+	for (uint32_t i = 0; i < m->n_leftover; i++) {
+		if (!is_ours(m->leftover[i], m->leftover_role[i]))
+			continue;
+		m->leftover[n] = m->leftover[i];
+		m->leftover_role[n++] = m->leftover_role[i];
+	}
+	m->n_leftover = n;
+	if (n == 0)
+		gw_log(GW_INFO, "the processes of the earlier run have finished");
+}
