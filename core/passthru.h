@@ -17,7 +17,9 @@ struct gw_chat_request {
 /* GW_E_SYNTAX, GW_E_INVALID, GW_E_MISSING: *param names the field ("messages", "stream_options.include_usage"), *why the words.
  * Checked: top level object; model non-empty string; messages non-empty array of objects with role; stream bool; stream_options
  * object only with stream true; n, max_tokens, max_completion_tokens integers >= 1 (or null); temperature, top_p numbers; tools array;
- * metadata object with string values; user string; unknown fields pass. */
+ * metadata object with string values; user string; unknown fields pass. Keys that differ from a chat field only in case are refused,
+ * but for those inside free-form parts (JSON schemas of tools and response_format, metadata, ...), where they are the caller's own
+ * words and no reader takes them for fields. */
 GW_MUST enum gw_err gw_chat_read(struct gw_arena *a, struct gw_str body, struct gw_chat_request *out, struct gw_str *param,
 				 struct gw_str *why);
 /* The body to send as pieces (views into body and arena): model replaced; for streams include_usage set true. <= 8 pieces.
@@ -39,6 +41,7 @@ struct gw_chat_event {
 	struct gw_str edited;   /* in scratch */
 };
 struct gw_scan_value;
-/* values: gw_usage_paths picks of this event, filled here. */
+/* values: gw_usage_paths picks of this event, filled here when the event tells something (usage, error, finish_reason, role),
+ * else all of type NONE. scratch: holds `edited` until the next call. GW_E_UP_GARBLED: not one JSON object; NOMEM, TOO_BIG. */
 GW_MUST enum gw_err gw_chat_event(const struct gw_sse_event *ev, bool wants_usage, struct gw_scan_value *values, struct gw_buf *scratch,
 				  struct gw_chat_event *out);

@@ -1,0 +1,418 @@
+/* OpenAI chat requests that go to an OpenAI-compatible provider: read what the gateway decides by, splice what it must change
+ * (model, stream_options.include_usage), leave every other byte alone. New fields of the API need no change here. */
+#include "core/passthru.h"
+
+/* Fields of a chat request that some reader gives a meaning to. A key that equals one of them but for case would be read by
+ * case-insensitive parsers (Go's) and not by others. */
+static const struct gw_str known[] = {
+#define K(s) { s, sizeof(s) - 1 }
+	K("model"), K("messages"), K("stream"), K("stream_options"), K("include_usage"), K("include_obfuscation"), K("max_tokens"),
+	K("max_completion_tokens"), K("n"), K("temperature"), K("top_p"), K("top_k"), K("stop"), K("seed"), K("tools"), K("tool_choice"),
+	K("parallel_tool_calls"), K("functions"), K("function_call"), K("response_format"), K("json_schema"), K("logprobs"),
+	K("top_logprobs"), K("logit_bias"), K("presence_penalty"), K("frequency_penalty"), K("reasoning_effort"), K("verbosity"),
+	K("modalities"), K("audio"), K("prediction"), K("web_search_options"), K("service_tier"), K("store"), K("metadata"), K("moderation"),
+	K("user"), K("safety_identifier"), K("prompt_cache_key"), K("role"), K("content"), K("name"), K("refusal"), K("tool_calls"),
+	K("tool_call_id"), K("function"), K("arguments"), K("parameters"), K("type"), K("text"), K("image_url"), K("url"), K("input_audio"),
+	K("file"), K("file_id"), K("file_data"), K("session_id"), K("action_id"), K("tags"),
+};
+/* Members whose insides are the caller's own names: schemas, maps. */
+static const struct gw_str free_form[] = {
+	K("parameters"), K("schema"), K("input_schema"), K("metadata"), K("logit_bias"), K("guided_json"), K("structured_outputs"),
+	K("chat_template_kwargs"), K("mm_processor_kwargs"), K("extra_body"),
+#undef K
+};
+enum { N_KNOWN = sizeof(known) / sizeof(known[0]), N_FREE = sizeof(free_form) / sizeof(free_form[0]) };
+
+/* What a read is about; the outputs for its faults. */
+struct read {
+	struct gw_arena *a;
+	struct gw_str body;
+	struct gw_str *param, *why;
+	enum gw_err err;
+};
+
+static enum gw_err refuse(struct read *r, enum gw_err e, struct gw_str param, struct gw_str why)
+{
+	*r->param = param;
+	*r->why = why;
+	r->err = e;
+	return e;
+}
+
+static struct gw_str text_of(const struct read *r, struct gw_json_span s) { return gw_str(r->body.p + s.off, s.len); }
+
+/* ---- keys that differ only in case, outside free-form parts ---- */
+
+struct variant {
+	const struct read *r;
+	struct gw_str key; /* found */
+};
+
+static bool walk_value(struct variant *v, struct gw_json_span span);
+
+static bool is_one_of(struct gw_str key, const struct gw_str *list, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (gw_str_eq(key, list[i]))
+			return true;
+	}
+	return false;
+}
+
+static bool is_variant(struct gw_str key)
+{
+	for (size_t i = 0; i < N_KNOWN; i++) {
+		if (gw_str_ieq(key, known[i]) && !gw_str_eq(key, known[i]))
+			return true;
+	}
+	return false;
+}
+
+static bool walk_member(void *ctx, struct gw_str raw_key, struct gw_json_span value)
+{
+	struct variant *v = ctx;
+	struct gw_str key = gw_json_unescape(v->r->a, gw_str(raw_key.p - 1, raw_key.n + 2));
+
+	if (!key.p || is_variant(key)) { /* no memory to look: refused */
+		v->key = key.p ? key : raw_key;
+		return false;
+	}
+	return is_one_of(key, free_form, N_FREE) || walk_value(v, value);
+}
+
+static bool walk_item(void *ctx, struct gw_json_span value) { return walk_value(ctx, value); }
+
+/* Depth is bounded by the check before. False when a variant was found. */
+static bool walk_value(struct variant *v, struct gw_json_span span)
+{
+	if (span.type == GW_JSON_OBJ)
+		gw_json_each(v->r->body, span, walk_member, v);
+	else if (span.type == GW_JSON_ARR)
+		gw_json_each_item(v->r->body, span, walk_item, v);
+	return v->key.p == NULL;
+}
+
+static struct gw_json_span whole(struct gw_str body)
+{
+	size_t from = 0, to = body.n;
+
+	while (from < to && strchr(" \t\r\n", body.p[from]))
+		from++;
+	while (to > from && strchr(" \t\r\n", body.p[to - 1]))
+		to--;
+	return (struct gw_json_span){ from, to - from, GW_JSON_OBJ };
+}
+
+static enum gw_err refuse_syntax(struct read *r, const struct gw_json_fault *f)
+{
+	return refuse(r, GW_E_SYNTAX, GW_NIL,
+		      gw_arena_printf(r->a, "The body is not JSON that all readers understand alike: %s, at line %u, column %u.", f->what,
+				      f->line, f->column));
+}
+
+/* One strict pass. The known names are asked at every depth, which is cheap and nearly always enough; a refusal is looked at
+ * again, because in a tool's schema "Name" is as good a name as any. */
+static enum gw_err check(struct read *r, const struct gw_json_want *want, size_t n)
+{
+	struct gw_json_limits strict = gw_json_default_limits, plain = gw_json_default_limits;
+	struct gw_json_fault fault, second;
+	struct variant v = { .r = r };
+	enum gw_err e;
+
+	strict.known = known;
+	strict.n_known = N_KNOWN;
+	e = gw_json_check(r->a, r->body, &strict, want, n, &fault);
+	if (!e)
+		return GW_OK;
+	if (e != GW_E_SYNTAX || gw_json_check(r->a, r->body, &plain, want, n, &second) != GW_OK)
+		return e == GW_E_SYNTAX ? refuse_syntax(r, &fault) : refuse(r, e, GW_NIL, GW_NIL);
+	if (walk_value(&v, whole(r->body)))
+		return GW_OK;
+	if (v.key.n > 64)
+		v.key.n = 64;
+	return refuse(r, GW_E_SYNTAX, v.key,
+		      gw_arena_printf(r->a, "The key \"%.*s\" differs only in upper and lower case from a field of the API. Write it as the API does.",
+				      GW_FMT(v.key)));
+}
+
+/* ---- types ---- */
+
+static bool is_given(struct gw_json_span s) { return s.type != GW_JSON_NONE && s.type != GW_JSON_NULL; }
+
+static enum gw_err want_type(struct read *r, struct gw_json_span s, enum gw_json_type type, const char *name, const char *what)
+{
+	if (!is_given(s) || s.type == type)
+		return GW_OK;
+	return refuse(r, GW_E_INVALID, gw_str_z(name), gw_arena_printf(r->a, "%s must be %s.", name, what));
+}
+
+static enum gw_err want_count(struct read *r, struct gw_json_span s, const char *name, int64_t *out)
+{
+	int64_t v;
+
+	if (!is_given(s))
+		return GW_OK;
+	if (s.type != GW_JSON_NUM || !gw_json_int(text_of(r, s), &v) || v < 1)
+		return refuse(r, GW_E_INVALID, gw_str_z(name), gw_arena_printf(r->a, "%s must be a whole number of at least 1.", name));
+	if (out)
+		*out = v;
+	return GW_OK;
+}
+
+static enum gw_err want_text(struct read *r, struct gw_json_span s, const char *name, struct gw_str *out)
+{
+	enum gw_err e = want_type(r, s, GW_JSON_STR, name, "text (in quotes)");
+
+	if (e || !is_given(s))
+		return e;
+	*out = gw_json_unescape(r->a, text_of(r, s));
+	return out->p ? GW_OK : refuse(r, GW_E_NOMEM, GW_NIL, GW_NIL);
+}
+
+/* ---- parts ---- */
+
+struct messages {
+	struct read *r;
+	uint32_t n;
+};
+
+static bool take_message(void *ctx, struct gw_json_span item)
+{
+	struct messages *m = ctx;
+	struct gw_json_span role = { 0 };
+	const struct gw_json_want want = { GW_LIT("role"), &role };
+
+	if (item.type != GW_JSON_OBJ) {
+		refuse(m->r, GW_E_INVALID, gw_arena_printf(m->r->a, "messages[%u]", m->n),
+		       gw_arena_printf(m->r->a, "messages[%u] must be an object with role and content.", m->n));
+		return false;
+	}
+	gw_json_members(m->r->body, item, &want, 1);
+	if (role.type != GW_JSON_STR) {
+		refuse(m->r, role.type == GW_JSON_NONE ? GW_E_MISSING : GW_E_INVALID, gw_arena_printf(m->r->a, "messages[%u].role", m->n),
+		       gw_arena_printf(m->r->a, "messages[%u].role must be text: system, developer, user, assistant or tool.", m->n));
+		return false;
+	}
+	m->n++;
+	return true;
+}
+
+static enum gw_err read_messages(struct read *r, struct gw_json_span s, uint32_t *n)
+{
+	struct messages m = { .r = r };
+
+	if (!is_given(s))
+		return refuse(r, GW_E_MISSING, GW_LIT("messages"), GW_LIT("messages is required: a list of {role, content}."));
+	if (s.type != GW_JSON_ARR)
+		return refuse(r, GW_E_INVALID, GW_LIT("messages"), GW_LIT("messages must be a list of {role, content}."));
+	gw_json_each_item(r->body, s, take_message, &m);
+	if (r->err)
+		return r->err;
+	if (m.n == 0)
+		return refuse(r, GW_E_INVALID, GW_LIT("messages"), GW_LIT("messages must have at least one message."));
+	*n = m.n;
+	return GW_OK;
+}
+
+static enum gw_err read_stream(struct read *r, struct gw_chat_request *out)
+{
+	const struct gw_json_want want = { GW_LIT("include_usage"), &out->include_usage_span };
+	enum gw_err e = want_type(r, out->stream_span, GW_JSON_BOOL, "stream", "true or false");
+
+	if (!e)
+		e = want_type(r, out->stream_options_span, GW_JSON_OBJ, "stream_options", "an object such as {\"include_usage\": true}");
+	if (e)
+		return e;
+	out->is_stream = out->stream_span.type == GW_JSON_BOOL && r->body.p[out->stream_span.off] == 't';
+	if (!is_given(out->stream_options_span))
+		return GW_OK;
+	if (!out->is_stream)
+		return refuse(r, GW_E_INVALID, GW_LIT("stream_options"),
+			      GW_LIT("stream_options is only allowed with \"stream\": true. Remove it, or set stream."));
+	gw_json_members(r->body, out->stream_options_span, &want, 1);
+	e = want_type(r, out->include_usage_span, GW_JSON_BOOL, "stream_options.include_usage", "true or false");
+	if (!e)
+		out->wants_usage = out->include_usage_span.type == GW_JSON_BOOL && r->body.p[out->include_usage_span.off] == 't';
+	return e;
+}
+
+static bool take_metadata(void *ctx, struct gw_str raw_key, struct gw_json_span value)
+{
+	struct read *r = ctx;
+
+	if (value.type == GW_JSON_STR)
+		return true;
+	if (raw_key.n > 64)
+		raw_key.n = 64;
+	refuse(r, GW_E_INVALID, gw_arena_printf(r->a, "metadata.%.*s", GW_FMT(raw_key)),
+	       gw_arena_printf(r->a, "metadata.%.*s must be text (in quotes).", GW_FMT(raw_key)));
+	return false;
+}
+
+static enum gw_err read_metadata(struct read *r, struct gw_json_span s, struct gw_chat_request *out)
+{
+	struct gw_json_span session, action, tags;
+	const struct gw_json_want want[] = {
+		{ GW_LIT("session_id"), &session }, { GW_LIT("action_id"), &action }, { GW_LIT("tags"), &tags }
+	};
+	enum gw_err e = want_type(r, s, GW_JSON_OBJ, "metadata", "an object of text pairs");
+
+	if (e || !is_given(s))
+		return e;
+	gw_json_each(r->body, s, take_metadata, r);
+	if (r->err)
+		return r->err;
+	gw_json_members(r->body, s, want, 3);
+	e = want_text(r, session, "metadata.session_id", &out->session_id);
+	if (!e)
+		e = want_text(r, action, "metadata.action_id", &out->action_id);
+	if (!e)
+		e = want_text(r, tags, "metadata.tags", &out->tags);
+	return e;
+}
+
+static enum gw_err read_model(struct read *r, struct gw_chat_request *out)
+{
+	enum gw_err e;
+
+	if (!is_given(out->model_span))
+		return refuse(r, GW_E_MISSING, GW_LIT("model"), GW_LIT("model is required: the name of a model, see GET /v1/models."));
+	e = want_text(r, out->model_span, "model", &out->model);
+	if (!e && out->model.n == 0)
+		e = refuse(r, GW_E_INVALID, GW_LIT("model"), GW_LIT("model must not be empty: the name of a model, see GET /v1/models."));
+	return e;
+}
+
+enum gw_err gw_chat_read(struct gw_arena *a, struct gw_str body, struct gw_chat_request *out, struct gw_str *param, struct gw_str *why)
+{
+	struct gw_json_span messages, n, max, max_new, temperature, top_p, tools, metadata, user, safety;
+	struct gw_chat_request q = { .max_tokens = -1 };
+	const struct gw_json_want want[] = {
+		{ GW_LIT("model"), &q.model_span }, { GW_LIT("messages"), &messages }, { GW_LIT("stream"), &q.stream_span },
+		{ GW_LIT("stream_options"), &q.stream_options_span }, { GW_LIT("n"), &n }, { GW_LIT("max_tokens"), &max },
+		{ GW_LIT("max_completion_tokens"), &max_new }, { GW_LIT("temperature"), &temperature }, { GW_LIT("top_p"), &top_p },
+		{ GW_LIT("tools"), &tools }, { GW_LIT("metadata"), &metadata }, { GW_LIT("user"), &user },
+		{ GW_LIT("safety_identifier"), &safety },
+	};
+	struct read r = { .a = a, .body = body, .param = param, .why = why };
+	enum gw_err e = check(&r, want, sizeof(want) / sizeof(want[0]));
+
+	if (!e)
+		e = read_model(&r, &q);
+	if (!e)
+		e = read_messages(&r, messages, &q.n_messages);
+	if (!e)
+		e = read_stream(&r, &q);
+	if (!e)
+		e = want_count(&r, n, "n", NULL);
+	if (!e)
+		e = want_count(&r, max, "max_tokens", &q.max_tokens);
+	if (!e)
+		e = want_count(&r, max_new, "max_completion_tokens", &q.max_tokens);
+	if (!e)
+		e = want_type(&r, temperature, GW_JSON_NUM, "temperature", "a number");
+	if (!e)
+		e = want_type(&r, top_p, GW_JSON_NUM, "top_p", "a number");
+	if (!e)
+		e = want_type(&r, tools, GW_JSON_ARR, "tools", "a list");
+	if (!e)
+		e = read_metadata(&r, metadata, &q);
+	if (!e)
+		e = want_text(&r, safety, "safety_identifier", &q.user);
+	if (!e)
+		e = want_text(&r, user, "user", &q.user);
+	if (!e)
+		*out = q;
+	return e;
+}
+
+/* ---- splice ---- */
+
+/* Replace `len` bytes at `at` by `with`. */
+struct edit {
+	size_t at, len;
+	struct gw_str with;
+};
+
+/* The text as a JSON string in the arena. */
+static struct gw_str quote(struct gw_arena *a, struct gw_str s)
+{
+	static const char hex[] = "0123456789abcdef";
+	char *p = s.n > SIZE_MAX / 8 ? NULL : gw_alloc_bytes(a, 6 * s.n + 2);
+	size_t n = 0;
+
+	if (!p)
+		return GW_NIL;
+	p[n++] = '"';
+	for (size_t i = 0; i < s.n; i++) {
+		unsigned char c = (unsigned char)s.p[i];
+
+		if (c == '"' || c == '\\') {
+			p[n++] = '\\';
+			p[n++] = (char)c;
+		} else if (c < 0x20) {
+			memcpy(p + n, "\\u00", 4);
+			p[n + 4] = hex[c >> 4];
+			p[n + 5] = hex[c & 15];
+			n += 6;
+		} else {
+			p[n++] = (char)c;
+		}
+	}
+	p[n++] = '"';
+	return gw_str(p, n);
+}
+
+/* What makes the provider tell the usage of a stream; false when it is asked for already. */
+static bool usage_edit(struct gw_str body, const struct gw_chat_request *rq, struct edit *out)
+{
+	struct gw_json_span options = rq->stream_options_span, usage = rq->include_usage_span;
+
+	if (!rq->is_stream || rq->wants_usage)
+		return false;
+	if (usage.type != GW_JSON_NONE) {
+		*out = (struct edit){ usage.off, usage.len, GW_LIT("true") };
+	} else if (options.type == GW_JSON_OBJ) {
+		size_t i = options.off + 1;
+
+		while (i < body.n && strchr(" \t\r\n", body.p[i]))
+			i++;
+		*out = (struct edit){ options.off + 1, 0,
+				      body.p[i] == '}' ? GW_LIT("\"include_usage\":true") : GW_LIT("\"include_usage\":true,") };
+	} else if (options.type == GW_JSON_NULL) {
+		*out = (struct edit){ options.off, options.len, GW_LIT("{\"include_usage\":true}") };
+	} else {
+		*out = (struct edit){ rq->stream_span.off + rq->stream_span.len, 0,
+				      GW_LIT(",\"stream_options\":{\"include_usage\":true}") };
+	}
+	return true;
+}
+
+enum gw_err gw_chat_splice(struct gw_arena *a, struct gw_str body, const struct gw_chat_request *rq, struct gw_str upstream_model,
+			   struct gw_str pieces[8], uint32_t *n_pieces)
+{
+	struct edit edits[2];
+	uint32_t n_edits = 0, n = 0;
+	size_t at = 0;
+
+	if (!gw_str_eq(rq->model, upstream_model)) {
+		edits[n_edits] = (struct edit){ rq->model_span.off, rq->model_span.len, quote(a, upstream_model) };
+		if (!edits[n_edits++].with.p)
+			return GW_E_NOMEM;
+	}
+	n_edits += usage_edit(body, rq, &edits[n_edits]);
+	if (n_edits == 2 && edits[1].at < edits[0].at) {
+		struct edit first = edits[1];
+
+		edits[1] = edits[0];
+		edits[0] = first;
+	}
+	for (uint32_t i = 0; i < n_edits; i++) {
+		pieces[n++] = gw_str(body.p + at, edits[i].at - at);
+		pieces[n++] = edits[i].with;
+		at = edits[i].at + edits[i].len;
+	}
+	pieces[n++] = gw_str(body.p + at, body.n - at);
+	*n_pieces = n;
+	return GW_OK;
+}
