@@ -25,7 +25,7 @@ static socklen_t read_address(struct gw_str host, uint16_t port, union address *
 
 	if (host.n >= 2 && host.p[0] == '[' && host.p[host.n - 1] == ']')
 		host = gw_str(host.p + 1, host.n - 2);
-	if (host.n >= sizeof(z))
+	if (host.n == 0 || host.n >= sizeof(z))
 		return 0;
 	memcpy(z, host.p, host.n);
 	z[host.n] = 0;
