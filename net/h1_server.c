@@ -323,8 +323,8 @@ static void on_prepare(uv_prepare_t *h)
 			gw_h1_conn_advance(c); /* may free c, or put it at the end again */
 		} while (c != last);
 	}
-	if (s->dirty_first)
-		gw_h1_again(s);
+	if (!s->dirty_first)
+		(void)uv_idle_stop(&s->again);
 	if (s->on_empty && s->n_alive == 0) {
 		void (*on_empty)(void *ctx) = s->on_empty;
 

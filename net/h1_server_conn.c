@@ -19,6 +19,8 @@ void gw_h1_conn_dirty(struct gw_h1_conn *c)
 		return;
 	c->is_dirty = true;
 	c->dirty_next = NULL;
+	if (!s->dirty_first)
+		gw_h1_again(s); /* the next wait must not come first; stopped at the end of the turn, so it costs no call */
 	*(s->dirty_last ? &s->dirty_last->dirty_next : &s->dirty_first) = c;
 	s->dirty_last = c;
 }
@@ -130,7 +132,6 @@ void gw_h1_conn_kill(struct gw_h1_conn *c)
 	c->group = NULL;
 	s->n_open--;
 	gw_h1_conn_dirty(c);
-	gw_h1_again(s); /* no handle of this connection does that any more */
 	gw_h1_conn_left(s);
 }
 

@@ -167,7 +167,7 @@ void gw_h1_next_request(struct gw_h1_conn *c);
 
 /* --- h1_server.c --- */
 void gw_h1_conn_left(struct gw_h1_server *s); /* a descriptor or a connection's memory is free again */
-void gw_h1_again(struct gw_h1_server *s); /* keeps the loop going until the end of the next turn */
+void gw_h1_again(struct gw_h1_server *s); /* the loop does not wait before the next end of turn */
 bool gw_h1_group_enter(struct gw_h1_server *s, const uint8_t key[16], struct gw_h1_group **out);
 void gw_h1_group_leave(struct gw_h1_server *s, struct gw_h1_group *g);
 

@@ -6,6 +6,8 @@
  *   GET /slow?N              answers after N ms
  *   GET /stream?N            N pieces of 1000 bytes, heeding back-pressure
  *   GET /hold                never answers by itself
+ *   GET /inject              tries to put a line break into header values
+ *   GET /cut                 one piece, then a cut
  *   GET /deny                refused from on_head
  *   GET /early               answered from on_head
  *   GET /smuggled            200 with its own name: no test ever asks for it openly */
@@ -151,6 +153,27 @@ static void later(struct h1_app *app, struct gw_h1_conn *c, const struct gw_h1_r
 	}
 }
 
+static void inject(struct gw_h1_conn *c)
+{
+	static const struct gw_h1_header h[] = {
+		{ { "x-bad", 5 }, { "a\r\nx-evil: 1", 12 } }, { { "x-bad\n", 6 }, { "b", 1 } },
+		{ { "x-nul", 5 }, { "a\0b", 3 } },		{ { "x-good", 6 }, { "fine", 4 } },
+		{ { "Content-Length", 14 }, { "99", 2 } },	{ { "transfer-encoding", 17 }, { "chunked", 7 } },
+	};
+	struct gw_h1_answer a = { .status = 200, .headers = h, .n_headers = 6, .content_type = { "text/x\r\ny: z", 12 } };
+
+	gw_h1_reply(c, &a, GW_LIT("ok\n"));
+}
+
+static void cut(struct gw_h1_conn *c)
+{
+	struct gw_h1_answer a = { .status = 200, .content_length = -1 };
+
+	gw_h1_reply_start(c, &a);
+	(void)gw_h1_reply_piece(c, GW_LIT("piece"));
+	gw_h1_reply_cut(c);
+}
+
 static void chat(struct gw_h1_conn *c, const struct gw_h1_request *rq)
 {
 	struct gw_json_span model;
@@ -186,6 +209,10 @@ static void on_request(void *ctx, struct gw_h1_conn *c, const struct gw_h1_reque
 		reply_text(c, 200, GW_LIT("{\"data\":[]}\n"));
 	else if (gw_str_eq(p, GW_LIT("/v1/chat/completions")))
 		chat(c, rq);
+	else if (gw_str_eq(p, GW_LIT("/inject")))
+		inject(c);
+	else if (gw_str_eq(p, GW_LIT("/cut")))
+		cut(c);
 	else if (gw_str_eq(p, GW_LIT("/smuggled")))
 		reply_text(c, 200, p);
 	else if (gw_str_eq(p, GW_LIT("/slow")) || gw_str_eq(p, GW_LIT("/stream")) || gw_str_eq(p, GW_LIT("/hold")))
