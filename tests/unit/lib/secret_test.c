@@ -209,6 +209,8 @@ static const struct { const char *path, *why; } may_look[] = {
 	{ "confd/keyring.c", "seals credentials" },
 	{ "confd/keyring_rows.c", "wraps keys by the root key" },
 	{ "confd/root_key.c", "writes a new root key file" },
+	{ "confd/edit_fields.c", "compares a submitted secret with the stored one, checks its form" },
+	{ "agent/probe.c", "writes the auth header, takes the secret out of what comes back" },
 	{ "worker/steps/send.c", "writes the auth header" },
 	{ "worker/steps/relay.c", "takes the secret out of what a provider sends back" },
 	{ "worker/relay.c", "takes the secret out of what a provider sends back" },
