@@ -367,7 +367,7 @@ static void close_container(struct gw_json_scan *s)
 
 static void after_value(struct gw_json_scan *s, char c)
 {
-	bool is_obj = s->is_obj[s->depth];
+	bool is_obj = s->depth > 0 && s->is_obj[s->depth];
 
 	if (s->depth == 0) {
 		broken(s); /* bytes after the end */
