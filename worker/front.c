@@ -140,10 +140,11 @@ static void on_drain(void *ctx, struct gw_h1_conn *c)
 	}
 }
 
+/* The request let go of the connection when it handed its last bytes over. */
 static void on_done(void *ctx, struct gw_h1_conn *c)
 {
 	(void)ctx;
-	gw_h1_set_user(c, NULL);
+	(void)c;
 }
 
 static void on_bad(void *ctx, enum gw_err e, struct gw_str path, struct gw_buf *body)

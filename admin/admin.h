@@ -1,0 +1,126 @@
+#pragma once
+#include <uv.h>
+#include "core/config.h"
+#include "core/record.h"
+#include "lib/sys/role.h"
+#include "lib/text.h"
+#include "net/channel.h"
+#include "net/h1_server.h"
+#include "shm/control.h"
+#include "shm/counters_read.h"
+#include "shm/health.h"
+
+/* The admin process: HTTP API, /metrics, log queries. It decides who may call what (routes.c, authn.c); confd decides about objects.
+ *
+ *   request -> route (one static table) -> authenticate -> role and scope -> handler -> answer
+ *
+ *   main.c     start, channels                    routes.c   schemas/routes.def as a table, matching
+ *   serve.c    HTTP callbacks, answers            authn.c    token -> principal, cached for a second
+ *   objects.c  everything that is a CALL to confd activate.c waiting for a deployment's first probe
+ *   status.c   processes, workers, crashes        metrics.c  /metrics
+ *   query.c    log queries, in a pool thread      tail.c     log tail as server-sent events
+ *   refused.c  audit of refused calls */
+enum gw_adm_roles { GW_ADM_P = 1, GW_ADM_O = 2, GW_ADM_T = 4, GW_ADM_M = 8, GW_ADM_V = 16, GW_ADM_A = 32, GW_ADM_NONE = 0 };
+enum gw_adm_scope { GW_ADM_TENANT, GW_ADM_PLATFORM, GW_ADM_OWN };
+enum gw_adm_body { GW_ADM_BODY_NONE, GW_ADM_BODY_OBJECT, GW_ADM_BODY_PATCH, GW_ADM_BODY_JSON };
+enum gw_adm_audit { GW_ADM_READ, GW_ADM_WRITE };
+
+struct gw_admin;
+struct gw_adm_req;
+typedef void gw_adm_handler_fn(struct gw_adm_req *q);
+struct gw_adm_route {
+	const char *name;
+	enum gw_h1_method method;
+	const char *path;
+	unsigned roles;
+	enum gw_adm_scope scope;
+	enum gw_adm_body body;
+	enum gw_adm_audit audit;
+	gw_adm_handler_fn *run;
+	const char *doc;
+};
+extern const struct gw_adm_route gw_adm_routes[];
+extern const unsigned gw_adm_n_routes;
+
+/* One principal role as confd told it. */
+struct gw_adm_grant { unsigned role; struct gw_str org, team; };
+struct gw_adm_principal {
+	struct gw_str key, json;    /* json: confd's answer, an object */
+	struct gw_adm_grant grants[16];
+	unsigned n_grants;
+};
+
+struct gw_adm_req {
+	struct gw_admin *ad;
+	struct gw_h1_conn *conn;        /* NULL once the client is gone */
+	const struct gw_h1_request *rq; /* valid while conn is */
+	const struct gw_adm_route *route;
+	struct gw_str kind_text, id;    /* decoded */
+	enum gw_cf_kind kind;
+	struct gw_arena arena;
+	struct gw_adm_principal who;
+	uint64_t if_match;
+	char request_id[36];
+	struct gw_str body;
+	/* what a handler keeps between its turns */
+	void *state;
+	uv_timer_t *timer;
+	char block[8192];
+};
+
+struct gw_adm_cached { uint8_t sha[32]; uint64_t until_ms; uint32_t n; char json[1500]; };
+enum { GW_ADM_CACHE = 64, GW_ADM_TAILS = 32 };
+
+struct gw_admin {
+	uv_loop_t loop;
+	struct gw_role_start start;
+	struct gw_beats *beats;
+	const struct gw_control *control;
+	struct gw_health *health;
+	struct gw_slots slots;
+	struct gw_cells *cells;
+	struct gw_channel *master, *confd, *logger, *agent;
+	struct gw_h1_server *server;
+	struct gw_adm_cached cache[GW_ADM_CACHE];
+	struct gw_uuid7 uuid;
+	uint64_t n_unauthenticated, n_refused, audit_seq;
+	char segments[512];
+	uint32_t n_tails, n_queries, n_open;
+	uv_timer_t tick, orphan, drain;
+	uint64_t ticks;
+	bool is_stopping, is_draining;
+};
+
+/* routes.c: path without query. GW_E_NO_ROUTE, GW_E_BAD_METHOD, GW_E_NOT_FOUND (no such kind). Fills route, kind, id of q. */
+GW_MUST enum gw_err gw_adm_route_find(struct gw_arena *a, enum gw_h1_method m, struct gw_str path, const struct gw_adm_route **out,
+				      struct gw_str *kind, struct gw_str *id);
+
+/* serve.c */
+extern const struct gw_h1_ops gw_adm_ops;
+void gw_adm_answer(struct gw_adm_req *q, int status, struct gw_str type, struct gw_str body, uint64_t version, uint64_t generation);
+/* Error in the admin shape {"error":{"name","message"}}; refused authenticated calls are audited. Ends the request. */
+void gw_adm_fail(struct gw_adm_req *q, enum gw_err e, struct gw_str message);
+void gw_adm_end(struct gw_adm_req *q); /* frees; after the answer, or when the client is gone */
+/* Value of a query parameter, decoded, in the arena; false when absent. */
+bool gw_adm_param(struct gw_adm_req *q, const char *name, struct gw_str *out);
+
+/* authn.c: calls gw_adm_authorized(q) or answers. */
+void gw_adm_authenticate(struct gw_adm_req *q);
+void gw_adm_authorized(struct gw_adm_req *q); /* serve.c */
+/* Roles and scope of the route against the principal. */
+GW_MUST enum gw_err gw_adm_may(const struct gw_adm_route *route, const struct gw_adm_principal *who);
+/* The widest grant among `roles`: platform (org "") beats org beats team. NULL when there is none. */
+const struct gw_adm_grant *gw_adm_widest(const struct gw_adm_principal *who, unsigned roles);
+unsigned gw_adm_role_bit(struct gw_str name);
+
+/* refused.c */
+void gw_adm_audit_refused(struct gw_adm_req *q, enum gw_err e, int status);
+
+/* activate.c: answers now or when the deployment passed its first probe (at most 5 s). */
+void gw_adm_activate(struct gw_adm_req *q, int status, struct gw_str object, uint64_t version, uint64_t generation);
+
+/* handlers by route name */
+#define GW_ROUTE(name, method, path, roles, scope, body, audit, doc) gw_adm_handler_fn gw_adm_##name;
+#include "schemas/routes.def"
+#undef GW_ROUTE
+int gw_admin_main(void);
