@@ -29,7 +29,8 @@ enum gw_err gw_control_make(const char *dir, struct gw_control **out)
 
 	/* A page of another layout is an older binary's; its readers keep their mapping of it. */
 	if (!e)
-		e = gw_region_make(path, "control", control_layout(), sizeof(struct gw_control), true, &was_there, &map);
+		e = gw_region_make(path, "control", control_layout(), sizeof(struct gw_control), true, &was_there,
+				   &map);
 	if (!e)
 		*out = map.p;
 	return e;

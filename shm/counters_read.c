@@ -5,7 +5,7 @@
 #include "lib/sys/map.h"
 
 #define COUNTER GW_COUNTER
-#define GAUGE	GW_GAUGE
+#define GAUGE   GW_GAUGE
 const struct gw_metric_row gw_metric_rows[GW_M_COUNT] = {
 #define GW_METRIC(name, type, unit, doc) { #name, unit, doc, type },
 #define GW_METRIC_HIST(name, unit, doc)

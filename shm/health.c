@@ -98,16 +98,17 @@ static void put_detail(struct gw_health_cell *c, struct gw_str s)
 
 void gw_health_detail(const struct gw_health_cell *c, char out[GW_HEALTH_DETAIL])
 {
-	/* A writer that died in the middle leaves seq odd for good, so the tries are counted. */
+	/* A writer that died in the middle leaves seq odd until the next one has probed, so the tries are counted. */
 	for (unsigned tries = 0; tries < 100; tries++) {
 		uint32_t seq = atomic_load_explicit(&c->seq, memory_order_acquire);
 
 		for (size_t i = 0; i < GW_HEALTH_DETAIL; i++)
 			out[i] = __atomic_load_n(&c->detail[i], __ATOMIC_ACQUIRE);
+		out[GW_HEALTH_DETAIL - 1] = 0;
 		if (!(seq & 1) && atomic_load_explicit(&c->seq, memory_order_relaxed) == seq)
-			break;
+			return;
 	}
-	out[GW_HEALTH_DETAIL - 1] = 0;
+	out[0] = 0;
 }
 
 enum gw_err gw_health_set(struct gw_health *h, uint64_t key, enum gw_verdict v, enum gw_err why, uint64_t latency_us,

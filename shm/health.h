@@ -28,7 +28,7 @@ GW_MUST enum gw_err gw_health_open(const char *dir, bool may_make, bool is_writa
 uint64_t gw_health_key(struct gw_str deployment_id, uint64_t version);
 /* NULL when there is no verdict yet. Use the cell at once, keep no pointer: the agent may give it to another key. */
 const struct gw_health_cell *gw_health_get(const struct gw_health *h, uint64_t key);
-/* The words, whole, of one moment. */
+/* The words, whole, of one moment; "" while (or since) a writer is in the middle of them. */
 void gw_health_detail(const struct gw_health_cell *c, char out[GW_HEALTH_DETAIL]);
 /* GW_E_NO_SPACE when three quarters of the cells are taken. Unchanged `changed_us` unless the verdict changes. */
 GW_MUST enum gw_err gw_health_set(struct gw_health *h, uint64_t key, enum gw_verdict v, enum gw_err why, uint64_t latency_us,

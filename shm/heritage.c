@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 static const char *const role_names[GW_ROLE_COUNT] = {
-	[GW_ROLE_MASTER] = "master", [GW_ROLE_CONFD] = "confd",	  [GW_ROLE_ADMIN] = "admin",
+	[GW_ROLE_MASTER] = "master", [GW_ROLE_CONFD] = "confd",   [GW_ROLE_ADMIN] = "admin",
 	[GW_ROLE_WORKER] = "worker", [GW_ROLE_LOGGER] = "logger", [GW_ROLE_AGENT] = "agent",
 };
 

@@ -61,7 +61,8 @@ enum gw_err gw_image_write_start(enum gw_image_name name, size_t expected_bytes,
 {
 	struct gw_image_writer *w = calloc(1, sizeof(*w));
 	/* Address space only: pages come when they are written. Four times covers page and branch overhead. */
-	size_t map_bytes = ((expected_bytes > SIZE_MAX / 8 ? SIZE_MAX / 8 : expected_bytes) * 4 + MIN_MAP_BYTES) & ~4095ULL;
+	size_t map_bytes =
+	    ((expected_bytes > SIZE_MAX / 8 ? SIZE_MAX / 8 : expected_bytes) * 4 + MIN_MAP_BYTES) & ~4095ULL;
 	enum gw_err e;
 
 	if (!w)

@@ -165,7 +165,8 @@ enum gw_err gw_ring_put(struct gw_ring_writer *w, enum gw_rec_type type, struct 
 	}
 	f.seq = w->seq + 1;
 	p = w->ring->data + at;
-	f.crc = gw_crc32c(gw_crc32c(0, &f.type, sizeof(f) - offsetof(struct gw_ring_frame, type)), payload.p, payload.n);
+	f.crc =
+	    gw_crc32c(gw_crc32c(0, &f.type, sizeof(f) - offsetof(struct gw_ring_frame, type)), payload.p, payload.n);
 	memcpy(p, &f, sizeof(f));
 	if (payload.n)
 		memcpy(p + sizeof(f), payload.p, payload.n);

@@ -6,24 +6,25 @@
 static uint64_t layout(void)
 {
 	static const char rows[] =
-#define GW_METRIC(name, type, unit, doc) #name " " #type "\n"
-#define GW_METRIC_HIST(name, unit, doc)	 #name " hist\n"
+#define GW_METRIC(name, type, unit, doc)   #name " " #type "\n"
+#define GW_METRIC_HIST(name, unit, doc)    #name " hist\n"
 #define GW_LABELLED(name, type, unit, doc) #name " labelled\n"
 #define GW_LABELLED_HIST(name, unit, doc)  #name " labelled hist\n"
 #include "schemas/metrics.def"
 #define GW_ERROR(name, http, type, code, retry, cools, doc) #name "\n"
 #include "schemas/errors.def"
 #undef GW_ERROR
-		;
-	uint64_t sizes[] = { 1, sizeof(struct gw_slot), sizeof(struct gw_cell), GW_CELLS, GW_HIST_BUCKETS,
-			     GW_HIST_FIRST_BIT };
+	    ;
+	uint64_t sizes[] = { 1,        sizeof(struct gw_slot), sizeof(struct gw_cell),
+			     GW_CELLS, GW_HIST_BUCKETS,        GW_HIST_FIRST_BIT };
 
 	return gw_layout_hash(rows, sizeof(rows) - 1) ^ gw_layout_hash((const char *)sizes, sizeof(sizes));
 }
 
 enum gw_err gw_slot_make(const char *dir, int slot, struct gw_slot **out)
 {
-	static const char other[] = "model=\"other\",provider=\"other\",deployment=\"other\",org=\"other\",team=\"other\"";
+	static const char other[] =
+	    "model=\"other\",provider=\"other\",deployment=\"other\",org=\"other\",team=\"other\"";
 	char path[256];
 	struct gw_map map;
 	bool was_there;

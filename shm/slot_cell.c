@@ -120,7 +120,8 @@ struct gw_cell *gw_slot_cell(struct gw_slot *s, const struct gw_cell_ids *ids)
 			return c;
 		if (have)
 			continue;
-		if (n_cells >= GW_CELLS / 8 * 7) /* the last eighth stays free, so that a search for a new one ends soon */
+		if (n_cells >=
+		    GW_CELLS / 8 * 7) /* the last eighth stays free, so that a search for a new one ends soon */
 			break;
 		memcpy(c->labels, labels, n + 1);
 		atomic_store_explicit(&c->key, key, memory_order_release);

@@ -33,7 +33,8 @@ static void sets_and_gets(void **state)
 	assert_int_not_equal(key, gw_health_key(GW_LIT("dep-2"), 3));
 	assert_ptr_equal(gw_health_get(ro, key), NULL);
 	assert_ptr_equal(gw_health_get(ro, 0), NULL);
-	assert_int_equal(gw_health_set(h, key, GW_VERDICT_DOWN, GW_E_UP_REFUSED, 250, 10, 1000, GW_LIT("no route")), GW_OK);
+	assert_int_equal(gw_health_set(h, key, GW_VERDICT_DOWN, GW_E_UP_REFUSED, 250, 10, 1000, GW_LIT("no route")),
+			 GW_OK);
 	c = gw_health_get(ro, key);
 	assert_non_null(c);
 	assert_int_equal(atomic_load(&c->verdict), GW_VERDICT_DOWN);
@@ -57,7 +58,7 @@ static void sets_and_gets(void **state)
 	/* A writer that died in the middle does not stop readers. */
 	atomic_store(&((struct gw_health_cell *)(uintptr_t)gw_health_get(h, key))->seq, 7);
 	gw_health_detail(c, words);
-	assert_int_equal(strlen(words), GW_HEALTH_DETAIL - 1);
+	assert_string_equal(words, "");
 	assert_int_equal(gw_health_set(h, key, GW_VERDICT_UP, GW_OK, 1, 40, 4000, GW_NIL), GW_OK);
 	assert_int_equal(atomic_load(&c->seq) % 2, 0);
 	/* Forgotten and new again: a new verdict, even if it is the one that the cell held. */

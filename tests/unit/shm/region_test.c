@@ -117,7 +117,8 @@ static void damaged_files_are_refused(void **state)
 	gw_unmap(&a);
 	for (off_t size = 0; size <= 12288; size += 4096) {
 		assert_int_equal(truncate(path, size), 0);
-		assert_int_equal(gw_region_open(path, "hurt", 7, false, &a), GW_E_CORRUPT); /* even at 8192: its head was cut off */
+		assert_int_equal(gw_region_open(path, "hurt", 7, false, &a),
+				 GW_E_CORRUPT); /* even at 8192: its head was cut off */
 	}
 	unlink(path);
 	assert_int_equal(symlink("/etc/passwd", path), 0);

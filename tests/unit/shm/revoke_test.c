@@ -138,7 +138,7 @@ static void readers_map_it_read_only(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(finds_what_was_added),	    cmocka_unit_test(reset_is_exact),
+		cmocka_unit_test(finds_what_was_added),     cmocka_unit_test(reset_is_exact),
 		cmocka_unit_test(too_many_removes_nothing), cmocka_unit_test(killed_rebuild),
 		cmocka_unit_test(readers_map_it_read_only),
 	};

@@ -6,7 +6,10 @@
 
 enum { KILLS = 400 };
 
-struct told { _Atomic uint64_t seq; _Atomic uint32_t is_started; };
+struct told {
+	_Atomic uint64_t seq;
+	_Atomic uint32_t is_started;
+};
 
 static _Noreturn void write_forever(uint32_t epoch, struct told *told)
 {
@@ -28,7 +31,10 @@ static _Noreturn void write_forever(uint32_t epoch, struct told *told)
 	}
 }
 
-struct seen { uint32_t epoch; uint64_t seq, n; };
+struct seen {
+	uint32_t epoch;
+	uint64_t seq, n;
+};
 
 static void read_all(struct gw_ring_reader *r, struct gw_buf *scratch, struct seen *seen)
 {

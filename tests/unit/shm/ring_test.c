@@ -7,7 +7,10 @@
 enum { RING = GW_RING_MIN_BYTES, MODEL = 4096 };
 
 struct model { /* what was put and not yet read */
-	struct { uint32_t type, n; uint64_t seq, fill; } rec[MODEL];
+	struct {
+		uint32_t type, n;
+		uint64_t seq, fill;
+	} rec[MODEL];
 	size_t head, tail;
 };
 
@@ -235,7 +238,8 @@ static void since_gives_every_byte(void **state)
 		struct gw_seg_record rec;
 
 		for (unsigned i = 0; i < n_put; i++)
-			assert_int_equal(gw_ring_put(&g.w, GW_REC_START, gw_str(body, below(&seed, 4000)), &seq), GW_OK);
+			assert_int_equal(gw_ring_put(&g.w, GW_REC_START, gw_str(body, below(&seed, 4000)), &seq),
+					 GW_OK);
 		from = gw_ring_since(&g.w, from, piece);
 		for (unsigned k = 0; k < 2; k++) {
 			while (piece[k].n) {
@@ -492,16 +496,11 @@ static void resync_counts(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(agrees_with_a_queue),
-		cmocka_unit_test(wraps_everywhere),
-		cmocka_unit_test(refuses_what_is_too_big),
-		cmocka_unit_test(reserved_never_fails),
-		cmocka_unit_test(since_gives_every_byte),
-		cmocka_unit_test(another_size_waits_for_empty),
-		cmocka_unit_test(frames_are_checked),
-		cmocka_unit_test(hostile_bytes),
-		cmocka_unit_test(lies_about_lengths),
-		cmocka_unit_test(resync_counts),
+		cmocka_unit_test(agrees_with_a_queue),     cmocka_unit_test(wraps_everywhere),
+		cmocka_unit_test(refuses_what_is_too_big), cmocka_unit_test(reserved_never_fails),
+		cmocka_unit_test(since_gives_every_byte),  cmocka_unit_test(another_size_waits_for_empty),
+		cmocka_unit_test(frames_are_checked),      cmocka_unit_test(hostile_bytes),
+		cmocka_unit_test(lies_about_lengths),      cmocka_unit_test(resync_counts),
 	};
 
 	return cmocka_run_group_tests(tests, make_dir, drop_dir);

@@ -50,7 +50,10 @@ static inline uint64_t next_random(uint64_t *seed)
 	return z ^ (z >> 31);
 }
 
-static inline uint64_t below(uint64_t *seed, uint64_t n) { return next_random(seed) % n; }
+static inline uint64_t below(uint64_t *seed, uint64_t n)
+{
+	return next_random(seed) % n;
+}
 
 /* Memory that the parent still reads when the child is dead. */
 static inline void *shared_page(size_t n)

@@ -99,7 +99,8 @@ static void cells_are_found_again(void **state)
 	assert_ptr_not_equal(ca, cb);
 	assert_ptr_equal(gw_slot_cell(s, &a), ca);
 	assert_ptr_equal(gw_slot_cell(s, &b), cb);
-	assert_string_equal(ca->labels, "model=\"gpt-4o\",provider=\"openai\",deployment=\"dep-1\",org=\"o1\",team=\"t\"");
+	assert_string_equal(ca->labels,
+			    "model=\"gpt-4o\",provider=\"openai\",deployment=\"dep-1\",org=\"o1\",team=\"t\"");
 	assert_int_equal(atomic_load(&s->n_cells), 2);
 	/* Values do not run into each other. */
 	struct gw_cell_ids c = { GW_LIT("ab"), GW_LIT("c"), GW_NIL, GW_NIL, GW_NIL };
@@ -152,7 +153,8 @@ static void labels_are_escaped_and_cut(void **state)
 	struct gw_cell *c = gw_slot_cell(s, &a), *c2;
 
 	(void)state;
-	assert_string_equal(c->labels, "model=\"a\\\"b\\\\c_d\",provider=\"openai\",deployment=\"dep-1\",org=\"o__\",team=\"t\"");
+	assert_string_equal(c->labels,
+			    "model=\"a\\\"b\\\\c_d\",provider=\"openai\",deployment=\"dep-1\",org=\"o__\",team=\"t\"");
 	/* Five UUIDs fit whole. */
 	struct gw_str uuid = GW_LIT("01890a5d-ac96-774b-bcce-b302099a8057");
 	a = ids_v(uuid, uuid);
@@ -246,7 +248,7 @@ static void sums_over_slots(void **state)
 		gw_count(&s[i]->metric[GW_M_records_started], 10 + i);
 		gw_gauge(&s[i]->metric[GW_M_connections], 100);
 		gw_count(&s[i]->errors[gw_slot_error_index(GW_E_LIMIT)], 2);
-		gw_observe(&s[i]->hist[GW_MH_loop_lag], 50 << i); /* 50, 100, 200 */
+		gw_observe(&s[i]->hist[GW_MH_loop_lag], 50ULL << i); /* 50, 100, 200 */
 		gw_count(&gw_slot_cell(s[i], &a)->counter[GW_L_tokens_input], 7);
 		gw_observe(&gw_slot_cell(s[i], &a)->hist[GW_LH_ttft], 1000);
 	}
@@ -283,8 +285,17 @@ static void hostile_labels(void **state)
 	struct gw_slot *s = fresh_slot(0);
 	struct gw_slots slots = { .slot = { s } };
 	struct gw_cells *cells;
-	static const char *const bad[] = { "", "x", "model=\"a", "model=\"a\"\nfake 1", "m} 1", "model=\"a\\\"", "model=\"\xff\"",
-					   "model=\"a\"}\t", "model=\"a\" evil=\"b\"", "model=\"a\nb\"", "model=\"a\x7f\"" };
+	static const char *const bad[] = { "",
+					   "x",
+					   "model=\"a",
+					   "model=\"a\"\nfake 1",
+					   "m} 1",
+					   "model=\"a\\\"",
+					   "model=\"\xff\"",
+					   "model=\"a\"}\t",
+					   "model=\"a\" evil=\"b\"",
+					   "model=\"a\nb\"",
+					   "model=\"a\x7f\"" };
 	uint64_t seed = 1;
 
 	(void)state;
@@ -325,11 +336,16 @@ static void rows_match_the_numbers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(counters_outlive_the_process), cmocka_unit_test(error_codes_have_words),
-		cmocka_unit_test(buckets),		       cmocka_unit_test(cells_are_found_again),
-		cmocka_unit_test(cells_with_one_home),	       cmocka_unit_test(labels_are_escaped_and_cut),
-		cmocka_unit_test(overflow_takes_the_rest),     cmocka_unit_test(sums_over_slots),
-		cmocka_unit_test(hostile_labels),	       cmocka_unit_test(rows_match_the_numbers),
+		cmocka_unit_test(counters_outlive_the_process),
+		cmocka_unit_test(error_codes_have_words),
+		cmocka_unit_test(buckets),
+		cmocka_unit_test(cells_are_found_again),
+		cmocka_unit_test(cells_with_one_home),
+		cmocka_unit_test(labels_are_escaped_and_cut),
+		cmocka_unit_test(overflow_takes_the_rest),
+		cmocka_unit_test(sums_over_slots),
+		cmocka_unit_test(hostile_labels),
+		cmocka_unit_test(rows_match_the_numbers),
 	};
 
 	return cmocka_run_group_tests(tests, make_dir, drop_dir);

@@ -25,7 +25,10 @@ static void run_two(void *(*a)(void *), void *(*b)(void *), void *arg)
 }
 
 enum { RECORDS = 60000 };
-struct ring_arg { struct gw_ring_shared *ring; uint64_t n_read, n_bad; };
+struct ring_arg {
+	struct gw_ring_shared *ring;
+	uint64_t n_read, n_bad;
+};
 
 static void *ring_writer(void *p)
 {
@@ -86,7 +89,11 @@ static void ring_race(void **state)
 	gw_ring_close(a.ring);
 }
 
-struct revoke_arg { struct gw_revoke *r; uint64_t members[3000]; uint64_t n_missed, n_looked; };
+struct revoke_arg {
+	struct gw_revoke *r;
+	uint64_t members[3000];
+	uint64_t n_missed, n_looked;
+};
 
 static void *revoke_writer(void *p)
 {
@@ -128,7 +135,11 @@ static void revoke_race(void **state)
 	assert_int_equal(a.n_missed, 0);
 }
 
-struct health_arg { struct gw_health *h; uint64_t key[50]; uint64_t n_torn, n_missed, n_read; };
+struct health_arg {
+	struct gw_health *h;
+	uint64_t key[50];
+	uint64_t n_torn, n_missed, n_read;
+};
 
 static void *health_writer(void *p)
 {
@@ -143,8 +154,8 @@ static void *health_writer(void *p)
 				     gw_str(words, sizeof(words)));
 		if (i % 500 == 0) {
 			for (unsigned k = 0; k < 100; k++)
-				(void)!gw_health_set(a->h, gw_health_key(GW_LIT("x"), i + k), GW_VERDICT_UP, GW_OK, 1, 1, 1,
-						     GW_NIL);
+				(void)!gw_health_set(a->h, gw_health_key(GW_LIT("x"), i + k), GW_VERDICT_UP, GW_OK, 1,
+						     1, 1, GW_NIL);
 			gw_health_keep(a->h, keep, 50);
 		}
 	}
@@ -186,7 +197,8 @@ static void health_race(void **state)
 	assert_int_equal(gw_health_open(test_dir, true, true, &a.h), GW_OK);
 	for (unsigned i = 0; i < 50; i++) {
 		a.key[i] = gw_health_key(GW_LIT("dep"), i);
-		assert_int_equal(gw_health_set(a.h, a.key[i], GW_VERDICT_DOWN, GW_E_UP_TLS, 1, 1, 1, GW_LIT("bb")), GW_OK);
+		assert_int_equal(gw_health_set(a.h, a.key[i], GW_VERDICT_DOWN, GW_E_UP_TLS, 1, 1, 1, GW_LIT("bb")),
+				 GW_OK);
 	}
 	qsort(a.key, 50, sizeof(a.key[0]), by_value);
 	run_two(health_writer, health_reader, &a);
@@ -196,7 +208,12 @@ static void health_race(void **state)
 }
 
 enum { COUNTS = 20000 };
-struct slot_arg { struct gw_slot *s; struct gw_slots slots; struct gw_cells *cells; uint64_t n_back, last; };
+struct slot_arg {
+	struct gw_slot *s;
+	struct gw_slots slots;
+	struct gw_cells *cells;
+	uint64_t n_back, last;
+};
 
 static void *slot_writer(void *p)
 {
@@ -257,7 +274,10 @@ static void slot_race(void **state)
 }
 
 /* The logger clears a dead epoch's entries while the next worker takes and gives its own. */
-struct inflight_arg { struct gw_inflight *t; uint64_t n_taken, n_cleared, n_alien; };
+struct inflight_arg {
+	struct gw_inflight *t;
+	uint64_t n_taken, n_cleared, n_alien;
+};
 enum { STALE = GW_INFLIGHT_ENTRIES - 10 };
 
 static void *inflight_owner(void *p)
