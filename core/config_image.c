@@ -101,6 +101,27 @@ void gw_cf_image_row(enum gw_cf_kind kind, const yyjson_val *obj, struct gw_buf 
 
 /* ---- reading ---- */
 
+/* Most numbers are below 128 and most texts shorter than 32 bytes: one type byte, taken here without a call. */
+static inline uint64_t take_u64(struct gw_mp *r)
+{
+	return r->at < r->end && *r->at <= 0x7f ? *r->at++ : gw_mp_read_u64(r);
+}
+
+static inline struct gw_str take_str(struct gw_mp *r)
+{
+	if (r->at < r->end && (*r->at & 0xe0) == 0xa0) {
+		size_t n = *r->at & 0x1f;
+
+		if (n < (size_t)(r->end - r->at)) {
+			struct gw_str s = gw_str((const char *)r->at + 1, n);
+
+			r->at += 1 + n;
+			return s;
+		}
+	}
+	return gw_mp_read_str(r);
+}
+
 static enum gw_err read_list(struct gw_mp *r, struct gw_arena *a, struct gw_strs *out)
 {
 	uint32_t n = gw_mp_read_arr(r);
@@ -109,7 +130,7 @@ static enum gw_err read_list(struct gw_mp *r, struct gw_arena *a, struct gw_strs
 	if (!v)
 		return GW_E_NOMEM;
 	for (uint32_t i = 0; i < n; i++)
-		v[i] = gw_mp_read_str(r);
+		v[i] = take_str(r);
 	*out = (struct gw_strs){ v, n };
 	return GW_OK;
 }
@@ -126,9 +147,9 @@ static enum gw_err read_targets(struct gw_mp *r, struct gw_arena *a, struct gw_c
 
 		if (gw_mp_read_arr(r) != 3)
 			return GW_E_GARBLED;
-		v[i].deployment = gw_mp_read_str(r);
-		weight = gw_mp_read_u64(r);
-		priority = gw_mp_read_u64(r);
+		v[i].deployment = take_str(r);
+		weight = take_u64(r);
+		priority = take_u64(r);
 		if (weight > UINT32_MAX || priority > UINT32_MAX)
 			return GW_E_GARBLED;
 		v[i].weight = (uint32_t)weight;
@@ -146,10 +167,10 @@ static enum gw_err read_value(const struct gw_cf_field *f, struct gw_mp *r, stru
 	case GW_CF_U64:
 	case GW_CF_NANO:
 	case GW_CF_DUR:
-		*(uint64_t *)at = gw_mp_read_u64(r);
+		*(uint64_t *)at = take_u64(r);
 		return GW_OK;
 	case GW_CF_ENUM: {
-		uint64_t n = gw_mp_read_u64(r);
+		uint64_t n = take_u64(r);
 
 		if (n > UINT32_MAX)
 			return GW_E_GARBLED;
@@ -177,7 +198,7 @@ static enum gw_err read_value(const struct gw_cf_field *f, struct gw_mp *r, stru
 	case GW_CF_URL:
 	case GW_CF_PEM:
 	case GW_CF_SECRET:
-		*(struct gw_str *)at = gw_mp_read_str(r);
+		*(struct gw_str *)at = take_str(r);
 		return GW_OK;
 	}
 	return GW_E_GARBLED;
@@ -190,7 +211,7 @@ enum gw_err gw_cf_read(enum gw_cf_kind kind, struct gw_str row, struct gw_arena 
 
 	memset(out, 0, gw_cf_sizes[kind]);
 	for (uint32_t i = 0; i < n && !r.err; i++) {
-		uint64_t number = gw_mp_read_u64(&r);
+		uint64_t number = take_u64(&r);
 		const struct gw_cf_field *f = number < gw_cf_n_rows ? &gw_cf_rows[number] : &gw_cf_rows[0];
 		enum gw_err e;
 
