@@ -1,6 +1,6 @@
-/* Hashes, HMAC, HKDF, randomness: the PSA crypto API of Mbed TLS 3.6 under the names of lib/crypto.h. A hash over memory
- * cannot fail for any reason that the input decides, so a failure there is a broken build or process: GW_REQUIRE.
- * Ciphers are in crypto_aead.c, signatures in crypto_sign.c. */
+/* Hashes, HMAC, HKDF, randomness: the PSA crypto API of Mbed TLS 3.6 under the names of lib/crypto.h. A hash over
+ * memory cannot fail for any reason that the input decides, so a failure there is a broken build or process:
+ * GW_REQUIRE. Ciphers are in crypto_aead.c, signatures in crypto_sign.c. */
 #include "lib/crypto.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
-/* AES-GCM of lib/crypto.h through PSA. The key is imported for the one call: these are cold paths (an envelope opened when a
- * credential is leased or stored), and no key then outlives its secret. */
+/* AES-GCM of lib/crypto.h through PSA. The key is imported for the one call: these are cold paths (an envelope opened
+ * when a credential is leased or stored), and no key then outlives its secret. */
 #include "lib/crypto.h"
 
 #include <psa/crypto.h>
@@ -38,8 +38,8 @@ enum gw_err gw_aead_seal(const struct gw_secret *key, const uint8_t nonce[12], s
 	s = import(gw_secret_expose(key), PSA_KEY_USAGE_ENCRYPT, &id);
 	if (s != PSA_SUCCESS)
 		return from_psa(s);
-	s = psa_aead_encrypt(id, PSA_ALG_GCM, nonce, 12, (const uint8_t *)aad.p, aad.n, (const uint8_t *)plain.p, plain.n,
-			     (uint8_t *)room, plain.n + TAG_BYTES, &n);
+	s = psa_aead_encrypt(id, PSA_ALG_GCM, nonce, 12, (const uint8_t *)aad.p, aad.n, (const uint8_t *)plain.p,
+			     plain.n, (uint8_t *)room, plain.n + TAG_BYTES, &n);
 	psa_destroy_key(id);
 	if (s == PSA_SUCCESS)
 		gw_buf_commit(out, n);
@@ -47,7 +47,8 @@ enum gw_err gw_aead_seal(const struct gw_secret *key, const uint8_t nonce[12], s
 }
 
 /* Opens into exactly sealed.n - 16 bytes; PSA leaves no plaintext behind when the tag does not fit. */
-static enum gw_err open_into(struct gw_str key, struct gw_str nonce, struct gw_str aad, struct gw_str sealed, uint8_t *out)
+static enum gw_err open_into(struct gw_str key, struct gw_str nonce, struct gw_str aad, struct gw_str sealed,
+			     uint8_t *out)
 {
 	psa_key_id_t id;
 	psa_status_t s = import(key, PSA_KEY_USAGE_DECRYPT, &id);

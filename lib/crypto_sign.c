@@ -1,5 +1,5 @@
-/* ECDSA on P-256 of lib/crypto.h through PSA. Signing is the deterministic form (RFC 6979), so a weak moment of the random
- * source cannot give the key away; verifiers cannot tell the difference. */
+/* ECDSA on P-256 of lib/crypto.h through PSA. Signing is the deterministic form (RFC 6979), so a weak moment of the
+ * random source cannot give the key away; verifiers cannot tell the difference. */
 #include "lib/crypto.h"
 
 #include <psa/crypto.h>

@@ -1,6 +1,6 @@
-/* Memory for secrets. Small ones live in cells of 64 KiB chunks, one list of chunks per cell size, each chunk a mapping of
- * its own: locked, left out of core dumps, empty in a forked child. Larger ones get a mapping each. A cell is wiped when
- * it is freed and poisoned under ASan until it is used again.
+/* Memory for secrets. Small ones live in cells of 64 KiB chunks, one list of chunks per cell size, each chunk a mapping
+ * of its own: locked, left out of core dumps, empty in a forked child. Larger ones get a mapping each. A cell is wiped
+ * when it is freed and poisoned under ASan until it is used again.
  *
  *   chunk (64 KiB, aligned to 64 KiB):  struct chunk | cell | cell | ...        cell: struct gw_secret, bytes
  */

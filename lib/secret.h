@@ -6,9 +6,9 @@
 #include "lib/str.h"
 
 /* Counting references, making and freeing are safe from several threads.
- * Bytes that no formatter takes: opaque, not a gw_str, freed wiped, kept in locked pages that a core dump leaves out and a
- * fork does not inherit. Only secret.c, lib/crypto*.c and the few callers of gw_secret_expose see the bytes; a test
- * lists those callers. */
+ * Bytes that no formatter takes: opaque, not a gw_str, freed wiped, kept in locked pages that a core dump leaves out
+ * and a fork does not inherit. Only secret.c, lib/crypto*.c and the few callers of gw_secret_expose see the bytes; a
+ * test lists those callers. */
 struct gw_secret;
 
 /* Copies; the caller wipes its own copy. At most 64 KiB. NULL when memory is short. */

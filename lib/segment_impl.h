@@ -1,7 +1,8 @@
 #pragma once
 #include "lib/segment.h"
 
-/* What the segment files share: little-endian words, the layout of a block, and reading one block with all its checks. */
+/* What the segment files share: little-endian words, the layout of a block, and reading one block with all its
+ * checks. */
 enum {
 	SEG_HEAD_BYTES = 72,  /* block before its payload */
 	SEG_TAIL_BYTES = 36,  /* hash and checksum */

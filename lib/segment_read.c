@@ -1,5 +1,5 @@
-/* Reading a segment. The bytes are hostile: a block counts only when its lengths fit the file, its checksum is right, and it
- * continues the chain. Reading stops at the first that does not. */
+/* Reading a segment. The bytes are hostile: a block counts only when its lengths fit the file, its checksum is right,
+ * and it continues the chain. Reading stops at the first that does not. */
 #include "lib/segment_impl.h"
 
 #include "lib/msgpack.h"
@@ -141,7 +141,8 @@ enum gw_err gw_seg_open(struct gw_seg_reader *r, struct gw_str bytes)
 	const char *h = bytes.p;
 	struct gw_seg_reader n = { .bytes = bytes, .at = GW_SEG_HEADER_BYTES };
 
-	if (bytes.n < GW_SEG_HEADER_BYTES || memcmp(h, "LGWA0001", 8) != 0 || gw_seg_le32_read(h + 8) != GW_SEG_HEADER_BYTES)
+	if (bytes.n < GW_SEG_HEADER_BYTES || memcmp(h, "LGWA0001", 8) != 0 ||
+	    gw_seg_le32_read(h + 8) != GW_SEG_HEADER_BYTES)
 		return GW_E_CORRUPT;
 	if (gw_crc32c(0, h, GW_SEG_HEADER_BYTES - 4) != gw_seg_le32_read(h + GW_SEG_HEADER_BYTES - 4))
 		return GW_E_CORRUPT;
@@ -221,7 +222,7 @@ void gw_seg_skip_to(struct gw_seg_reader *r, int64_t from_us)
 	struct seg_block b;
 
 	/* Whatever looks odd is left to gw_seg_next, which says why. */
-	while (!r->err && r->frames.n == 0 && !is_at_end(r) && !gw_seg_head_read(r->bytes, r->at, &b) && !gw_seg_chain_fault(r, &b) &&
-	       b.last_us < from_us)
+	while (!r->err && r->frames.n == 0 && !is_at_end(r) && !gw_seg_head_read(r->bytes, r->at, &b) &&
+	       !gw_seg_chain_fault(r, &b) && b.last_us < from_us)
 		gw_seg_step_over(r, &b);
 }

@@ -122,7 +122,8 @@ static void check_all(struct check *c)
 	memcpy(c->v->final_hash, c->r.hash, 32);
 }
 
-void gw_seg_verify(struct gw_str bytes, const uint8_t *public_key, struct gw_seg_verdict *v, gw_seg_span_fn *fn, void *ctx)
+void gw_seg_verify(struct gw_str bytes, const uint8_t *public_key, struct gw_seg_verdict *v, gw_seg_span_fn *fn,
+		   void *ctx)
 {
 	struct check c = { .public_key = public_key, .v = v };
 	struct gw_buf memory;

@@ -6,7 +6,16 @@
 #include "lib/text.h"
 
 /* Offsets in the header. */
-enum { AT_BYTES = 8, AT_CLASS = 12, AT_NODE = 16, AT_NO = 32, AT_PREV = 40, AT_CREATED = 72, AT_WRITER = 80, AT_KEY = 96 };
+enum {
+	AT_BYTES = 8,
+	AT_CLASS = 12,
+	AT_NODE = 16,
+	AT_NO = 32,
+	AT_PREV = 40,
+	AT_CREATED = 72,
+	AT_WRITER = 80,
+	AT_KEY = 96
+};
 
 void gw_seg_le32(uint8_t *p, uint32_t v)
 {
@@ -72,8 +81,8 @@ void gw_seg_frame(struct gw_buf *frames, const struct gw_seg_record *rec)
 }
 
 /* Appends the block and moves the chain on; on failure neither. */
-static void put_block(struct gw_seg_writer *w, uint32_t kind, struct gw_str payload, uint32_t n_records, int64_t first_us,
-		      int64_t last_us, struct gw_buf *out)
+static void put_block(struct gw_seg_writer *w, uint32_t kind, struct gw_str payload, uint32_t n_records,
+		      int64_t first_us, int64_t last_us, struct gw_buf *out)
 {
 	size_t total = seg_block_bytes(payload.n), n = SEG_HEAD_BYTES + payload.n;
 	uint8_t *b;
@@ -146,7 +155,8 @@ static void put_pairs(struct gw_buf *b, const struct gw_seg_writer *w, const str
 }
 
 enum gw_err gw_seg_checkpoint(struct gw_seg_writer *w, bool is_footer, const struct gw_seg_span *spans, size_t n,
-			      int64_t spend_nanousd, uint64_t n_records, const struct gw_signer *signer, struct gw_buf *out)
+			      int64_t spend_nanousd, uint64_t n_records, const struct gw_signer *signer,
+			      struct gw_buf *out)
 {
 	uint8_t hash[32], sig[64];
 	struct gw_buf b;

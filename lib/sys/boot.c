@@ -1,5 +1,6 @@
-/* Boot options: one row each in schemas/boot.def, read from flags, environment and a YAML file by the same code. Every value
- * first becomes text with a note of where it stands, so that an error can say "--workers" or "boot.yaml line 3" alike. */
+/* Boot options: one row each in schemas/boot.def, read from flags, environment and a YAML file by the same code. Every
+ * value first becomes text with a note of where it stands, so that an error can say "--workers" or "boot.yaml line 3"
+ * alike. */
 #include "lib/sys/boot.h"
 
 #include <errno.h>
@@ -249,14 +250,14 @@ static bool scalar_text(yyjson_val *v, char number[24], struct gw_str *out)
 	else if (yyjson_is_bool(v))
 		*out = yyjson_is_true(v) ? GW_LIT("true") : GW_LIT("false");
 	else if (yyjson_is_uint(v))
-		*out = gw_str(number, (size_t)snprintf(number, 24, "%llu",
-						       (unsigned long long)yyjson_get_uint(v)));
+		*out = gw_str(number, (size_t)snprintf(number, 24, "%llu", (unsigned long long)yyjson_get_uint(v)));
 	else
 		return false;
 	return true;
 }
 
-static enum gw_err read_pair(const char *path, const struct gw_yaml_pos *pos, yyjson_val *key, struct gw_boot *b, bool *has)
+static enum gw_err read_pair(const char *path, const struct gw_yaml_pos *pos, yyjson_val *key, struct gw_boot *b,
+			     bool *has)
 {
 	struct gw_str name = gw_json_str(key), text = GW_NIL;
 	int i = find(name), near;
@@ -266,18 +267,20 @@ static enum gw_err read_pair(const char *path, const struct gw_yaml_pos *pos, yy
 	where(pos, name, &line, &column);
 	if (i < 0) {
 		near = gw_nearest(name, flag_names, N_OPTIONS);
-		return fail(GW_E_UNKNOWN_FIELD, "%.200s line %u, column %u: unknown option '%.*s'%s%s%s", path, line, column,
-			    (int)(name.n < 64 ? name.n : 64), name.p, near < 0 ? "" : "; did you mean ",
+		return fail(GW_E_UNKNOWN_FIELD, "%.200s line %u, column %u: unknown option '%.*s'%s%s%s", path, line,
+			    column, (int)(name.n < 64 ? name.n : 64), name.p, near < 0 ? "" : "; did you mean ",
 			    near < 0 ? "" : gw_boot_rows[near].name, near < 0 ? "" : "?");
 	}
 	if (i == OPT_config)
-		return fail(GW_E_INVALID, "%.200s line %u, column %u: a boot file cannot name another one; remove 'config'",
-			    path, line, column);
+		return fail(GW_E_INVALID,
+			    "%.200s line %u, column %u: a boot file cannot name another one; remove 'config'", path,
+			    line, column);
 	if (!scalar_text(yyjson_obj_iter_get_val(key), number, &text))
 		return fail(GW_E_INVALID, "%.200s line %u, column %u: %s is not one plain value", path, line, column,
 			    gw_boot_rows[i].name);
 	if (has[i]) {
-		/* A stronger source has it already; a wrong value is still an error, found now and not after the flag is gone. */
+		/* A stronger source has it already; a wrong value is still an error, found now and not after the flag
+		 * is gone. */
 		struct gw_boot scratch;
 
 		if (set(&scratch, i, text))
@@ -286,8 +289,8 @@ static enum gw_err read_pair(const char *path, const struct gw_yaml_pos *pos, yy
 		has[i] = true;
 		return GW_OK;
 	}
-	return fail(GW_E_INVALID, "%.200s line %u, column %u: %s: '%.*s' is %s", path, line, column, gw_boot_rows[i].name,
-		    (int)(text.n < 64 ? text.n : 64), text.p, remedy(i));
+	return fail(GW_E_INVALID, "%.200s line %u, column %u: %s: '%.*s' is %s", path, line, column,
+		    gw_boot_rows[i].name, (int)(text.n < 64 ? text.n : 64), text.p, remedy(i));
 }
 
 enum gw_err gw_boot_read_yaml(const char *path, struct gw_str text, struct gw_boot *b, bool *has)
@@ -309,7 +312,8 @@ enum gw_err gw_boot_read_yaml(const char *path, struct gw_str text, struct gw_bo
 		while (!e && (key = yyjson_obj_iter_next(&it)))
 			e = read_pair(path, pos, key, b, has);
 	} else if (!yyjson_is_null(root)) {
-		e = fail(GW_E_INVALID, "%.200s: the boot file must be a map of options, one 'name: value' a line", path);
+		e = fail(GW_E_INVALID, "%.200s: the boot file must be a map of options, one 'name: value' a line",
+			 path);
 	}
 	gw_yaml_pos_free(pos);
 	yyjson_doc_free(doc);
@@ -484,7 +488,8 @@ enum gw_err gw_boot_unpack(struct gw_str bytes, struct gw_boot *out)
 void gw_boot_help(struct gw_buf *b)
 {
 	name_flags();
-	gw_buf_puts(b, GW_LIT("Options (also LLMGW_<NAME> in the environment, or a key of the file given by --config):\n"));
+	gw_buf_puts(
+	    b, GW_LIT("Options (also LLMGW_<NAME> in the environment, or a key of the file given by --config):\n"));
 	for (int i = 0; i < N_OPTIONS; i++) {
 		const char *arg = fields[i].type == T_STR    ? " TEXT"
 				  : fields[i].type == T_U64  ? " N"
@@ -493,8 +498,10 @@ void gw_boot_help(struct gw_buf *b)
 							     : "";
 
 		gw_buf_printf(b, "  --%s%s%*s%s", flag_names[i], arg,
-			      (int)(26 - strlen(flag_names[i]) - strlen(arg)) > 1 ?
-				      (int)(26 - strlen(flag_names[i]) - strlen(arg)) : 1, "", gw_boot_rows[i].doc);
+			      (int)(26 - strlen(flag_names[i]) - strlen(arg)) > 1
+				  ? (int)(26 - strlen(flag_names[i]) - strlen(arg))
+				  : 1,
+			      "", gw_boot_rows[i].doc);
 		if (gw_boot_rows[i].def[0])
 			gw_buf_printf(b, " Default: %s.", gw_boot_rows[i].def);
 		gw_buf_putc(b, '\n');

@@ -19,8 +19,9 @@ struct gw_boot_row { const char *name, *type, *def, *doc; };
 extern const struct gw_boot_row gw_boot_rows[];
 extern const unsigned gw_boot_n_rows;
 
-/* Flags (argv from 1), then environment, then the file, then defaults. On failure *why (static buffer) names the option and
- * the remedy. On success data_dir is absolute and runtime_dir is never empty. --help and --version are the caller's. */
+/* Flags (argv from 1), then environment, then the file, then defaults. On failure *why (static buffer) names the option
+ * and the remedy. On success data_dir is absolute and runtime_dir is never empty. --help and --version are the
+ * caller's. */
 GW_MUST enum gw_err gw_boot_read(int argc, char **argv, struct gw_boot *out, const char **why);
 /* The part for the file's text; has[i] tells that a stronger source gave row i already. Shared with the fuzzer. */
 GW_MUST enum gw_err gw_boot_read_yaml(const char *path, struct gw_str text, struct gw_boot *b, bool *has);

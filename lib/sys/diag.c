@@ -1,5 +1,6 @@
-/* The operator log: one formatted line, one write(2) to stderr. A reader of stderr that has stopped reading must not stop
- * the gateway, so a line that would block is dropped and counted; the next line that fits says how many were lost. */
+/* The operator log: one formatted line, one write(2) to stderr. A reader of stderr that has stopped reading must not
+ * stop the gateway, so a line that would block is dropped and counted; the next line that fits says how many were
+ * lost. */
 #include "lib/sys/diag.h"
 
 #include <poll.h>
@@ -57,7 +58,8 @@ static void make_plain(char *p, size_t n)
 
 static size_t put_count(char *line, size_t n, const char *fmt, uint64_t count)
 {
-	return count ? n + clamp(snprintf(line + n, LINE_BYTES - n, fmt, (unsigned long long)count), LINE_BYTES - n) : n;
+	return count ? n + clamp(snprintf(line + n, LINE_BYTES - n, fmt, (unsigned long long)count), LINE_BYTES - n)
+		     : n;
 }
 
 void gw_log(enum gw_level level, const char *fmt, ...)
@@ -90,8 +92,8 @@ bool gw_log_may(struct gw_log_site *site)
 {
 	uint64_t now = gw_now_ns(), next = __atomic_load_n(&site->next_ns, __ATOMIC_RELAXED);
 
-	if (now < next || !__atomic_compare_exchange_n(&site->next_ns, &next, now + 1000000000u, false, __ATOMIC_RELAXED,
-						       __ATOMIC_RELAXED)) {
+	if (now < next || !__atomic_compare_exchange_n(&site->next_ns, &next, now + 1000000000u, false,
+						       __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
 		__atomic_add_fetch(&site->swallowed, 1, __ATOMIC_RELAXED);
 		return false;
 	}

@@ -88,8 +88,9 @@ ssize_t gw_packet_recv(int fd, void *p, size_t n, int *fds, size_t max_fds, size
 		struct cmsghdr align;
 	} control;
 	struct iovec v = { p, n };
-	struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1, .msg_control = control.bytes,
-			    .msg_controllen = sizeof(control.bytes) };
+	struct msghdr m = {
+		.msg_iov = &v, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes)
+	};
 	ssize_t got;
 	size_t came;
 

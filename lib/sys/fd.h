@@ -25,9 +25,11 @@ struct gw_buf;
 GW_MUST enum gw_err gw_read_file(int dirfd, const char *path, struct gw_buf *out);
 /* Writes path.new with mode, fsyncs, renames, fsyncs the folder. */
 GW_MUST enum gw_err gw_write_file(int dirfd, const char *path, struct gw_str content, unsigned mode);
-/* mkdir -p, the last component with mode 0700 (set so if it was wider); refuses a symlink or another owner (GW_E_FORBIDDEN). */
+/* mkdir -p, the last component with mode 0700 (set so if it was wider); refuses a symlink or another owner
+ * (GW_E_FORBIDDEN). */
 GW_MUST enum gw_err gw_private_dir(const char *path);
-/* A key file: regular, ours, not readable by group or others, O_NOFOLLOW; else GW_E_FORBIDDEN. GW_E_NOT_FOUND: none there. */
+/* A key file: regular, ours, not readable by group or others, O_NOFOLLOW; else GW_E_FORBIDDEN. GW_E_NOT_FOUND: none
+ * there. */
 GW_MUST enum gw_err gw_open_private(const char *path, int *out_fd);
 void gw_close(int *fd); /* sets -1; accepts -1 */
 void gw_close_from(int lowest); /* close_range of everything from `lowest` up */

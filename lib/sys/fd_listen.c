@@ -72,7 +72,8 @@ enum gw_err gw_listen_tcp(struct gw_str host, uint16_t port, int *out_fd)
 	return GW_OK;
 }
 
-/* Bound under another name and renamed over the old one: a client finds either the old socket or the new, never none. */
+/* Bound under another name and renamed over the old one: a client finds either the old socket or the new, never
+ * none. */
 static enum gw_err bind_and_swap(int fd, const char *path)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
@@ -121,7 +122,9 @@ uint16_t gw_socket_port(int fd)
 	memset(&a, 0, sizeof(a));
 	if (getsockname(fd, &a.any, &n) != 0)
 		return 0;
-	return a.any.sa_family == AF_INET ? ntohs(a.v4.sin_port) : a.any.sa_family == AF_INET6 ? ntohs(a.v6.sin6_port) : 0;
+	return a.any.sa_family == AF_INET    ? ntohs(a.v4.sin_port)
+	       : a.any.sa_family == AF_INET6 ? ntohs(a.v6.sin6_port)
+					     : 0;
 }
 
 int64_t gw_peer_uid(int fd)

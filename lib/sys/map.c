@@ -1,5 +1,5 @@
-/* Shared mappings: named files on tmpfs (rings, control page) and sealed memfds (images). Files are allocated whole when
- * they are made, so that a full file system is a clear error at start and never a SIGBUS later. */
+/* Shared mappings: named files on tmpfs (rings, control page) and sealed memfds (images). Files are allocated whole
+ * when they are made, so that a full file system is a clear error at start and never a SIGBUS later. */
 #include "lib/sys/map.h"
 
 #include <errno.h>

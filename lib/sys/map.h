@@ -6,8 +6,9 @@
 /* Shared mappings. */
 struct gw_map { void *p; size_t n; };
 /* Named file under dir, fully allocated (posix_fallocate), 0600; opens an existing one of the same size unchanged.
- * GW_E_NO_SPACE with nothing left behind when it does not fit; GW_E_CONFLICT for an existing one of another size (it may
- * still hold records: who may remove it is for the caller to know); GW_E_FORBIDDEN when it is not ours or not 0600. */
+ * GW_E_NO_SPACE with nothing left behind when it does not fit; GW_E_CONFLICT for an existing one of another size (it
+ * may still hold records: who may remove it is for the caller to know); GW_E_FORBIDDEN when it is not ours or not
+ * 0600. */
 GW_MUST enum gw_err gw_map_file(const char *path, size_t n, int *out_fd, bool *was_there);
 /* GW_E_CORRUPT when the file is shorter than n. */
 GW_MUST enum gw_err gw_map_fd(int fd, size_t n, bool is_writable, struct gw_map *out);

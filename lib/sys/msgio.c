@@ -1,5 +1,5 @@
-/* Messages as packets (framing in lib/msg.h), without a loop library. The peer is another process of ours that may have been
- * taken over: every header is checked, and a receiver never holds more than the ceiling nor loses a descriptor. */
+/* Messages as packets (framing in lib/msg.h), without a loop library. The peer is another process of ours that may have
+ * been taken over: every header is checked, and a receiver never holds more than the ceiling nor loses a descriptor. */
 #include "lib/sys/msgio.h"
 
 #include <errno.h>
@@ -180,7 +180,8 @@ enum gw_err gw_msg_in_packet(struct gw_msg_in *in, struct gw_str packet, const i
 		total = get_u32(packet.p + 4);
 		offset = get_u32(packet.p + 8);
 		msg_no = get_u32(packet.p + 12);
-		if (offset == 0 && !is_under_way(in) && total <= GW_MSG_MAX_BYTES && n <= total && n_fds <= GW_MSG_MAX_FDS) {
+		if (offset == 0 && !is_under_way(in) && total <= GW_MSG_MAX_BYTES && n <= total &&
+		    n_fds <= GW_MSG_MAX_FDS) {
 			e = begin(in, total, msg_no, fds, n_fds);
 			if (!e)
 				n_fds = 0; /* in->fds owns them now */

@@ -1,8 +1,9 @@
 #pragma once
 #include "lib/msg.h"
 
-/* Blocking or polled message I/O over a SEQPACKET fd without libuv: used by the master, by roles for their INIT message,
- * and by tests. net/channel.h is the libuv form of the same wire format (framing shared: gw_msg_head_put, gw_msg_in_packet). */
+/* Blocking or polled message I/O over a SEQPACKET fd without libuv: used by the master, by roles for their INIT
+ * message, and by tests. net/channel.h is the libuv form of the same wire format (framing shared: gw_msg_head_put,
+ * gw_msg_in_packet). */
 enum { GW_MSG_MAGIC = 0x314d5747 /* "GWM1" read little endian */, GW_MSG_HEAD_BYTES = 16 };
 
 struct gw_msg_in { /* one per fd: reassembly; begins zeroed */
@@ -26,6 +27,6 @@ GW_MUST enum gw_err gw_msg_recv(int fd, struct gw_msg_in *in, struct gw_msg *m);
 void gw_msg_in_done(struct gw_msg_in *in); /* closes descriptors nobody took, wipes, frees */
 /* Overwrites the bytes received (after a message with a secret, once its values were taken). */
 void gw_msg_in_wipe(struct gw_msg_in *in);
-/* Adds one received packet; *is_whole when a message is whole in in->buf (gw_msg_unpack it; descriptors in in->fds). Used
- * by both forms. Takes the descriptors: on failure they are closed and what was collected is dropped. */
+/* Adds one received packet; *is_whole when a message is whole in in->buf (gw_msg_unpack it; descriptors in in->fds).
+ * Used by both forms. Takes the descriptors: on failure they are closed and what was collected is dropped. */
 GW_MUST enum gw_err gw_msg_in_packet(struct gw_msg_in *in, struct gw_str packet, const int *fds, size_t n_fds, bool *is_whole);

@@ -13,7 +13,8 @@
 
 #include "lib/sys/sandbox_calls.h"
 
-/* From the kernel's landlock.h; written here because the build system's headers may be older than the kernel it runs on. */
+/* From the kernel's landlock.h; written here because the build system's headers may be older than the kernel it runs
+ * on. */
 struct ruleset_attr {
 	uint64_t handled_access_fs, handled_access_net, scoped;
 };
@@ -33,13 +34,14 @@ enum {
 	FS_MAKE_DIR = 1 << 7,
 	FS_MAKE_REG = 1 << 8,
 	FS_ALL_ABI_1 = (1 << 13) - 1,
-	FS_REFER = 1 << 13,     /* ABI 2 */
-	FS_TRUNCATE = 1 << 14,  /* ABI 3 */
+	FS_REFER = 1 << 13, /* ABI 2 */
+	FS_TRUNCATE = 1 << 14, /* ABI 3 */
 	FS_IOCTL_DEV = 1 << 15, /* ABI 5 */
-	SCOPE_ALL = 3,          /* ABI 6: abstract Unix sockets, signals */
+	SCOPE_ALL = 3, /* ABI 6: abstract Unix sockets, signals */
 	FS_ON_FILES = FS_EXECUTE | FS_WRITE_FILE | FS_READ_FILE | FS_TRUNCATE | FS_IOCTL_DEV,
 	FS_READING = FS_READ_FILE | FS_READ_DIR,
-	FS_WRITING = FS_WRITE_FILE | FS_REMOVE_DIR | FS_REMOVE_FILE | FS_MAKE_DIR | FS_MAKE_REG | FS_REFER | FS_TRUNCATE,
+	FS_WRITING =
+	    FS_WRITE_FILE | FS_REMOVE_DIR | FS_REMOVE_FILE | FS_MAKE_DIR | FS_MAKE_REG | FS_REFER | FS_TRUNCATE,
 };
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_LEAK__)
@@ -80,7 +82,8 @@ void gw_harden(void)
 
 static uint64_t handled_fs(long abi)
 {
-	return FS_ALL_ABI_1 | (abi >= 2 ? FS_REFER : 0u) | (abi >= 3 ? FS_TRUNCATE : 0u) | (abi >= 5 ? FS_IOCTL_DEV : 0u);
+	return FS_ALL_ABI_1 | (abi >= 2 ? FS_REFER : 0u) | (abi >= 3 ? FS_TRUNCATE : 0u) |
+	       (abi >= 5 ? FS_IOCTL_DEV : 0u);
 }
 
 static enum gw_err add_path(int ruleset, const struct gw_sandbox_path *path, uint64_t handled)
@@ -113,7 +116,10 @@ static enum gw_err enter_landlock(const struct gw_sandbox_path *paths, size_t n,
 	attr.handled_access_fs = handled_fs(abi);
 	attr.scoped = abi >= 6 ? SCOPE_ALL : 0;
 	ruleset = (int)syscall(__NR_landlock_create_ruleset, &attr,
-			       abi >= 6 ? sizeof(attr) : abi >= 4 ? 2 * sizeof(uint64_t) : sizeof(uint64_t), 0);
+			       abi >= 6   ? sizeof(attr)
+			       : abi >= 4 ? 2 * sizeof(uint64_t)
+					  : sizeof(uint64_t),
+			       0);
 	if (ruleset < 0)
 		return GW_E_IO;
 	for (size_t i = 0; !e && i < n; i++)
@@ -158,7 +164,8 @@ static bool has_other_threads(void)
 	return n > 1;
 }
 
-enum gw_err gw_sandbox_enter(enum gw_sandbox_role role, const struct gw_sandbox_path *paths, size_t n, uint32_t *out_level)
+enum gw_err gw_sandbox_enter(enum gw_sandbox_role role, const struct gw_sandbox_path *paths, size_t n,
+			     uint32_t *out_level)
 {
 	bool has_landlock = false, has_seccomp = false;
 	enum gw_err e;

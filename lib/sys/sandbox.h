@@ -6,8 +6,8 @@
 
 /* Locking a role down (RELIABILITY 5.7, ARCHITECTURE 2). Call order in every role: gw_harden first thing in main
  * (non-dumpable, no new privileges, no core), receive INIT, open what is needed, gw_sandbox_enter, and only then start
- * threads. Threads first would be wrong: Landlock restricts the calling thread and what it starts later, so a pool thread
- * from before would keep every file open to whoever takes the process over. gw_sandbox_enter refuses that
+ * threads. Threads first would be wrong: Landlock restricts the calling thread and what it starts later, so a pool
+ * thread from before would keep every file open to whoever takes the process over. gw_sandbox_enter refuses that
  * (GW_E_CONFLICT). Starting threads afterwards is allowed in every profile.
  *
  * seccomp: an allow-list per role (rows in sandbox_calls.c); everything else gets EPERM; execve, ptrace, process_vm_*,
@@ -34,7 +34,8 @@ enum { GW_SB_HAS_SECCOMP = 1, GW_SB_HAS_LANDLOCK = 2 };
 
 void gw_harden(void);
 
-/* A file or a folder and all below it. A path that does not exist is passed over, unless it is writable: GW_E_NOT_FOUND. */
+/* A file or a folder and all below it. A path that does not exist is passed over, unless it is writable:
+ * GW_E_NOT_FOUND. */
 struct gw_sandbox_path { const char *path; bool is_writable; };
 /* level: GW_SB_HAS_* bits. Paths are not looked at for the master (no Landlock there). */
 GW_MUST enum gw_err gw_sandbox_enter(enum gw_sandbox_role role, const struct gw_sandbox_path *paths, size_t n,

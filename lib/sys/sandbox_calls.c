@@ -1,6 +1,6 @@
-/* Which system calls each role may make: one row each, first match decides, no match is EPERM (ALLOW in the master). The
- * order is: what a worker does for every request, then by kind. Linux 5.11 and later keep a bitmap of calls that are
- * allowed whatever their arguments are, so most calls never run the program.
+/* Which system calls each role may make: one row each, first match decides, no match is EPERM (ALLOW in the master).
+ * The order is: what a worker does for every request, then by kind. Linux 5.11 and later keep a bitmap of calls that
+ * are allowed whatever their arguments are, so most calls never run the program.
  *
  * A row with an argument matches when (args[arg] & mask) == value, in the low 32 bits; the arguments used here are ints
  * or flags. */
@@ -47,20 +47,36 @@ struct row {
 	uint32_t mask, value;
 };
 
-#define ALLOW SECCOMP_RET_ALLOW
-#define KILL  SECCOMP_RET_KILL_PROCESS
+#define ALLOW  SECCOMP_RET_ALLOW
+#define KILL   SECCOMP_RET_KILL_PROCESS
 #define ERR(e) (SECCOMP_RET_ERRNO | (e))
 
-#define YES(roles, call)                    { __NR_##call, roles, ALLOW, ANY_ARG, 0, 0 }
-#define YES_IF(roles, call, arg, mask, val) { __NR_##call, roles, ALLOW, arg, (uint32_t)(mask), (uint32_t)(val) }
-#define YES_EQ(roles, call, arg, val)       YES_IF(roles, call, arg, ~0u, val)
-#define YES_SELF(roles, call)               { __NR_##call, roles, ALLOW, OWN_PID, ~0u, 0 }
-#define NO(roles, call, err)                { __NR_##call, roles, ERR(err), ANY_ARG, 0, 0 }
-#define DIE(roles, call)                    { __NR_##call, roles, KILL, ANY_ARG, 0, 0 }
+#define YES(roles, call)                                                                                               \
+	{                                                                                                              \
+		__NR_##call, roles, ALLOW, ANY_ARG, 0, 0                                                               \
+	}
+#define YES_IF(roles, call, arg, mask, val)                                                                            \
+	{                                                                                                              \
+		__NR_##call, roles, ALLOW, arg, (uint32_t)(mask), (uint32_t)(val)                                      \
+	}
+#define YES_EQ(roles, call, arg, val) YES_IF(roles, call, arg, ~0u, val)
+#define YES_SELF(roles, call)                                                                                          \
+	{                                                                                                              \
+		__NR_##call, roles, ALLOW, OWN_PID, ~0u, 0                                                             \
+	}
+#define NO(roles, call, err)                                                                                           \
+	{                                                                                                              \
+		__NR_##call, roles, ERR(err), ANY_ARG, 0, 0                                                            \
+	}
+#define DIE(roles, call)                                                                                               \
+	{                                                                                                              \
+		__NR_##call, roles, KILL, ANY_ARG, 0, 0                                                                \
+	}
 
 /* Flags of open that write or make something. */
 #define WRITE_FLAGS (O_ACCMODE | O_CREAT | O_TRUNC | O_APPEND | (O_TMPFILE & ~O_DIRECTORY))
 
+/* clang-format off */
 static const struct row rows[] = {
 	/* each request */
 	YES(ROLES, read), YES(ROLES, write), YES(ROLES, readv), YES(ROLES, writev), YES(ROLES, epoll_pwait),
@@ -158,6 +174,7 @@ static const struct row rows[] = {
 	DIE(M | ROLES, iopl), DIE(M | ROLES, ioperm),
 #endif
 };
+/* clang-format on */
 
 struct program {
 	struct sock_filter *at;
@@ -200,7 +217,8 @@ static void put_row(struct program *p, const struct row *r, uint32_t own_pid)
 	put_load(p, offsetof(struct seccomp_data, nr));
 }
 
-unsigned short gw_sandbox_program(enum gw_sandbox_role role, uint32_t own_pid, struct sock_filter out[GW_SB_MAX_PROGRAM])
+unsigned short gw_sandbox_program(enum gw_sandbox_role role, uint32_t own_pid,
+				  struct sock_filter out[GW_SB_MAX_PROGRAM])
 {
 	struct program p = { out, 0 };
 

@@ -1,5 +1,5 @@
-/* The boot file as YAML, and the packed options of an INIT message. A refusal always has words; an accepted file leaves every
- * text option a string. */
+/* The boot file as YAML, and the packed options of an INIT message. A refusal always has words; an accepted file leaves
+ * every text option a string. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,8 @@
-/* Packets from a peer that was taken over (RELIABILITY 4): any packet in any order, with or without descriptors. Nothing may
- * be lost or kept past the ceiling, and what is whole is unpacked.
+/* Packets from a peer that was taken over (RELIABILITY 4): any packet in any order, with or without descriptors.
+ * Nothing may be lost or kept past the ceiling, and what is whole is unpacked.
  *
- *   input: { u8 flags | u16 length | bytes } ...   flags bit 0: header made right for the position; bit 1: a descriptor */
+ *   input: { u8 flags | u16 length | bytes } ...   flags bit 0: header made right for the position; bit 1: a
+ * descriptor */
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -30,8 +31,8 @@ static void feed(struct gw_msg_in *in, uint8_t flags, const uint8_t *data, size_
 	if (head) {
 		bool is_more = in->total && in->buf.n < in->total;
 
-		gw_msg_head_put((uint8_t *)packet, is_more ? in->total : (uint32_t)n + (flags >> 4), is_more ? (uint32_t)in->buf.n : 0,
-				is_more ? in->msg_no : 1);
+		gw_msg_head_put((uint8_t *)packet, is_more ? in->total : (uint32_t)n + (flags >> 4),
+				is_more ? (uint32_t)in->buf.n : 0, is_more ? in->msg_no : 1);
 	}
 	e = gw_msg_in_packet(in, gw_str(packet, n + head), &fd, fd >= 0, &is_whole);
 	if (e) {

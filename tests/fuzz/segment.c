@@ -1,5 +1,5 @@
-/* A segment file by somebody else (RELIABILITY T34): the reader, the verifier and the cutter take any bytes. Rules that hold
- * for all of them are checked: what verifies reads back whole; the good part never grows past the first fault.
+/* A segment file by somebody else (RELIABILITY T34): the reader, the verifier and the cutter take any bytes. Rules that
+ * hold for all of them are checked: what verifies reads back whole; the good part never grows past the first fault.
  *
  *   input: u8 flags | bytes. flags bit 0: the bytes come behind a good header, with magic and checksums of blocks made
  *   right, so that the checks behind them are reached too. */
@@ -69,7 +69,8 @@ static void read_all(struct gw_str bytes)
 		return;
 	}
 	while (gw_seg_next(&r, true, &rec)) {
-		check(rec.body.n <= GW_SEG_MAX_FRAMES && rec.body.p >= bytes.p && rec.body.p + rec.body.n <= bytes.p + bytes.n);
+		check(rec.body.n <= GW_SEG_MAX_FRAMES && rec.body.p >= bytes.p &&
+		      rec.body.p + rec.body.n <= bytes.p + bytes.n);
 		n++;
 	}
 	if (v.err) {

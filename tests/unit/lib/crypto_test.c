@@ -243,7 +243,10 @@ static void test_equal_and_random(void **state)
 
 /* --- Wycheproof --- */
 
-struct vector { uint8_t p[16384]; size_t n; };
+struct vector {
+	uint8_t p[16384];
+	size_t n;
+};
 
 static struct gw_str member(yyjson_val *test, const char *name, struct vector *v)
 {
@@ -283,8 +286,10 @@ static void run_corpus(const char *name, check_fn *check, size_t n_tests)
 
 	if (!doc)
 		skip();
-	yyjson_arr_foreach(yyjson_obj_get(yyjson_doc_get_root(doc), "testGroups"), i, max, group) {
-		yyjson_arr_foreach(yyjson_obj_get(group, "tests"), k, n, test) {
+	yyjson_arr_foreach(yyjson_obj_get(yyjson_doc_get_root(doc), "testGroups"), i, max, group)
+	{
+		yyjson_arr_foreach(yyjson_obj_get(group, "tests"), k, n, test)
+		{
 			ran++;
 			if (check(group, test) != expect_valid(test))
 				fail_msg("%s tcId %d", name, yyjson_get_int(yyjson_obj_get(test, "tcId")));
@@ -359,9 +364,21 @@ static bool check_hkdf(yyjson_val *group, yyjson_val *test)
 	return okm.n == n && memcmp(out, okm.p, n) == 0;
 }
 
-static void test_wycheproof_gcm(void **state) { (void)state; run_corpus("aes_gcm_test.json", check_gcm, 316); }
-static void test_wycheproof_hmac(void **state) { (void)state; run_corpus("hmac_sha256_test.json", check_hmac, 174); }
-static void test_wycheproof_hkdf(void **state) { (void)state; run_corpus("hkdf_sha256_test.json", check_hkdf, 86); }
+static void test_wycheproof_gcm(void **state)
+{
+	(void)state;
+	run_corpus("aes_gcm_test.json", check_gcm, 316);
+}
+static void test_wycheproof_hmac(void **state)
+{
+	(void)state;
+	run_corpus("hmac_sha256_test.json", check_hmac, 174);
+}
+static void test_wycheproof_hkdf(void **state)
+{
+	(void)state;
+	run_corpus("hkdf_sha256_test.json", check_hkdf, 86);
+}
 
 static int set_up(void **state)
 {

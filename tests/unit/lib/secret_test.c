@@ -199,7 +199,9 @@ static void test_threads(void **state)
 }
 
 /* The files that may look inside a secret, and what for. A new name here is a decision, not a formality. */
-static const struct { const char *path, *why; } may_look[] = {
+static const struct {
+	const char *path, *why;
+} may_look[] = {
 	{ "lib/secret.c", "owns the bytes" },
 	{ "lib/secret.h", "declares it" },
 	{ "lib/crypto.c", "keys of HMAC and HKDF" },
@@ -241,7 +243,8 @@ static void look_at(const char *root, const char *path)
 	text[n] = 0;
 	n_files++;
 	if (strstr(text, "gw_secret_expose(") && !is_listed(path)) {
-		printf("%s uses gw_secret_expose and is not in the list of secret_test.c; add it with its reason\n", path);
+		printf("%s uses gw_secret_expose and is not in the list of secret_test.c; add it with its reason\n",
+		       path);
 		n_strangers++;
 	}
 }
@@ -271,8 +274,8 @@ static void walk(const char *root, const char *folder)
 
 static void test_who_looks(void **state)
 {
-	static const char *const folders[] = { "lib", "core", "shm", "net", "master", "confd", "admin", "worker", "logger",
-					       "agent", "admin-cli", "bench" };
+	static const char *const folders[] = { "lib",   "core",   "shm",    "net",   "master",    "confd",
+					       "admin", "worker", "logger", "agent", "admin-cli", "bench" };
 	const char *root = getenv("LLMGW_SOURCE");
 
 	(void)state;

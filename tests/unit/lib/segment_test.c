@@ -28,7 +28,9 @@ static void add_records(struct sample *s, unsigned n, uint32_t slot, int64_t us)
 
 	gw_buf_init(&frames, 1 << 20);
 	for (unsigned i = 0; i < n; i++) {
-		struct gw_seg_record r = { slot, 7, i % 2 ? GW_REC_END : GW_REC_START, ++s->seq, { body, 50 + i * 37 % 200 } };
+		struct gw_seg_record r = {
+			slot, 7, i % 2 ? GW_REC_END : GW_REC_START, ++s->seq, { body, 50 + i * 37 % 200 }
+		};
 
 		memset(body, (int)('a' + i % 26), sizeof(body));
 		gw_seg_frame(&frames, &r);

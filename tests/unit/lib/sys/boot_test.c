@@ -98,15 +98,18 @@ static void test_every_spelling(void **state)
 	struct gw_boot b;
 
 	(void)state;
-	assert_int_equal(READ(&b, (char *)"--data-dir", (char *)"/a/b//", (char *)"--runtime-dir=/r", (char *)"--ring-size=64KiB",
-			      (char *)"--orphan-grace", (char *)"1500ms", (char *)"--allow-root", (char *)"--sandbox=false"), GW_OK);
+	assert_int_equal(READ(&b, (char *)"--data-dir", (char *)"/a/b//", (char *)"--runtime-dir=/r",
+			      (char *)"--ring-size=64KiB", (char *)"--orphan-grace", (char *)"1500ms",
+			      (char *)"--allow-root", (char *)"--sandbox=false"),
+			 GW_OK);
 	assert_string_equal(b.data_dir, "/a/b");
 	assert_string_equal(b.runtime_dir, "/r");
 	assert_int_equal(b.ring_size, 65536);
 	assert_int_equal(b.orphan_grace, 1500);
 	assert_true(b.allow_root);
 	assert_false(b.sandbox);
-	assert_int_equal(READ(&b, (char *)"--allow-root", (char *)"false", (char *)"--sandbox", (char *)"--workers=1"), GW_OK);
+	assert_int_equal(READ(&b, (char *)"--allow-root", (char *)"false", (char *)"--sandbox", (char *)"--workers=1"),
+			 GW_OK);
 	assert_false(b.allow_root);
 	assert_true(b.sandbox);
 	write_config("allow_root: true\nworkers: 2\nring_size: 1MiB\norphan_grace: 250\n");
@@ -141,7 +144,8 @@ static void test_mistakes(void **state)
 	expect(READ(&b, (char *)"--drain-timeout=soon"), "--drain-timeout: 'soon' is not a duration; give for example");
 	expect(READ(&b, (char *)"--ring-size=big"), "--ring-size: 'big' is not a size");
 	expect(READ(&b, (char *)"--sandbox=maybe"), "--sandbox: 'maybe' is neither true nor false");
-	expect(READ(&b, (char *)"--log-level=loud"), "--log-level: 'loud' is not a level; give debug, info, warn or error");
+	expect(READ(&b, (char *)"--log-level=loud"),
+	       "--log-level: 'loud' is not a level; give debug, info, warn or error");
 	expect(READ(&b, (char *)"--data-dir="), "--data-dir: give a folder");
 	expect(READ(&b, (char *)"--config=/no/such/file"), "--config: there is no file /no/such/file");
 	setenv("LLMGW_RING_SIZE", "much", 1);

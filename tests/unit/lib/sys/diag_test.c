@@ -14,7 +14,7 @@
 
 static int saved = -1, pipe_fds[2] = { -1, -1 };
 
-static void catch(void)
+static void catch (void)
 {
 	saved = dup(2);
 	assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
@@ -45,7 +45,7 @@ static void test_format(void **state)
 	int64_t us, now = gw_unix_us();
 
 	(void)state;
-	catch();
+	catch ();
 	gw_diag_init("worker", 2, GW_INFO);
 	gw_log(GW_WARN, "ring is %d %% full", 80);
 	caught(line, sizeof(line));
@@ -61,7 +61,7 @@ static void test_levels(void **state)
 	char line[4096];
 
 	(void)state;
-	catch();
+	catch ();
 	gw_diag_init("master", -1, GW_WARN);
 	gw_log(GW_DEBUG, "a");
 	gw_log(GW_INFO, "b");
@@ -80,7 +80,7 @@ static void test_one_line_always(void **state)
 
 	(void)state;
 	memset(big, 'x', sizeof(big) - 1);
-	catch();
+	catch ();
 	gw_diag_init("admin", -1, GW_INFO);
 	gw_log(GW_INFO, "from outside: %s", "a\r\n2026-01-01T00:00:00.000Z error master forged\x1b[2J");
 	caught(line, sizeof(line));
@@ -101,7 +101,7 @@ static void test_never_blocks(void **state)
 	int n_lines = 0;
 
 	(void)state;
-	catch();
+	catch ();
 	gw_diag_init("logger", -1, GW_INFO);
 	for (int i = 0; i < 5000; i++) /* far more than a pipe holds */
 		gw_log(GW_INFO, "line %d that nobody reads", i);
@@ -126,7 +126,7 @@ static void test_slow(void **state)
 	char line[4096];
 
 	(void)state;
-	catch();
+	catch ();
 	gw_diag_init("agent", -1, GW_INFO);
 	for (int i = 0; i < 10; i++)
 		slow_site(i);

@@ -62,7 +62,11 @@ static void test_small_with_fds(void **state)
 	assert_int_equal(n_open(), before);
 }
 
-struct sender { int fd; struct gw_msg *m; enum gw_err e; };
+struct sender {
+	int fd;
+	struct gw_msg *m;
+	enum gw_err e;
+};
 static void *send_it(void *p)
 {
 	struct sender *s = p;
@@ -177,34 +181,40 @@ static void test_lying_headers(void **state)
 
 	(void)state;
 	refuse(&in, gw_str(b, 0));
-	refuse(&in, gw_str(b, GW_MSG_HEAD_BYTES));                  /* nothing in it */
-	refuse(&in, packet(b, 0, 0, 1, 10));                        /* more than the total */
+	refuse(&in, gw_str(b, GW_MSG_HEAD_BYTES)); /* nothing in it */
+	refuse(&in, packet(b, 0, 0, 1, 10)); /* more than the total */
 	refuse(&in, packet(b, 9, 0, 1, 10));
 	refuse(&in, packet(b, 10, 0, 1, 0));
-	refuse(&in, packet(b, 10, 5, 1, 5));                        /* begins in the middle */
-	refuse(&in, packet(b, GW_MSG_MAX_BYTES + 1u, 0, 1, 10));    /* over the ceiling */
+	refuse(&in, packet(b, 10, 5, 1, 5)); /* begins in the middle */
+	refuse(&in, packet(b, GW_MSG_MAX_BYTES + 1u, 0, 1, 10)); /* over the ceiling */
 	refuse(&in, packet(b, 0xffffffff, 0, 1, 10));
-	refuse(&in, packet(b, 70000, 0, 1, GW_PACKET_BYTES));       /* longer than a packet may be */
+	refuse(&in, packet(b, 70000, 0, 1, GW_PACKET_BYTES)); /* longer than a packet may be */
 	packet(b, 10, 0, 1, 10);
 	b[0] = 'X';
-	refuse(&in, gw_str(b, GW_MSG_HEAD_BYTES + 10));             /* magic */
+	refuse(&in, gw_str(b, GW_MSG_HEAD_BYTES + 10)); /* magic */
 
-	static const struct { uint32_t total, offset, no; size_t n; bool has_fd; } second[] = {
-		{ 100, 50, 8, 50, false },  /* another message's number */
-		{ 101, 50, 7, 50, false },  /* another total */
-		{ 100, 49, 7, 50, false },  /* overlap */
-		{ 100, 51, 7, 49, false },  /* gap */
-		{ 100, 50, 7, 51, false },  /* too much */
-		{ 100, 0, 7, 50, false },   /* begins anew */
-		{ 100, 50, 7, 50, true },   /* descriptors come first only */
+	static const struct {
+		uint32_t total, offset, no;
+		size_t n;
+		bool has_fd;
+	} second[] = {
+		{ 100, 50, 8, 50, false }, /* another message's number */
+		{ 101, 50, 7, 50, false }, /* another total */
+		{ 100, 49, 7, 50, false }, /* overlap */
+		{ 100, 51, 7, 49, false }, /* gap */
+		{ 100, 50, 7, 51, false }, /* too much */
+		{ 100, 0, 7, 50, false }, /* begins anew */
+		{ 100, 50, 7, 50, true }, /* descriptors come first only */
 	};
 	for (size_t i = 0; i < sizeof(second) / sizeof(second[0]); i++) {
 		int fds[2] = { dup(0), dup(0) }, before = n_open();
 
 		assert_int_equal(gw_msg_in_packet(&in, packet(b, 100, 0, 7, 50), fds, 1, &is_whole), GW_OK);
 		assert_false(is_whole);
-		assert_int_equal(gw_msg_in_packet(&in, packet(b, second[i].total, second[i].offset, second[i].no, second[i].n),
-						  fds + 1, second[i].has_fd, &is_whole), GW_E_GARBLED);
+		assert_int_equal(
+		    gw_msg_in_packet(&in, packet(b, second[i].total, second[i].offset, second[i].no, second[i].n),
+				     fds + 1, second[i].has_fd, &is_whole),
+		    GW_E_GARBLED);
 		if (!second[i].has_fd)
 			close(fds[1]);
 		assert_int_equal(n_open(), before - 2);
