@@ -108,7 +108,7 @@ void gw_health_detail(const struct gw_health_cell *c, char out[GW_HEALTH_DETAIL]
 		if (!(seq & 1) && atomic_load_explicit(&c->seq, memory_order_relaxed) == seq)
 			return;
 	}
-	out[0] = 0;
+	memset(out, 0, GW_HEALTH_DETAIL);
 }
 
 enum gw_err gw_health_set(struct gw_health *h, uint64_t key, enum gw_verdict v, enum gw_err why, uint64_t latency_us,

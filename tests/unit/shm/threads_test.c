@@ -176,7 +176,7 @@ static void *health_reader(void *p)
 			continue;
 		a->n_read += atomic_load_explicit(&c->verdict, memory_order_acquire) == GW_VERDICT_DOWN;
 		gw_health_detail(c, words);
-		for (unsigned i = 1; words[i]; i++)
+		for (unsigned i = 0; words[i]; i++)
 			a->n_torn += words[i] != words[0];
 	} while (!atomic_load(&is_over));
 	return NULL;
