@@ -372,7 +372,7 @@ static void trailers(struct mock_conn *c)
 	while (mock_chat_piece(c))
 		continue;
 	mock_chunk(c, GW_LIT("data: [DONE]\n\n"));
-	raw(c, GW_LIT("0\r\nX-Cost: 1\r\nContent-Length: 5\r\n\r\n"));
+	raw(c, GW_LIT("0\r\nX-Cost: 1\r\nX-Other: 5\r\n\r\n"));
 }
 
 static void chunk_huge(struct mock_conn *c)

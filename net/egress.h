@@ -10,3 +10,6 @@
 struct gw_cidr { uint8_t addr[16]; uint8_t bits; }; /* IPv4 as v4-mapped, bits + 96 */
 GW_MUST enum gw_err gw_cidr_read(struct gw_str text, struct gw_cidr *out); /* "10.0.0.0/8", "::1/128", bare address = /32 or /128 */
 bool gw_egress_may(const struct sockaddr *sa, const struct gw_cidr *allow, size_t n_allow);
+/* Ports that speak something else than HTTP (ssh, mail, databases, ...): refused, so that a base URL cannot be used to
+ * talk to them. 0 is refused too. */
+bool gw_egress_may_port(uint16_t port);

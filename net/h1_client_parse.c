@@ -1,0 +1,241 @@
+/* Answers out of bytes, see h1_client_parse.h. What llhttp lets pass and we do not: versions other than 1.0 and 1.1,
+ * Transfer-Encoding other than exactly "chunked", upgrades, endless interim answers, heads, extensions and trailers. */
+#include "net/h1_client_parse.h"
+
+static int stop(struct gw_h1p *h, enum gw_err e, const char *why)
+{
+	if (h->err == GW_OK) {
+		h->err = e;
+		h->why = why;
+	}
+	return -1;
+}
+
+static struct gw_h1p *of(llhttp_t *p)
+{
+	return p->data;
+}
+
+static void forget_head(struct gw_h1p *h)
+{
+	gw_buf_clear(&h->head, 16384);
+	h->n_headers = 0;
+	h->content_length = -1;
+	h->has_te = h->in_value = false;
+}
+
+static int on_message_begin(llhttp_t *p)
+{
+	forget_head(of(p));
+	return 0;
+}
+
+static int put(struct gw_h1p *h, const char *at, size_t n)
+{
+	gw_buf_put(&h->head, at, n);
+	return h->head.err ? stop(h, GW_E_UP_TOO_BIG, "the head is larger than 64 KiB") : 0;
+}
+
+static int count_trailer(struct gw_h1p *h, size_t n)
+{
+	h->n_trailer_bytes += (uint32_t)n;
+	return h->n_trailer_bytes > GW_H1P_TRAILER_BYTES ? stop(h, GW_E_UP_TOO_BIG, "the trailers are too long") : 0;
+}
+
+static int on_field(llhttp_t *p, const char *at, size_t n)
+{
+	struct gw_h1p *h = of(p);
+
+	if (h->has_head)
+		return count_trailer(h, n);
+	if (h->n_headers == 0 || h->in_value) {
+		if (h->n_headers >= GW_H1P_HEADERS)
+			return stop(h, GW_E_UP_TOO_BIG, "too many headers");
+		h->rows[h->n_headers].at = (uint32_t)h->head.n;
+		h->rows[h->n_headers].name_n = h->rows[h->n_headers].value_n = 0;
+		h->n_headers++;
+		h->in_value = false;
+	}
+	h->rows[h->n_headers - 1].name_n += (uint32_t)n;
+	return put(h, at, n);
+}
+
+static int on_value(llhttp_t *p, const char *at, size_t n)
+{
+	struct gw_h1p *h = of(p);
+
+	if (h->has_head)
+		return count_trailer(h, n);
+	h->in_value = true;
+	h->rows[h->n_headers - 1].value_n += (uint32_t)n;
+	return put(h, at, n);
+}
+
+/* llhttp tells an empty value by this event only. */
+static int on_value_done(llhttp_t *p)
+{
+	of(p)->in_value = true;
+	return 0;
+}
+
+static int on_ext(llhttp_t *p, const char *at, size_t n)
+{
+	struct gw_h1p *h = of(p);
+
+	(void)at;
+	h->n_ext_bytes += (uint32_t)n;
+	return h->n_ext_bytes > GW_H1P_CHUNK_EXT_BYTES ? stop(h, GW_E_UP_TOO_BIG, "the chunk extensions are too long") : 0;
+}
+
+static struct gw_str value_of(const struct gw_h1p *h, uint32_t i)
+{
+	return gw_str_trim(gw_str(h->head.p + h->rows[i].at + h->rows[i].name_n, h->rows[i].value_n));
+}
+
+void gw_h1p_headers(const struct gw_h1p *h, struct gw_up_header out[GW_H1P_HEADERS])
+{
+	for (uint32_t i = 0; i < h->n_headers; i++)
+		out[i] = (struct gw_up_header){ gw_str(h->head.p + h->rows[i].at, h->rows[i].name_n), value_of(h, i) };
+}
+
+static int check_framing(struct gw_h1p *h)
+{
+	uint64_t length;
+
+	for (uint32_t i = 0; i < h->n_headers; i++) {
+		struct gw_str name = gw_str(h->head.p + h->rows[i].at, h->rows[i].name_n);
+
+		if (name.n == 17 && gw_str_ieq(name, GW_LIT("transfer-encoding"))) {
+			if (h->has_te || !gw_str_ieq(value_of(h, i), GW_LIT("chunked")))
+				return stop(h, GW_E_UP_GARBLED, "a transfer encoding other than chunked");
+			h->has_te = true;
+		}
+		if (name.n == 14 && gw_str_ieq(name, GW_LIT("content-length"))) {
+			if (h->content_length >= 0 || !gw_str_u64(value_of(h, i), &length) || length > INT64_MAX)
+				return stop(h, GW_E_UP_GARBLED, "a bad Content-Length");
+			h->content_length = (int64_t)length;
+		}
+	}
+	if (h->has_te && h->content_length >= 0)
+		return stop(h, GW_E_UP_GARBLED, "both Content-Length and Transfer-Encoding");
+	return 0;
+}
+
+static int on_headers_done(llhttp_t *p)
+{
+	struct gw_h1p *h = of(p);
+
+	h->status = llhttp_get_status_code(p);
+	if (p->http_major != 1 || p->http_minor > 1)
+		return stop(h, GW_E_UP_GARBLED, "not HTTP/1.0 or 1.1");
+	if (h->status < 100 || h->status > 599)
+		return stop(h, GW_E_UP_GARBLED, "a status that does not exist");
+	if (h->status == 101)
+		return stop(h, GW_E_UP_GARBLED, "an upgrade nobody asked for");
+	if (h->status < 200)
+		return 0;
+	if (check_framing(h) != 0)
+		return -1;
+	h->has_head = true;
+	if (!h->on_head(h->ctx))
+		return stop(h, GW_E_CLIENT_GONE, "the request is gone");
+	return h->is_head_request ? 1 : 0;
+}
+
+static int on_body(llhttp_t *p, const char *at, size_t n)
+{
+	struct gw_h1p *h = of(p);
+
+	if (n > 0 && !h->on_body(h->ctx, gw_str(at, n)))
+		return stop(h, GW_E_CLIENT_GONE, "the request is gone");
+	return 0;
+}
+
+static int on_message_done(llhttp_t *p)
+{
+	struct gw_h1p *h = of(p);
+
+	if (h->has_head) {
+		h->is_done = true;
+		return HPE_PAUSED; /* what follows belongs to nobody */
+	}
+	if (++h->n_interim > GW_H1P_INTERIM)
+		return stop(h, GW_E_UP_GARBLED, "too many interim answers");
+	return 0;
+}
+
+static const llhttp_settings_t settings = {
+	.on_message_begin = on_message_begin,
+	.on_header_field = on_field,
+	.on_header_value = on_value,
+	.on_header_value_complete = on_value_done,
+	.on_chunk_extension_name = on_ext,
+	.on_chunk_extension_value = on_ext,
+	.on_headers_complete = on_headers_done,
+	.on_body = on_body,
+	.on_message_complete = on_message_done,
+};
+
+void gw_h1p_init(struct gw_h1p *h)
+{
+	gw_buf_init(&h->head, GW_H1P_HEAD_BYTES);
+	gw_h1p_start(h, false);
+}
+
+void gw_h1p_done(struct gw_h1p *h)
+{
+	gw_buf_done(&h->head);
+}
+
+void gw_h1p_start(struct gw_h1p *h, bool is_head_request)
+{
+	llhttp_init(&h->p, HTTP_RESPONSE, &settings);
+	GW_REQUIRE(h->p.lenient_flags == 0);
+	h->p.data = h;
+	forget_head(h);
+	h->n_interim = h->n_trailer_bytes = h->n_ext_bytes = 0;
+	h->status = 0;
+	h->err = GW_OK;
+	h->why = "";
+	h->is_head_request = is_head_request;
+	h->has_head = h->is_done = false;
+}
+
+enum gw_err gw_h1p_feed(struct gw_h1p *h, const char *p, size_t n, size_t *used)
+{
+	llhttp_errno_t r;
+
+	*used = 0;
+	if (h->is_done)
+		return GW_OK;
+	r = llhttp_execute(&h->p, p, n);
+	if (h->err != GW_OK)
+		return h->err;
+	if (h->is_done) {
+		*used = (size_t)(llhttp_get_error_pos(&h->p) - p);
+		return GW_OK;
+	}
+	if (r != HPE_OK) {
+		stop(h, GW_E_UP_GARBLED, "not a valid HTTP answer");
+		return h->err;
+	}
+	*used = n;
+	return GW_OK;
+}
+
+enum gw_err gw_h1p_eof(struct gw_h1p *h)
+{
+	if (!h->has_head)
+		return GW_E_UP_RESET;
+	if (!h->is_done && (h->has_te || h->content_length >= 0))
+		return GW_E_UP_CUT;
+	if (!h->is_done && llhttp_finish(&h->p) != HPE_OK && !h->is_done)
+		return GW_E_UP_CUT;
+	return h->is_done ? GW_OK : GW_E_UP_CUT;
+}
+
+bool gw_h1p_may_reuse(const struct gw_h1p *h)
+{
+	/* 204, 304 and HEAD end without a body whatever their headers say */
+	return h->is_done && llhttp_should_keep_alive(&h->p) && h->p.http_minor == 1;
+}
