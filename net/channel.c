@@ -1,10 +1,11 @@
 /* A message channel on a libuv loop. Packets come in through a poll handle and are put together by lib/sys/msgio.c;
- * messages go out at once while the socket takes them, else they wait in one bounded buffer:
+ * messages go out at once while the socket takes them, else they wait in one bounded buffer, of whose first message
+ * `out_sent` bytes are out:
  *
- *   out: | struct waiting | n_fds descriptors | bytes | struct waiting | ...      `out_sent` of the first one's bytes are out
+ *   out: | struct waiting | n_fds descriptors | bytes | struct waiting | ...
  *
- * Questions carry a number with the top bit set, so that an answer which comes after its deadline is told from a message
- * whose sender chose `corr` itself (a change sequence), and dropped. */
+ * Questions carry a number with the top bit set, so that an answer which comes after its deadline is told from a
+ * message whose sender chose `corr` itself (a change sequence), and dropped. */
 #include "net/channel.h"
 
 #include <errno.h>
@@ -35,7 +36,7 @@ struct ask {
 struct gw_channel {
 	uv_poll_t poll;
 	uv_timer_t timer; /* armed for the earliest deadline, or earlier */
-	int handles;      /* open ones; the struct is freed with the last */
+	int handles; /* open ones; the struct is freed with the last */
 	int fd;
 	bool is_ended, is_closed, is_writable_wanted;
 	struct gw_channel_ops ops;
@@ -51,11 +52,20 @@ struct gw_channel {
 	char packet[GW_PACKET_BYTES];
 };
 
-static size_t n_asks(const struct gw_channel *ch) { return gw_buf_len(&ch->asks) / sizeof(struct ask); }
+static size_t n_asks(const struct gw_channel *ch)
+{
+	return gw_buf_len(&ch->asks) / sizeof(struct ask);
+}
 
-static struct ask *ask_at(const struct gw_channel *ch, size_t i) { return (struct ask *)(void *)ch->asks.p + i; }
+static struct ask *ask_at(const struct gw_channel *ch, size_t i)
+{
+	return (struct ask *)(void *)ch->asks.p + i;
+}
 
-static bool has_secret(const struct gw_msg *m) { return GW_MSG_HAS(m, secret) || GW_MSG_HAS(m, next); }
+static bool has_secret(const struct gw_msg *m)
+{
+	return GW_MSG_HAS(m, secret) || GW_MSG_HAS(m, next);
+}
 
 static void close_fds(int *fds, uint32_t n)
 {
@@ -147,7 +157,9 @@ static bool flush_waiting(struct gw_channel *ch)
 /* The caller has checked the ceiling. Descriptors are dup'ed only when they have not travelled yet. */
 static enum gw_err queue(struct gw_channel *ch, const struct gw_msg *m, uint32_t msg_no, size_t sent)
 {
-	struct waiting w = { .bytes = (uint32_t)gw_buf_len(&ch->pack), .n_fds = sent == 0 ? m->n_fds : 0, .msg_no = msg_no };
+	struct waiting w = { .bytes = (uint32_t)gw_buf_len(&ch->pack),
+			     .n_fds = sent == 0 ? m->n_fds : 0,
+			     .msg_no = msg_no };
 	int fds[GW_MSG_MAX_FDS];
 
 	for (uint32_t i = 0; i < w.n_fds; i++) {
@@ -418,8 +430,8 @@ void gw_channel_close(struct gw_channel *ch)
 	fail_asks(ch);
 }
 
-enum gw_err gw_channel_open(uv_loop_t *loop, int fd, const struct gw_channel_ops *ops, void *ctx, size_t max_queue_bytes,
-			    struct gw_channel **out)
+enum gw_err gw_channel_open(uv_loop_t *loop, int fd, const struct gw_channel_ops *ops, void *ctx,
+			    size_t max_queue_bytes, struct gw_channel **out)
 {
 	struct gw_channel *ch = calloc(1, sizeof(*ch));
 	int r;
@@ -448,6 +460,12 @@ enum gw_err gw_channel_open(uv_loop_t *loop, int fd, const struct gw_channel_ops
 	return GW_OK;
 }
 
-void *gw_channel_ctx(const struct gw_channel *ch) { return ch->ctx; }
+void *gw_channel_ctx(const struct gw_channel *ch)
+{
+	return ch->ctx;
+}
 
-size_t gw_channel_queued(const struct gw_channel *ch) { return gw_buf_len(&ch->out); }
+size_t gw_channel_queued(const struct gw_channel *ch)
+{
+	return gw_buf_len(&ch->out);
+}

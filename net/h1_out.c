@@ -10,7 +10,7 @@
 
 enum {
 	GATHER_BYTES = 64 << 10, /* more than this does not wait for the end of the turn */
-	COPY_BYTES = 16 << 10    /* larger pieces go to the kernel from where they are */
+	COPY_BYTES = 16 << 10 /* larger pieces go to the kernel from where they are */
 };
 
 /* ---- to the kernel ---- */
@@ -61,7 +61,7 @@ bool gw_h1_out_flush(struct gw_h1_conn *c)
 		return false;
 	gw_buf_consume(&c->out, (size_t)n);
 	if (c->is_blocked || (size_t)n < len)
-		set_blocked(c, (size_t)n < len, n > 0);
+		set_blocked(c, (size_t)n<len, n> 0);
 	return true;
 }
 
@@ -116,18 +116,44 @@ static struct gw_str reason(int status)
 		int status;
 		struct gw_str text;
 	} rows[] = {
-#define ROW(status, text) { status, { text, sizeof(text) - 1 } }
-		ROW(200, "OK"), ROW(201, "Created"), ROW(202, "Accepted"), ROW(204, "No Content"),
-		ROW(301, "Moved Permanently"), ROW(302, "Found"), ROW(303, "See Other"), ROW(304, "Not Modified"),
-		ROW(307, "Temporary Redirect"), ROW(400, "Bad Request"), ROW(401, "Unauthorized"),
-		ROW(403, "Forbidden"), ROW(404, "Not Found"), ROW(405, "Method Not Allowed"),
-		ROW(408, "Request Timeout"), ROW(409, "Conflict"), ROW(411, "Length Required"),
-		ROW(412, "Precondition Failed"), ROW(413, "Content Too Large"), ROW(414, "URI Too Long"),
-		ROW(415, "Unsupported Media Type"), ROW(417, "Expectation Failed"),
-		ROW(422, "Unprocessable Content"), ROW(429, "Too Many Requests"),
-		ROW(431, "Request Header Fields Too Large"), ROW(500, "Internal Server Error"),
-		ROW(501, "Not Implemented"), ROW(502, "Bad Gateway"), ROW(503, "Service Unavailable"),
-		ROW(504, "Gateway Timeout"), ROW(505, "HTTP Version Not Supported"),
+#define ROW(status, text)                                                                                              \
+	{                                                                                                              \
+		status,                                                                                                \
+		{                                                                                                      \
+			text, sizeof(text) - 1                                                                         \
+		}                                                                                                      \
+	}
+		ROW(200, "OK"),
+		ROW(201, "Created"),
+		ROW(202, "Accepted"),
+		ROW(204, "No Content"),
+		ROW(301, "Moved Permanently"),
+		ROW(302, "Found"),
+		ROW(303, "See Other"),
+		ROW(304, "Not Modified"),
+		ROW(307, "Temporary Redirect"),
+		ROW(400, "Bad Request"),
+		ROW(401, "Unauthorized"),
+		ROW(403, "Forbidden"),
+		ROW(404, "Not Found"),
+		ROW(405, "Method Not Allowed"),
+		ROW(408, "Request Timeout"),
+		ROW(409, "Conflict"),
+		ROW(411, "Length Required"),
+		ROW(412, "Precondition Failed"),
+		ROW(413, "Content Too Large"),
+		ROW(414, "URI Too Long"),
+		ROW(415, "Unsupported Media Type"),
+		ROW(417, "Expectation Failed"),
+		ROW(422, "Unprocessable Content"),
+		ROW(429, "Too Many Requests"),
+		ROW(431, "Request Header Fields Too Large"),
+		ROW(500, "Internal Server Error"),
+		ROW(501, "Not Implemented"),
+		ROW(502, "Bad Gateway"),
+		ROW(503, "Service Unavailable"),
+		ROW(504, "Gateway Timeout"),
+		ROW(505, "HTTP Version Not Supported"),
 		ROW(507, "Insufficient Storage"),
 #undef ROW
 	};
@@ -377,7 +403,8 @@ void gw_h1_reply_cut(struct gw_h1_conn *c)
 void gw_h1_out_bad(struct gw_h1_conn *c, enum gw_err e)
 {
 	static const struct gw_h1_header allow = { { "allow", 5 }, { "GET, HEAD, POST, DELETE, OPTIONS", 32 } };
-	static const struct gw_h1_header allow_put = { { "allow", 5 }, { "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS", 44 } };
+	static const struct gw_h1_header allow_put = { { "allow", 5 },
+						       { "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS", 44 } };
 	struct gw_h1_answer a = { .status = gw_err_info(e)->http, .content_type = GW_LIT("application/json") };
 	struct gw_buf *b = &c->s->bad_body;
 
@@ -413,6 +440,12 @@ void gw_h1_release_body(struct gw_h1_conn *c)
 	c->rq.body = GW_NIL;
 }
 
-uint64_t gw_h1_queued(const struct gw_h1_conn *c) { return gw_buf_len(&c->out); }
+uint64_t gw_h1_queued(const struct gw_h1_conn *c)
+{
+	return gw_buf_len(&c->out);
+}
 
-uint64_t gw_h1_bytes_out(const struct gw_h1_conn *c) { return c->bytes_out; }
+uint64_t gw_h1_bytes_out(const struct gw_h1_conn *c)
+{
+	return c->bytes_out;
+}

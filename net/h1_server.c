@@ -1,9 +1,9 @@
-/* The server around the connections: listen sockets (not ours to close), accepting with its caps, drain, the end of the
- * loop turn, and the server's own life.
+/* The server around the connections: listen sockets (not ours to close), accepting with its caps, drain, the end
+ * of the loop turn, and the server's own life.
  *
- * Accepting pauses, instead of failing in a circle, when connections or descriptors run short: level-triggered polling of
- * a listen socket that cannot be accepted from would otherwise spin. One descriptor is held in reserve so that in a
- * shortage a waiting client can at least be turned away. */
+ * Accepting pauses, instead of failing in a circle, when connections or descriptors run short: level-triggered
+ * polling of a listen socket that cannot be accepted from would otherwise spin. One descriptor is held in reserve
+ * so that in a shortage a waiting client can at least be turned away. */
 #include "net/h1_server.h"
 
 #include <arpa/inet.h>
@@ -202,14 +202,14 @@ static void on_listen(uv_poll_t *h, int status, int events)
 			pause_accept(s);
 			break;
 		}
-		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-			turn_away(s, l->fd);
-			pause_accept(s);
-			break;
-		}
 		if (errno == EAGAIN)
 			break;
-		/* ECONNABORTED, EINTR and the like: that client only */
+		if (errno == ECONNABORTED || errno == EINTR)
+			continue; /* that client only */
+		if (errno == EMFILE || errno == ENFILE)
+			turn_away(s, l->fd);
+		pause_accept(s);
+		break;
 	}
 	set_polling(s);
 }
@@ -290,7 +290,10 @@ void gw_h1_unlisten(struct gw_h1_server *s, int id)
 	}
 }
 
-static void on_again(uv_idle_t *h) { (void)h; }
+static void on_again(uv_idle_t *h)
+{
+	(void)h;
+}
 
 void gw_h1_again(struct gw_h1_server *s)
 {
@@ -313,15 +316,18 @@ static void on_prepare(uv_prepare_t *h)
 
 	(void)uv_idle_stop(&s->again);
 	for (int i = 0; i < ROUNDS_PER_TURN && s->dirty_first; i++) {
-		struct gw_h1_conn *last = s->dirty_last, *c;
+		struct gw_h1_conn *last = s->dirty_last;
+		bool is_last = false;
 
-		do {
-			c = s->dirty_first;
+		while (!is_last) {
+			struct gw_h1_conn *c = s->dirty_first;
+
+			is_last = c == last;
 			s->dirty_first = c->dirty_next;
 			if (!s->dirty_first)
 				s->dirty_last = NULL;
 			gw_h1_conn_advance(c); /* may free c, or put it at the end again */
-		} while (c != last);
+		}
 	}
 	if (!s->dirty_first)
 		(void)uv_idle_stop(&s->again);
@@ -404,9 +410,15 @@ enum gw_err gw_h1_server_new(uv_loop_t *loop, const struct gw_h1_limits *lim, co
 	return GW_OK;
 }
 
-uint32_t gw_h1_open(const struct gw_h1_server *s) { return s->n_open; }
+uint32_t gw_h1_open(const struct gw_h1_server *s)
+{
+	return s->n_open;
+}
 
-const struct gw_h1_stats *gw_h1_stats(const struct gw_h1_server *s) { return &s->stats; }
+const struct gw_h1_stats *gw_h1_stats(const struct gw_h1_server *s)
+{
+	return &s->stats;
+}
 
 /* ---- small questions ---- */
 
@@ -428,10 +440,22 @@ struct gw_str gw_h1_header(const struct gw_h1_request *rq, struct gw_str name, u
 	return first;
 }
 
-void gw_h1_set_user(struct gw_h1_conn *c, void *user) { c->user = user; }
+void gw_h1_set_user(struct gw_h1_conn *c, void *user)
+{
+	c->user = user;
+}
 
-void *gw_h1_user(const struct gw_h1_conn *c) { return c->user; }
+void *gw_h1_user(const struct gw_h1_conn *c)
+{
+	return c->user;
+}
 
-struct gw_str gw_h1_peer(const struct gw_h1_conn *c) { return gw_str(c->peer, c->peer_n); }
+struct gw_str gw_h1_peer(const struct gw_h1_conn *c)
+{
+	return gw_str(c->peer, c->peer_n);
+}
 
-bool gw_h1_is_unix(const struct gw_h1_conn *c) { return c->is_unix; }
+bool gw_h1_is_unix(const struct gw_h1_conn *c)
+{
+	return c->is_unix;
+}

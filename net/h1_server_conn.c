@@ -1,6 +1,6 @@
-/* A connection's life: reading, what the end of the loop turn owes, idling, lingering, dying. The memory lives until the
- * poll handle is closed, the owner has ended its answer and nothing more is owed; so an owner may hold the pointer from
- * on_head to on_done whatever the client does. */
+/* A connection's life: reading, what the end of the loop turn owes, idling, lingering, dying. The memory lives
+ * until the poll handle is closed, the owner has ended its answer and nothing more is owed; so an owner may hold
+ * the pointer from on_head to on_done whatever the client does. */
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -20,7 +20,8 @@ void gw_h1_conn_dirty(struct gw_h1_conn *c)
 	c->is_dirty = true;
 	c->dirty_next = NULL;
 	if (!s->dirty_first)
-		gw_h1_again(s); /* the next wait must not come first; stopped at the end of the turn, so it costs no call */
+		gw_h1_again(
+		    s); /* the next wait must not come first; stopped at the end of the turn, so it costs no call */
 	*(s->dirty_last ? &s->dirty_last->dirty_next : &s->dirty_first) = c;
 	s->dirty_last = c;
 }
@@ -47,10 +48,10 @@ static enum gw_h1_due wanted_due(const struct gw_h1_conn *c)
 		return GW_H1_DUE_WRITE;
 	switch (c->phase) {
 	case GW_H1_PH_IDLE:
-		return c->s->is_draining ? GW_H1_DUE_DRAIN :
-		       c->requests == 0	 ? GW_H1_DUE_FIRST :
-		       c->is_trimmed	 ? GW_H1_DUE_IDLE :
-					   GW_H1_DUE_TRIM;
+		return c->s->is_draining  ? GW_H1_DUE_DRAIN
+		       : c->requests == 0 ? GW_H1_DUE_FIRST
+		       : c->is_trimmed    ? GW_H1_DUE_IDLE
+					  : GW_H1_DUE_TRIM;
 	case GW_H1_PH_HEAD:
 		return GW_H1_DUE_HEAD;
 	case GW_H1_PH_BODY:
@@ -166,9 +167,11 @@ void gw_h1_next_request(struct gw_h1_conn *c)
 {
 	static const struct gw_h1_request none = { .content_length = -1 };
 
-	gw_buf_clear(&c->head, SIZE_MAX);
-	gw_buf_clear(&c->fields, SIZE_MAX);
-	gw_buf_clear(&c->body, SIZE_MAX);
+	/* Kept from request to request, but not at the size of the largest; gone after a second of idling (trim). */
+	gw_buf_clear(&c->head, GW_H1_KEEP_BYTES);
+	gw_buf_clear(&c->fields, GW_H1_KEEP_BYTES);
+	gw_buf_clear(&c->body, GW_H1_KEEP_BYTES);
+	gw_buf_clear(&c->out, GW_H1_KEEP_BYTES);
 	c->rq = none;
 	c->phase = GW_H1_PH_IDLE;
 	c->answer = GW_H1_UNANSWERED;
@@ -205,6 +208,8 @@ static void finish(struct gw_h1_conn *c)
 		if (c->phase == GW_H1_PH_DEAD)
 			return;
 		gw_buf_consume(&c->ahead, c->must_close ? gw_buf_len(&c->ahead) : n);
+		if (gw_buf_len(&c->ahead) == 0)
+			gw_buf_clear(&c->ahead, 0); /* few clients pipeline */
 	}
 }
 

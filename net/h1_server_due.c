@@ -1,6 +1,7 @@
-/* Deadlines of all connections with one timer. Every kind has a fixed length, so a list per kind, appended at the end, is
- * in order of time. The timer is set to the earliest deadline and only ever moved forward: setting a deadline costs two
- * pointers, not a system call nor a heap operation; a fire that finds nothing due arms itself again. */
+/* Deadlines of all connections with one timer. Every kind has a fixed length, so a list per kind, appended at the
+ * end, is in order of time. The timer is set to the earliest deadline and only ever moved forward: setting a
+ * deadline costs two pointers, not a system call nor a heap operation; a fire that finds nothing due arms itself
+ * again. */
 #include "net/h1_server_int.h"
 
 static void on_timer(uv_timer_t *t);
@@ -50,8 +51,7 @@ static bool is_body_too_slow(const struct gw_h1_conn *c)
 
 	if (ms >= lim->body_total_ms)
 		return true;
-	return ms > lim->body_grace_ms &&
-	       c->body_wire_bytes < (ms - lim->body_grace_ms) * lim->body_min_rate / 1000;
+	return ms > lim->body_grace_ms && c->body_wire_bytes < (ms - lim->body_grace_ms) * lim->body_min_rate / 1000;
 }
 
 static void expire(struct gw_h1_conn *c, enum gw_h1_due kind)

@@ -1,9 +1,12 @@
-/* Our own reading of a request head: pure functions over whole lines. The parser behind it (llhttp, strict) reads the same
- * bytes afterwards and must agree. What it would let pass and we refuse: two spaces, fragments, other versions, Host syntax
- * and twins, transfer codings beside chunked, singletons sent twice, names that shadow others by an underscore, bare LF. */
+/* Our own reading of a request head: pure functions over whole lines. The parser behind it (llhttp, strict) reads
+ * the same bytes afterwards and must agree. What it would let pass and we refuse: two spaces, fragments, other
+ * versions, Host syntax and twins, transfer codings beside chunked, singletons sent twice, names that shadow
+ * others by an underscore, bare LF. */
 #include <arpa/inet.h>
 
 #include "net/h1_server_int.h"
+
+enum { METHOD_BYTES = 32 }; /* none that is registered has more than 17 */
 
 /* RFC 9110 5.6.2 token characters. */
 static bool is_token(unsigned char ch)
@@ -28,8 +31,8 @@ static enum gw_err read_method(struct gw_str m, bool may_put, enum gw_h1_method 
 		enum gw_h1_method method;
 		bool needs_put;
 	} known[] = {
-		{ { "POST", 4 }, GW_H1_POST, false },	  { { "GET", 3 }, GW_H1_GET, false },
-		{ { "HEAD", 4 }, GW_H1_HEAD, false },	  { { "DELETE", 6 }, GW_H1_DELETE, false },
+		{ { "POST", 4 }, GW_H1_POST, false },       { { "GET", 3 }, GW_H1_GET, false },
+		{ { "HEAD", 4 }, GW_H1_HEAD, false },       { { "DELETE", 6 }, GW_H1_DELETE, false },
 		{ { "OPTIONS", 7 }, GW_H1_OPTIONS, false }, { { "PUT", 3 }, GW_H1_PUT, true },
 		{ { "PATCH", 5 }, GW_H1_PATCH, true },
 	};
@@ -80,6 +83,24 @@ static enum gw_err read_version(struct gw_str v, bool *is_http10)
 	    v.p[7] >= '0' && v.p[7] <= '9')
 		return GW_E_HTTP_VERSION;
 	return GW_E_BAD_HTTP;
+}
+
+enum gw_err gw_h1_line_begin(struct gw_str part)
+{
+	size_t method_n = gw_str_find(part, ' ');
+
+	if (method_n == 0)
+		return GW_E_BAD_HTTP;
+	if (method_n > METHOD_BYTES) {
+		for (size_t i = 0; i <= METHOD_BYTES; i++)
+			if (!is_token((unsigned char)part.p[i]))
+				return GW_E_BAD_HTTP;
+		return GW_E_METHOD_UNKNOWN;
+	}
+	for (size_t i = 0; i < part.n; i++)
+		if ((unsigned char)part.p[i] < 0x20 || (unsigned char)part.p[i] >= 0x7f)
+			return GW_E_BAD_HTTP;
+	return GW_OK;
 }
 
 enum gw_err gw_h1_line_read(struct gw_str line, bool may_put, struct gw_h1_line *out)
@@ -154,8 +175,21 @@ bool gw_h1_host_is_valid(struct gw_str host)
 /* ---- fields ---- */
 
 /* Fields that decide framing or identity: at most one each, no twin spelled with an underscore. */
-enum known { KNOWN_NONE = -1, HOST, LENGTH, TRANSFER, AUTHORIZATION, TYPE, EXPECT, X_API_KEY, API_KEY, GOOG_KEY, ENCODING,
-	     CONNECTION, N_KNOWN };
+enum known {
+	KNOWN_NONE = -1,
+	HOST,
+	LENGTH,
+	TRANSFER,
+	AUTHORIZATION,
+	TYPE,
+	EXPECT,
+	X_API_KEY,
+	API_KEY,
+	GOOG_KEY,
+	ENCODING,
+	CONNECTION,
+	N_KNOWN
+};
 static const struct {
 	struct gw_str name;
 	bool may_repeat;

@@ -36,6 +36,7 @@ enum gw_h1_answer_state { GW_H1_UNANSWERED, GW_H1_STARTED, GW_H1_ENDED };
 
 enum {
 	GW_H1_READ_BYTES = 64 << 10,
+	GW_H1_KEEP_BYTES = 64 << 10, /* of each buffer, between the requests of a busy connection */
 	GW_H1_LINGER_BYTES = 16 << 20, /* discarded after a refusal, so that the client can read it */
 	GW_H1_LINGER_MS = 5000,
 	GW_H1_TRIM_MS = 1000,
@@ -133,6 +134,8 @@ struct gw_h1_server {
 
 /* --- h1_server_head.c: pure --- */
 struct gw_h1_line { enum gw_h1_method method; struct gw_str target; bool is_http10; };
+/* Can a request line begin with this (not empty)? Whatever it refuses, it refuses with more bytes behind, too. */
+GW_MUST enum gw_err gw_h1_line_begin(struct gw_str part);
 /* Request line without CRLF. */
 GW_MUST enum gw_err gw_h1_line_read(struct gw_str line, bool may_put, struct gw_h1_line *out);
 struct gw_h1_framing_in { int64_t content_length; bool is_chunked, is_closing, is_expecting; struct gw_str host; };

@@ -10,7 +10,8 @@ void gw_h1_refuse(struct gw_h1_conn *c, enum gw_err e)
 {
 	if (c->phase >= GW_H1_PH_SERVING)
 		return;
-	c->s->stats.malformed++;
+	if (e != GW_E_SLOW_CLIENT)
+		c->s->stats.malformed++;
 	c->must_close = true;
 	c->phase = GW_H1_PH_SERVING; /* is_served stays false: the answer is ours */
 	gw_h1_out_bad(c, e);
@@ -34,7 +35,7 @@ static int on_headers_complete(llhttp_t *p)
 
 	/* Upgrade is ignored: what follows stays HTTP. */
 	p->upgrade = 0;
-	p->flags &= (uint16_t)~(F_UPGRADE | F_CONNECTION_UPGRADE);
+	p->flags &= (uint16_t) ~(F_UPGRADE | F_CONNECTION_UPGRADE);
 	if (((p->flags & F_CHUNKED) != 0) != c->is_chunked || has_length != (c->rq.content_length >= 0) ||
 	    (has_length && p->content_length != (uint64_t)c->rq.content_length)) {
 		c->refused = GW_E_BAD_HTTP;
@@ -210,13 +211,24 @@ static size_t up_to_blank_line(const struct gw_h1_conn *c, struct gw_str in)
 	return in.n;
 }
 
+/* The request line as far as it is there (without CRLF): short enough, and its bytes in order? The answer does not
+ * depend on how much came at once: only the first bytes up to the limit are looked at. */
+static enum gw_err check_line(const struct gw_h1_conn *c, struct gw_str line)
+{
+	size_t max = c->s->lim.request_line_bytes;
+	enum gw_err e = line.n ? gw_h1_line_begin(gw_str(line.p, line.n < max + 1 ? line.n : max + 1)) : GW_OK;
+
+	return e ? e : line.n > max ? GW_E_URI_TOO_LONG : GW_OK;
+}
+
 /* The line [line_at, end) with its CRLF is there: the request line, or a blank one before it. */
 static bool take_first_line(struct gw_h1_conn *c, size_t end)
 {
+	struct gw_str text = head_part(c, c->line_at, end - 2);
 	struct gw_h1_line line;
 	enum gw_err e;
 
-	if (end - c->line_at == 2) {
+	if (text.n == 0) {
 		if (++c->blank_lines > GW_H1_BLANK_LINES) {
 			gw_h1_refuse(c, GW_E_BAD_HTTP);
 			return false;
@@ -224,11 +236,9 @@ static bool take_first_line(struct gw_h1_conn *c, size_t end)
 		c->line_at = c->head_first = c->fed = end;
 		return true;
 	}
-	if (end - c->line_at - 2 > c->s->lim.request_line_bytes) {
-		gw_h1_refuse(c, GW_E_URI_TOO_LONG);
-		return false;
-	}
-	e = gw_h1_line_read(head_part(c, c->line_at, end - 2), c->s->lim.may_put, &line);
+	e = check_line(c, text);
+	if (!e)
+		e = gw_h1_line_read(text, c->s->lim.may_put, &line);
 	if (e) {
 		gw_h1_refuse(c, e);
 		return false;
@@ -240,25 +250,17 @@ static bool take_first_line(struct gw_h1_conn *c, size_t end)
 	return true;
 }
 
-/* Before the request line is whole: is it still one, and short enough? */
+/* Before the request line is whole; a CR at its end may be half of its end. */
 static void check_unfinished_line(struct gw_h1_conn *c)
 {
 	struct gw_str s = head_part(c, c->line_at, c->head.n);
-	size_t space;
+	enum gw_err e;
 
-	for (size_t i = 0; i < s.n; i++) {
-		unsigned char ch = (unsigned char)s.p[i];
-
-		if (!((ch >= 0x20 && ch < 0x7f) || (ch == '\r' && i + 1 == s.n)) || (ch == ' ' && i == 0)) {
-			gw_h1_refuse(c, GW_E_BAD_HTTP);
-			return;
-		}
-	}
-	space = gw_str_find(s, ' ');
-	if (space == s.n && s.n > 32)
-		gw_h1_refuse(c, GW_E_METHOD_UNKNOWN);
-	else if (s.n > c->s->lim.request_line_bytes + 1u)
-		gw_h1_refuse(c, GW_E_URI_TOO_LONG);
+	if (s.p[s.n - 1] == '\r')
+		s.n--;
+	e = check_line(c, s);
+	if (e)
+		gw_h1_refuse(c, e);
 }
 
 /* Fills rq from the whole head and checks it. */

@@ -291,11 +291,11 @@ static void garbage_ends_the_channel(void **state)
 		size_t n;
 	} bad[] = {
 		{ "x", 1 },
-		{ "GWM1\x04\0\0\0\0\0\0\0\1\0\0\0", 16 },                 /* no bytes */
-		{ "XXXX\x04\0\0\0\0\0\0\0\1\0\0\0abcd", 20 },             /* magic */
-		{ "GWM1\xff\xff\xff\xff\0\0\0\0\1\0\0\0abcd", 20 },       /* too large */
-		{ "GWM1\x08\0\0\0\x04\0\0\0\1\0\0\0abcd", 20 },           /* begins in the middle */
-		{ "GWM1\x02\0\0\0\0\0\0\0\1\0\0\0abcd", 20 },             /* more than its total */
+		{ "GWM1\x04\0\0\0\0\0\0\0\1\0\0\0", 16 }, /* no bytes */
+		{ "XXXX\x04\0\0\0\0\0\0\0\1\0\0\0abcd", 20 }, /* magic */
+		{ "GWM1\xff\xff\xff\xff\0\0\0\0\1\0\0\0abcd", 20 }, /* too large */
+		{ "GWM1\x08\0\0\0\x04\0\0\0\1\0\0\0abcd", 20 }, /* begins in the middle */
+		{ "GWM1\x02\0\0\0\0\0\0\0\1\0\0\0abcd", 20 }, /* more than its total */
 		{ "GWM1\x04\0\0\0\0\0\0\0\1\0\0\0\xff\xff\xff\xff", 20 }, /* framing right, no msgpack map */
 	};
 	struct world *w = *state;

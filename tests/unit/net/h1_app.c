@@ -45,7 +45,10 @@ static enum gw_err on_head(void *ctx, struct gw_h1_conn *c, const struct gw_h1_r
 	return GW_OK;
 }
 
-static void on_job_closed(uv_handle_t *h) { free(h->data); }
+static void on_job_closed(uv_handle_t *h)
+{
+	free(h->data);
+}
 
 static void end_job(struct h1_job *j)
 {
@@ -156,11 +159,16 @@ static void later(struct h1_app *app, struct gw_h1_conn *c, const struct gw_h1_r
 static void inject(struct gw_h1_conn *c)
 {
 	static const struct gw_h1_header h[] = {
-		{ { "x-bad", 5 }, { "a\r\nx-evil: 1", 12 } }, { { "x-bad\n", 6 }, { "b", 1 } },
-		{ { "x-nul", 5 }, { "a\0b", 3 } },		{ { "x-good", 6 }, { "fine", 4 } },
-		{ { "Content-Length", 14 }, { "99", 2 } },	{ { "transfer-encoding", 17 }, { "chunked", 7 } },
+		{ { "x-bad", 5 }, { "a\r\nx-evil: 1", 12 } },
+		{ { "x-bad\n", 6 }, { "b", 1 } },
+		{ { "x-nul", 5 }, { "a\0b", 3 } },
+		{ { "x-good", 6 }, { "fine", 4 } },
+		{ { "Content-Length", 14 }, { "99", 2 } },
+		{ { "transfer-encoding", 17 }, { "chunked", 7 } },
 	};
-	struct gw_h1_answer a = { .status = 200, .headers = h, .n_headers = 6, .content_type = { "text/x\r\ny: z", 12 } };
+	struct gw_h1_answer a = {
+		.status = 200, .headers = h, .n_headers = 6, .content_type = { "text/x\r\ny: z", 12 }
+	};
 
 	gw_h1_reply(c, &a, GW_LIT("ok\n"));
 }
@@ -258,7 +266,10 @@ static void on_bad(void *ctx, enum gw_err e, struct gw_str path, struct gw_buf *
 
 const struct gw_h1_ops h1_app_ops = { on_head, on_request, on_gone, on_drain, on_done, on_bad };
 
-struct gw_h1_conn *h1_app_held(struct h1_app *a) { return a->held ? a->held->c : NULL; }
+struct gw_h1_conn *h1_app_held(struct h1_app *a)
+{
+	return a->held ? a->held->c : NULL;
+}
 
 void h1_app_empty(void *ctx)
 {

@@ -48,7 +48,9 @@ void world_run(struct world *w, int ms)
 
 void client_open(struct client *c, struct world *w)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(w->port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in a = { .sin_family = AF_INET,
+				 .sin_port = htons(w->port),
+				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 
 	*c = (struct client){ .w = w, .got = calloc(1, H1_CLIENT_BYTES + 1) };
 	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

@@ -1,5 +1,6 @@
-/* The malformed requests of the corpora, in one process over socketpairs: whole, cut in two at every offset, and byte by
- * byte. However the bytes arrive, the answers must be the same. (Over real sockets: tests/corpora/http_corpus.py.) */
+/* The malformed requests of the corpora, in one process over socketpairs: whole, cut in two at every offset, and
+ * byte by byte. However the bytes arrive, the answers must be the same. (Over real sockets:
+ * tests/corpora/http_corpus.py.) */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -117,7 +118,8 @@ static struct outcome run(struct gw_str raw, size_t at, size_t step)
 
 static bool is_same(const struct outcome *a, const struct outcome *b)
 {
-	return a->n == b->n && a->is_end == b->is_end && memcmp(a->statuses, b->statuses, sizeof(int) * (size_t)a->n) == 0;
+	return a->n == b->n && a->is_end == b->is_end &&
+	       memcmp(a->statuses, b->statuses, sizeof(int) * (size_t)a->n) == 0;
 }
 
 static int complain(const char *id, const char *what, size_t at, const struct outcome *o)
@@ -194,7 +196,8 @@ static bool is_expected(yyjson_val *expect, const struct outcome *o)
 	yyjson_val *v;
 	size_t i, n;
 
-	yyjson_arr_foreach(expect, i, n, v) {
+	yyjson_arr_foreach(expect, i, n, v)
+	{
 		if (yyjson_is_int(v) && o->n && yyjson_get_int(v) == o->statuses[0])
 			return true;
 		if (yyjson_is_str(v) && o->n == 0 && strcmp(yyjson_get_str(v), o->is_end ? "close" : "wait") == 0)
@@ -218,7 +221,8 @@ static void malformed(void **state)
 	assert_true(read_cases("http11_malformed", &text, &doc));
 	gw_buf_init(&raw, 1 << 20);
 	cases = yyjson_obj_get(yyjson_doc_get_root(doc), "cases");
-	yyjson_arr_foreach(cases, i, n, c) {
+	yyjson_arr_foreach(cases, i, n, c)
+	{
 		const char *id = yyjson_get_str(yyjson_obj_get(c, "id"));
 		struct outcome o;
 
@@ -251,7 +255,8 @@ static void any_way_the_same(const char *set, bool is_array)
 	assert_true(read_cases(set, &text, &doc));
 	gw_buf_init(&raw, 1 << 20);
 	cases = is_array ? yyjson_doc_get_root(doc) : yyjson_obj_get(yyjson_doc_get_root(doc), "cases");
-	yyjson_arr_foreach(cases, i, n, c) {
+	yyjson_arr_foreach(cases, i, n, c)
+	{
 		const char *id = yyjson_get_str(yyjson_obj_get(c, is_array ? "name" : "id"));
 		const char *type = yyjson_get_str(yyjson_obj_get(yyjson_obj_get(c, "meta"), "type"));
 		struct outcome o;

@@ -1,5 +1,5 @@
-/* The HTTP test server as a program: h1_echo PORT [once]. Prints "port N" when it listens (PORT 0: any) and runs until it
- * gets SIGTERM or SIGINT; prints counters then. Used by tests/corpora/http_corpus.py. */
+/* The HTTP test server as a program: h1_echo PORT [once]. Prints "port N" when it listens (PORT 0: any) and runs
+ * until it gets SIGTERM or SIGINT; prints counters then. Used by tests/corpora/http_corpus.py. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -13,9 +13,9 @@ static void on_signal(uv_signal_t *h, int number)
 	const struct gw_h1_stats *st = gw_h1_stats(app->server);
 
 	(void)number;
-	printf("served %d done %d gone %d open %u accepted %llu malformed %llu in %llu out %llu\n", app->served, app->done,
-	       app->gone, gw_h1_open(app->server), (unsigned long long)st->accepted, (unsigned long long)st->malformed,
-	       (unsigned long long)st->bytes_in, (unsigned long long)st->bytes_out);
+	printf("served %d done %d gone %d open %u accepted %llu malformed %llu in %llu out %llu\n", app->served,
+	       app->done, app->gone, gw_h1_open(app->server), (unsigned long long)st->accepted,
+	       (unsigned long long)st->malformed, (unsigned long long)st->bytes_in, (unsigned long long)st->bytes_out);
 	fflush(stdout);
 	gw_h1_server_close(app->server);
 	uv_close((uv_handle_t *)&app->term, NULL);

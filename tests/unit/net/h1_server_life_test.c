@@ -69,7 +69,8 @@ static void silent_client_is_closed(void **state)
 
 static void slow_head_gets_408_at_an_absolute_deadline(void **state)
 {
-	const char *head = "GET / HTTP/1.1\r\nHost: gw.test\r\nX: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+	const char *head = "GET / HTTP/1.1\r\nHost: gw.test\r\nX: "
+			   "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 	uint64_t start = gw_now_ms();
 	struct client c;
 
@@ -206,7 +207,10 @@ static void gone_within(struct client *c, void (*leave)(struct client *), int ti
 	assert_int_equal(gw_h1_open(w.app.server), 0);
 }
 
-static void half_close(struct client *c) { shutdown(c->fd, SHUT_WR); }
+static void half_close(struct client *c)
+{
+	shutdown(c->fd, SHUT_WR);
+}
 
 static void client_that_goes_is_noticed(void **state)
 {
@@ -221,8 +225,12 @@ static void client_that_goes_is_noticed(void **state)
 
 static void client_goes_in_the_middle_of_everything(void **state)
 {
-	static const char *const parts[] = { "GET", "GET / HTTP/1.1\r\nHo", "POST /echo HTTP/1.1\r\n" H "Content-Length: 9\r\n\r\nabc",
-					     "GET /slow?5 HTTP/1.1\r\n" H "\r\n", "GET /stream?3000 HTTP/1.1\r\n" H "\r\n", "" };
+	static const char *const parts[] = { "GET",
+					     "GET / HTTP/1.1\r\nHo",
+					     "POST /echo HTTP/1.1\r\n" H "Content-Length: 9\r\n\r\nabc",
+					     "GET /slow?5 HTTP/1.1\r\n" H "\r\n",
+					     "GET /stream?3000 HTTP/1.1\r\n" H "\r\n",
+					     "" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++) {

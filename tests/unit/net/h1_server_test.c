@@ -50,10 +50,11 @@ static void expect(const char *request, const char *answer, bool is_end)
 
 static void hosts(void **state)
 {
-	static const char *const good[] = { "a", "a.test", "a.test:80", "a.test:", "127.0.0.1:65535", "[::1]", "[::1]:4000",
-					    "[fe80::1:2]:1", "a_b.test", "xn--e1afmkfd.test" };
-	static const char *const bad[] = { "", ":80", "a b", "a,b", "a/b", "u@a", "a:65536", "a:8x", "a:-1", "[::1", "::1", "[]",
-					   "[::1]x", "[1.2.3.4]", "a:1:2", "a%20b", "[::1]:99999", "\xc3\xa9", "a\t" };
+	static const char *const good[] = { "a",     "a.test",     "a.test:80",     "a.test:",  "127.0.0.1:65535",
+					    "[::1]", "[::1]:4000", "[fe80::1:2]:1", "a_b.test", "xn--e1afmkfd.test" };
+	static const char *const bad[] = { "",      ":80",   "a b",         "a,b",      "a/b", "u@a",    "a:65536",
+					   "a:8x",  "a:-1",  "[::1",        "::1",      "[]",  "[::1]x", "[1.2.3.4]",
+					   "a:1:2", "a%20b", "[::1]:99999", "\xc3\xa9", "a\t" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++)
@@ -110,7 +111,8 @@ static void keep_alive_reuses_the_connection(void **state)
 	client_open(&c, &w);
 	for (int i = 0; i < 50; i++) {
 		client_forget(&c);
-		client_send(&c, i % 2 ? "POST /echo HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\nabcde" : "GET / HTTP/1.1\r\n" H "\r\n");
+		client_send(&c, i % 2 ? "POST /echo HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\nabcde"
+				      : "GET / HTTP/1.1\r\n" H "\r\n");
 		assert_true(client_wait(&c, i % 2 ? "\r\n\r\nabcde" : "\r\n\r\nhello\n", 1, 1000));
 		assert_int_equal(client_count(&c, "connection:"), 0);
 	}
@@ -128,7 +130,8 @@ static void pipelined_answers_keep_their_order(void **state)
 
 	(void)state;
 	for (int i = 1; i < 8; i++)
-		snprintf(all + strlen(all), sizeof(all) - strlen(all), "POST /echo HTTP/1.1\r\n" H "Content-Length: 7\r\n\r\nbody-%d\n%s", i,
+		snprintf(all + strlen(all), sizeof(all) - strlen(all),
+			 "POST /echo HTTP/1.1\r\n" H "Content-Length: 7\r\n\r\nbody-%d\n%s", i,
 			 i == 4 ? "GET /slow?20 HTTP/1.1\r\n" H "\r\n" : "");
 	client_open(&c, &w);
 	client_send(&c, all);
@@ -202,7 +205,8 @@ static void continue_and_expectations(void **state)
 	assert_int_equal(client_count(&c, "100 Continue"), 0);
 	client_close(&c);
 	expect("POST /deny HTTP/1.1\r\n" H "Content-Length: 3\r\nExpect: 100-continue\r\n\r\n", "HTTP/1.1 401", true);
-	expect("POST /echo HTTP/1.1\r\n" H "Content-Length: 9999999\r\nExpect: 100-continue\r\n\r\n", "HTTP/1.1 413", true);
+	expect("POST /echo HTTP/1.1\r\n" H "Content-Length: 9999999\r\nExpect: 100-continue\r\n\r\n", "HTTP/1.1 413",
+	       true);
 	expect("POST /echo HTTP/1.1\r\n" H "Content-Length: 3\r\nExpect: 200-ok\r\n\r\nabc", "HTTP/1.1 417", true);
 	expect("POST /echo HTTP/1.0\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\nabc", "HTTP/1.1 200", true);
 }
@@ -213,7 +217,8 @@ static void head_and_old_versions(void **state)
 
 	(void)state;
 	client_open(&c, &w);
-	client_send(&c, "HEAD / HTTP/1.1\r\n" H "\r\nHEAD /stream?5 HTTP/1.1\r\n" H "\r\nGET / HTTP/1.1\r\n" H "Connection: close\r\n\r\n");
+	client_send(&c, "HEAD / HTTP/1.1\r\n" H "\r\nHEAD /stream?5 HTTP/1.1\r\n" H "\r\nGET / HTTP/1.1\r\n" H
+			"Connection: close\r\n\r\n");
 	assert_true(client_wait_end(&c, 1000));
 	assert_int_equal(client_count(&c, "content-length: 6\r\n"), 2);
 	assert_int_equal(client_count(&c, "hello\n"), 1);
@@ -292,11 +297,12 @@ static void owner_refuses_or_answers_early(void **state)
 
 static char *filled(const char *before, size_t n, const char *after)
 {
-	char *p = malloc(strlen(before) + n + strlen(after) + 1);
+	size_t a = strlen(before), b = strlen(after);
+	char *p = malloc(a + n + b + 1);
 
-	strcpy(p, before);
-	memset(p + strlen(before), 'a', n);
-	strcpy(p + strlen(before) + n, after);
+	memcpy(p, before, a);
+	memset(p + a, 'a', n);
+	memcpy(p + a + n, after, b + 1);
 	return p;
 }
 
@@ -320,10 +326,10 @@ static void head_limits(void **state)
 	expect_filled("GET / HTTP/1.1\r\n" H "X: ", (32 << 10) - 19, "\r\n\r\n", "HTTP/1.1 431", true);
 	expect_filled("GET / HTTP/1.1\r\n" H "X: ", 100000, "", "HTTP/1.1 431", true);
 	for (int i = 0; i < 99; i++)
-		strcat(many, "A: 1\r\n");
-	strcat(many, "\r\n");
+		memcpy(many + strlen(many), "A: 1\r\n", 7);
+	memcpy(many + strlen(many), "\r\n", 3);
 	expect(many, "HTTP/1.1 200", false);
-	strcpy(many + strlen(many) - 2, "A: 1\r\n\r\n");
+	memcpy(many + strlen(many) - 2, "A: 1\r\n\r\n", 9);
 	expect(many, "HTTP/1.1 431", true);
 	expect_filled("", 100, "", "HTTP/1.1 501", true); /* a method without end */
 }
@@ -332,17 +338,21 @@ static void body_limits(void **state)
 {
 	(void)state;
 	expect("POST /echo HTTP/1.1\r\n" H "Content-Length: 1048577\r\n\r\n", "HTTP/1.1 413", true);
-	expect_filled("POST /echo HTTP/1.1\r\n" H "Content-Length: 1048576\r\n\r\n", 1 << 20, "", "content-length: 1048576\r\n", false);
-	expect_filled("POST /echo HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n100000\r\n", 1 << 20, "\r\n0\r\n\r\n",
+	expect_filled("POST /echo HTTP/1.1\r\n" H "Content-Length: 1048576\r\n\r\n", 1 << 20, "",
 		      "content-length: 1048576\r\n", false);
+	expect_filled("POST /echo HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n100000\r\n", 1 << 20,
+		      "\r\n0\r\n\r\n", "content-length: 1048576\r\n", false);
 	expect("POST /echo HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n100001\r\n", "HTTP/1.1 413", true);
-	expect_filled("POST /echo HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n100000\r\n", 1 << 20, "\r\n1\r\n", "HTTP/1.1 413",
-		      true);
-	expect_filled("POST /echo HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n1;", 256, "\r\na\r\n0\r\n\r\n", "\r\n\r\na", false);
-	expect_filled("POST /echo HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n1;", 257, "\r\na\r\n0\r\n\r\n", "HTTP/1.1 400", true);
-	expect_filled("POST /echo HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX:", 4000, "\r\n\r\n", "\r\n\r\na", false);
-	expect_filled("POST /echo HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX:", 4100, "\r\n\r\n", "HTTP/1.1 431",
-		      true);
+	expect_filled("POST /echo HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n100000\r\n", 1 << 20, "\r\n1\r\n",
+		      "HTTP/1.1 413", true);
+	expect_filled("POST /echo HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n1;", 256, "\r\na\r\n0\r\n\r\n",
+		      "\r\n\r\na", false);
+	expect_filled("POST /echo HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n1;", 257, "\r\na\r\n0\r\n\r\n",
+		      "HTTP/1.1 400", true);
+	expect_filled("POST /echo HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX:", 4000,
+		      "\r\n\r\n", "\r\n\r\na", false);
+	expect_filled("POST /echo HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX:", 4100,
+		      "\r\n\r\n", "HTTP/1.1 431", true);
 	expect("GET /echo HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\nabcde", "HTTP/1.1 200", false);
 }
 
@@ -355,7 +365,8 @@ static void requests_per_connection(void **state)
 	lim.requests_per_connection = 3;
 	world_open(&w, &lim);
 	client_open(&c, &w);
-	client_send(&c, "GET / HTTP/1.1\r\n" H "\r\nGET / HTTP/1.1\r\n" H "\r\nGET / HTTP/1.1\r\n" H "\r\nGET / HTTP/1.1\r\n" H "\r\n");
+	client_send(&c, "GET / HTTP/1.1\r\n" H "\r\nGET / HTTP/1.1\r\n" H "\r\nGET / HTTP/1.1\r\n" H
+			"\r\nGET / HTTP/1.1\r\n" H "\r\n");
 	assert_true(client_wait_end(&c, 1000));
 	assert_int_equal(client_count(&c, "hello\n"), 3);
 	assert_int_equal(client_count(&c, "connection: close\r\n"), 1);
