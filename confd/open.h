@@ -1,0 +1,30 @@
+#pragma once
+#include "confd/core.h"
+
+/* Bringing the core up: store, keyring, and on the very first start the first objects and the first admin token. */
+struct gw_core_opts {
+	const char *data_dir;                     /* absolute */
+	const char *root_key, *root_key_previous; /* boot options; previous may be empty */
+	uint64_t drain_ms;
+	uint64_t map_bytes, max_bytes;            /* of the store; 0 = default */
+};
+/* *why: words for the operator. *is_first: the token was written to <data_dir>/admin.token. */
+GW_MUST enum gw_err gw_core_open(struct gw_core *core, const struct gw_core_opts *o, bool *is_first, char why[512]);
+void gw_core_close(struct gw_core *core);
+
+/* Keys and secrets for other roles. GW_E_FORBIDDEN: not for this role; GW_E_CRED_MISSING: no such credential, or disabled. */
+struct gw_leased { uint64_t version, next_version; struct gw_secret *secret, *next; };
+GW_MUST enum gw_err gw_lease(struct gw_core *core, struct gw_str name, uint64_t version, int role, struct gw_leased *out);
+void gw_leased_done(struct gw_leased *l);
+
+/* Background work in small transactions; each returns true when there is more to do at once. */
+bool gw_maintain_rekey(struct gw_core *core);   /* re-encrypts after a DEK rotation; begins one when the DEK is worn */
+bool gw_maintain_secrets(struct gw_core *core); /* secrets whose time is over */
+bool gw_maintain_history(struct gw_core *core);
+enum { GW_HISTORY_DAYS = 30 };
+static const uint64_t GW_HISTORY_BYTES = 1ull << 30;
+
+/* Audit outbox: entries from `after` on, oldest first. fn returns false to stop. */
+typedef bool gw_outbox_fn(void *ctx, uint64_t seq, struct gw_str record);
+GW_MUST enum gw_err gw_outbox_each(struct gw_core *core, uint64_t after, gw_outbox_fn *fn, void *ctx);
+GW_MUST enum gw_err gw_outbox_delete(struct gw_core *core, const uint64_t *seqs, size_t n);
