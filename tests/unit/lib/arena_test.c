@@ -75,7 +75,7 @@ static void mark_and_reset(void **st)
 	struct gw_arena a;
 
 	(void)st;
-	for (int round = 0; round < 200; round++) {
+	for (int round = 0; round < 25; round++) {
 		struct gw_mark marks[8];
 		struct {
 			unsigned char *p;

@@ -17,8 +17,11 @@ static void finish(struct gw_json_scan *s, struct result *r)
 {
 	r->is_broken = s->is_broken;
 	r->is_done = s->is_done;
-	for (int i = 0; i < N; i++) /* bytes past len are scratch */
+	for (int i = 0; i < N; i++) { /* what does not count is made equal, so that results can be compared as bytes */
+		if (!r->v[i].type)
+			r->v[i].len = r->v[i].is_cut = 0;
 		memset(r->v[i].text + r->v[i].len, 0, sizeof(r->v[i].text) - r->v[i].len);
+	}
 }
 
 static struct result scan(struct gw_str text, size_t cut, size_t step)
@@ -41,15 +44,8 @@ static struct result scan(struct gw_str text, size_t cut, size_t step)
 
 static void same(const struct result *a, const struct result *b)
 {
-	assert_int_equal(a->is_broken, b->is_broken);
-	assert_int_equal(a->is_done, b->is_done);
-	for (int i = 0; i < N; i++) {
-		assert_int_equal(a->v[i].type, b->v[i].type);
-		if (!a->v[i].type)
-			continue;
-		assert_int_equal(a->v[i].is_cut, b->v[i].is_cut);
-		assert_same(gw_scan_str(&a->v[i]), gw_scan_str(&b->v[i]));
-	}
+	if (memcmp(a, b, sizeof(*a)) != 0)
+		fail_msg("the cut changed the result");
 }
 
 /* Whole, byte by byte, and in two at every position. */
@@ -221,7 +217,7 @@ static void gen_reply(struct gw_buf *b, unsigned depth)
 {
 	static const char *const names[] = { "usage", "prompt_tokens", "prompt_tokens_details", "cached_tokens", "choices", "finish_reason",
 					     "model", "id",	       "index",			"error",	 "code",    "x", "0", "1", "10" };
-	size_t n = rng_below(14), first = rng_below(N_OF(names));
+	size_t n = rng_below(depth ? 5 : 13), first = rng_below(N_OF(names));
 
 	if (depth > 3 || rng_below(5) == 0) {
 		gen_value(b, 5);
@@ -246,13 +242,13 @@ static void against_model(void **st)
 
 	(void)st;
 	gw_buf_init(&b, 4 << 20);
-	for (int round = 0; round < 4000; round++) {
+	for (int round = 0; round < 2500; round++) {
 		yyjson_doc *doc;
 		struct result r;
 
 		gw_buf_clear(&b, SIZE_MAX);
 		gen_reply(&b, 0);
-		r = b.n < 600 ? scan_all_ways(gw_buf_view(&b)) : scan(gw_buf_view(&b), rng_below(b.n), 0);
+		r = b.n < 150 ? scan_all_ways(gw_buf_view(&b)) : scan(gw_buf_view(&b), rng_below(b.n), 0);
 		if (gw_json_read(gw_buf_view(&b), NULL, &doc, NULL))
 			continue;
 		if (yyjson_is_ctn(yyjson_doc_get_root(doc)))
@@ -272,7 +268,7 @@ static void against_model(void **st)
 		}
 		yyjson_doc_free(doc);
 	}
-	assert_true(found > 2000);
+	assert_true(found > 1000);
 	gw_buf_done(&b);
 }
 
@@ -283,11 +279,11 @@ static void damaged(void **st)
 
 	(void)st;
 	gw_buf_init(&b, 4 << 20);
-	for (int round = 0; round < 3000; round++) {
+	for (int round = 0; round < 1000; round++) {
 		gw_buf_clear(&b, SIZE_MAX);
 		gen_reply(&b, 2);
 		gen_damage(&b, 1 + rng_below(3));
-		if (b.n < 300)
+		if (b.n < 120)
 			scan_all_ways(gw_buf_view(&b));
 	}
 	gw_buf_done(&b);

@@ -91,7 +91,7 @@ static void all_ways(struct gw_str text, struct log *whole)
 		assert_same(gw_buf_view(&l.events), gw_buf_view(&whole->events));
 		log_done(&l);
 	}
-	for (size_t cut = 0; cut <= text.n && text.n < 20000; cut++) {
+	for (size_t cut = 0; cut <= text.n; cut += text.n > 2000 ? 37 : 1) {
 		run(&l, text, cut, 0);
 		assert_same(gw_buf_view(&l.events), gw_buf_view(&whole->events));
 		log_done(&l);
@@ -290,12 +290,12 @@ static void ceilings(void **st)
 	assert_int_equal(feed_many(&s, &l, GW_LIT("data: xyz\n"), 1000000), GW_E_TOO_BIG);
 	assert_int_equal(l.n_all, 0);
 	gw_sse_done(&s);
-	/* a million comments pass, in memory that does not grow */
+	/* 300,000 comments pass, in memory that does not grow */
 	gw_sse_init(&s, 1 << 20, 4 << 20);
-	assert_int_equal(feed_many(&s, &l, GW_LIT(": keep-alive\n"), 1000000), GW_OK);
-	assert_true(s.held.cap < 16384 && l.n_all > 1000 && l.n_data == 0);
+	assert_int_equal(feed_many(&s, &l, GW_LIT(": keep-alive\n"), 300000), GW_OK);
+	assert_true(s.held.cap < 16384 && l.n_all > 300 && l.n_data == 0);
 	gw_buf_puts(&l.raw, gw_sse_rest(&s));
-	assert_int_equal(l.raw.n, 13000000);
+	assert_int_equal(l.raw.n, 3900000);
 	gw_sse_done(&s);
 	log_done(&l);
 	/* the edges: exactly at the ceilings is fine, one more is not, at every cut */
@@ -326,7 +326,7 @@ static void random_streams(void **st)
 					      "\n\n", "\r\r", "\r\n\r\n", "x", "\xef\xbb\xbf", "\xff", "retry: 5", "" };
 
 	(void)st;
-	for (int round = 0; round < 6000; round++) {
+	for (int round = 0; round < 1200; round++) {
 		struct gw_buf b;
 		struct log l;
 
