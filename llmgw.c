@@ -13,6 +13,12 @@ static const struct {
 	{ "logger", gw_logger_main }, { "agent", gw_agent_main },
 };
 
+#if defined(__SANITIZE_ADDRESS__)
+/* The leak check at exit wants ptrace, which kills a process in our sandbox. Leaks are for the unit tests to find. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void) { return "detect_leaks=0"; }
+#endif
+
 int main(int argc, char **argv)
 {
 	for (size_t i = 0; argc == 2 && i < sizeof(roles) / sizeof(roles[0]); i++)

@@ -50,14 +50,14 @@ enum gw_err gw_place_dirs(struct gw_master *m, const char **why)
 
 static enum gw_err take_lock(struct gw_master *m, const char **why)
 {
-	char path[4096], pid[16] = "";
+	char path[4200], pid[16] = "";
 	ssize_t n;
 	int fd;
 
 	snprintf(path, sizeof(path), "%s/llmgw.lock", m->boot.data_dir);
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
-		return FAIL(gw_err_from_errno(errno), "--data-dir: cannot open %s: %s", path, strerror(errno));
+		return FAIL(gw_err_from_errno(errno), "--data-dir: cannot open llmgw.lock in %s: %s", m->boot.data_dir, strerror(errno));
 	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
 		n = read(fd, pid, sizeof(pid) - 1);
 		close(fd);
@@ -200,6 +200,10 @@ enum gw_err gw_place_regions(struct gw_master *m, const char **why)
 /* Empty rings and tables of a gateway that has stopped in order: no reason to hold that much memory. */
 void gw_place_clean(struct gw_master *m)
 {
+	char sock[256];
+
+	if (!gw_region_path(sock, m->boot.runtime_dir, "admin.sock", -1))
+		unlink(sock);
 	for (int slot = 0; slot < GW_MAX_SLOTS; slot++) {
 		struct gw_ring_shared *ring;
 		char path[256];
