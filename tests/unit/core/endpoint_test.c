@@ -1,0 +1,69 @@
+/* The data plane's URLs: what is there, with which methods, and that near misses are not. */
+#include "tests/unit/lib/util.h"
+
+#include "core/endpoint.h"
+
+static void expect(const char *method, const char *path, enum gw_endpoint_id id, const char *arg)
+{
+	const struct gw_endpoint_info *e = NULL;
+	struct gw_str got = GW_NIL, allow;
+
+	if (gw_endpoint_find(gw_str_z(method), gw_str_z(path), &e, &got, &allow))
+		fail_msg("not found: %s %s", method, path);
+	assert_int_equal(e->id, id);
+	assert_str(got, arg);
+}
+
+static void refuse(const char *method, const char *path, enum gw_err err, const char *allow)
+{
+	const struct gw_endpoint_info *e = NULL;
+	struct gw_str arg = GW_NIL, got = GW_NIL;
+
+	if (gw_endpoint_find(gw_str_z(method), gw_str_z(path), &e, &arg, &got) != err)
+		fail_msg("%s %s", method, path);
+	assert_null(e);
+	if (allow)
+		assert_str(got, allow);
+}
+
+static void found(void **st)
+{
+	(void)st;
+	expect("POST", "/v1/chat/completions", GW_EP_CHAT, "");
+	expect("POST", "/chat/completions", GW_EP_CHAT, "");
+	expect("GET", "/v1/models", GW_EP_MODELS, "");
+	expect("GET", "/models", GW_EP_MODELS, "");
+	expect("GET", "/v1/models/gpt-4o", GW_EP_MODEL, "gpt-4o");
+	expect("GET", "/models/openai/gpt-4o", GW_EP_MODEL, "openai/gpt-4o");
+	expect("HEAD", "/v1/models", GW_EP_MODELS, "");
+	expect("HEAD", "/", GW_EP_ROOT, "");
+	expect("GET", "/", GW_EP_ROOT, "");
+	expect("GET", "/livez", GW_EP_LIVEZ, "");
+	expect("GET", "/health/liveliness", GW_EP_LIVEZ, "");
+	expect("GET", "/readyz", GW_EP_READYZ, "");
+	expect("GET", "/healthz", GW_EP_READYZ, "");
+	expect("GET", "/health/readiness", GW_EP_READYZ, "");
+}
+
+static void not_found(void **st)
+{
+	static const char *const paths[] = { "", "/v1", "/v1/", "/v1/chat", "/v1/chat/completions/", "/v1/v1/models", "//v1/models", "/v1//models",
+					     "/V1/models", "/v1/models/", "/models/", "/v1/../v1/models", "/v1/livez", "/admin/v1/keys", "/metrics",
+					     "/v1/chat%2fcompletions", "v1/models", "*", "/v1/embeddings" };
+
+	(void)st;
+	for (size_t i = 0; i < N_OF(paths); i++)
+		refuse("GET", paths[i], GW_E_NO_ROUTE, NULL);
+	refuse("GET", "/v1/chat/completions", GW_E_BAD_METHOD, "POST");
+	refuse("POST", "/v1/models", GW_E_BAD_METHOD, "GET, HEAD");
+	refuse("OPTIONS", "/v1/chat/completions", GW_E_BAD_METHOD, "POST");
+	refuse("DELETE", "/v1/models/x", GW_E_BAD_METHOD, "GET, HEAD");
+	refuse("post", "/v1/chat/completions", GW_E_BAD_METHOD, "POST");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(found), cmocka_unit_test(not_found) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
