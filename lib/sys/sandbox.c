@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "lib/sys/diag.h"
 #include "lib/sys/sandbox_calls.h"
 
 /* From the kernel's landlock.h; written here because the build system's headers may be older than the kernel it runs
@@ -171,8 +172,11 @@ enum gw_err gw_sandbox_enter(enum gw_sandbox_role role, const struct gw_sandbox_
 	enum gw_err e;
 
 	GW_REQUIRE(role < GW_SB_COUNT);
-	if (has_other_threads())
+	if (has_other_threads()) {
+		gw_log(GW_ERROR,
+		       "sandbox: threads run already; they must be started after gw_sandbox_enter (see its header)");
 		return GW_E_CONFLICT;
+	}
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		return GW_E_IO;
 	if (role != GW_SB_MASTER) {
