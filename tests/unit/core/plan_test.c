@@ -1,0 +1,419 @@
+/* From key and name to a plan, over a small map of objects: who is refused and why, visibility by tenant, access lists, aliases,
+ * what is left out of the candidates, ceilings. */
+#include "tests/unit/lib/util.h"
+
+#include "core/config_types.h"
+#include "core/plan.h"
+#include "core/provider.h"
+
+struct object {
+	enum gw_cf_kind kind;
+	const char *id, *json;
+};
+enum { MAX = 64 };
+static struct object objects[MAX];
+static unsigned n_objects;
+static struct gw_buf row; /* the last row given out: the next look-up overwrites it, as images may */
+static struct gw_arena arena;
+static bool is_corrupt;
+
+static void give(enum gw_cf_kind kind, const char *id, const char *json) { objects[n_objects++] = (struct object){ kind, id, json }; }
+
+static enum gw_err to_row(enum gw_cf_kind kind, const char *json, struct gw_buf *b)
+{
+	struct gw_json_fault f;
+	yyjson_doc *d;
+
+	assert_int_equal(gw_json_read(gw_str_z(json), &gw_json_default_limits, &d, &f), GW_OK);
+	gw_cf_image_row(kind, yyjson_doc_get_root(d), b);
+	yyjson_doc_free(d);
+	return b->err;
+}
+
+static enum gw_err object(void *ctx, enum gw_cf_kind kind, struct gw_str id, struct gw_str *out)
+{
+	(void)ctx;
+	if (is_corrupt && kind == GW_KIND_provider)
+		return GW_E_CORRUPT;
+	for (unsigned i = 0; i < n_objects; i++) {
+		if (objects[i].kind != kind || !gw_str_eq(id, gw_str_z(objects[i].id)))
+			continue;
+		gw_buf_done(&row); /* freed: a view that is kept too long is found by ASan */
+		gw_buf_init(&row, 1 << 20);
+		assert_int_equal(to_row(kind, objects[i].json, &row), GW_OK);
+		*out = gw_buf_view(&row);
+		return GW_OK;
+	}
+	return GW_E_NOT_FOUND;
+}
+
+/* Names as confd writes them: the tenant of a model by its own org and team. */
+static enum gw_err model(void *ctx, struct gw_str tenant, struct gw_str name, struct gw_str *id)
+{
+	(void)ctx;
+	for (unsigned i = 0; i < n_objects; i++) {
+		struct gw_buf b;
+		struct gw_cf_model m;
+		char own[128];
+		bool fits;
+
+		if (objects[i].kind != GW_KIND_model)
+			continue;
+		gw_buf_init(&b, 1 << 20);
+		assert_int_equal(to_row(GW_KIND_model, objects[i].json, &b), GW_OK);
+		assert_int_equal(gw_cf_read_model(gw_buf_view(&b), &arena, &m), GW_OK);
+		snprintf(own, sizeof(own), m.team.n ? "t:%.*s" : m.org.n ? "o:%.*s" : "", GW_FMT(m.team.n ? m.team : m.org));
+		fits = gw_str_eq(tenant, gw_str_z(own)) && gw_str_eq(name, m.name);
+		gw_buf_done(&b);
+		if (fits) {
+			*id = gw_str_z(objects[i].id);
+			return GW_OK;
+		}
+	}
+	return GW_E_NOT_FOUND;
+}
+
+static const struct gw_rows rows = { NULL, object, model };
+
+static int set_up(void **st)
+{
+	(void)st;
+	n_objects = 0;
+	is_corrupt = false;
+	give(GW_KIND_org, "acme", "{\"id\":\"acme\"}");
+	give(GW_KIND_team, "red", "{\"id\":\"red\",\"org\":\"acme\"}");
+	give(GW_KIND_provider, "p", "{\"id\":\"p\",\"version\":3,\"type\":\"openai\",\"base_url\":\"http://127.0.0.1:9000/v1/\","
+				    "\"allow_private\":[\"127.0.0.1/32\"],\"connect_timeout\":700}");
+	give(GW_KIND_credential, "c", "{\"id\":\"c\",\"provider\":\"p\",\"secret_version\":4,\"next_version\":5}");
+	give(GW_KIND_deployment, "d", "{\"id\":\"d\",\"version\":9,\"provider\":\"p\",\"credential\":\"c\",\"upstream_model\":\"gpt-4o-2024\","
+				      "\"input_price\":150000,\"output_price\":600000,\"region\":\"eu\"}");
+	give(GW_KIND_deployment, "d2", "{\"id\":\"d2\",\"provider\":\"p\",\"upstream_model\":\"other\",\"activation\":\"immediate\"}");
+	give(GW_KIND_model, "m", "{\"id\":\"m\",\"name\":\"gpt-4o\",\"targets\":[{\"deployment\":\"d\"},{\"deployment\":\"d2\",\"weight\":3,\"priority\":1}]}");
+	gw_arena_init(&arena, NULL, 0, 1 << 20);
+	return 0;
+}
+
+static int tear_down(void **st)
+{
+	(void)st;
+	gw_arena_done(&arena);
+	gw_buf_done(&row);
+	row = (struct gw_buf){ 0 };
+	return 0;
+}
+
+static const uint8_t key_index[32] = { 7 };
+
+static enum gw_err subject_of(const char *key, int64_t now_us, struct gw_subject *s)
+{
+	struct gw_buf b;
+	enum gw_err e;
+
+	gw_buf_init(&b, 1 << 20);
+	assert_int_equal(to_row(GW_KIND_key, key, &b), GW_OK);
+	e = gw_plan_subject(&arena, &rows, gw_buf_view(&b), now_us, key_index, s);
+	gw_buf_done(&b); /* nothing of the subject may point into the row */
+	return e;
+}
+
+static enum gw_err resolve(const char *key, const char *name, struct gw_plan *p)
+{
+	struct gw_subject s;
+
+	*p = (struct gw_plan){ .generation = 42 };
+	assert_int_equal(subject_of(key, 0, &s), GW_OK);
+	return gw_plan_resolve(&arena, &rows, &s, gw_str_z(name), p);
+}
+
+static void subjects(void **st)
+{
+	struct gw_subject s;
+
+	(void)st;
+	give(GW_KIND_org, "off", "{\"id\":\"off\",\"disabled\":true}");
+	give(GW_KIND_team, "offteam", "{\"id\":\"offteam\",\"org\":\"acme\",\"disabled\":true}");
+	give(GW_KIND_user, "offuser", "{\"id\":\"offuser\",\"disabled\":true}");
+	give(GW_KIND_team, "listed", "{\"id\":\"listed\",\"org\":\"acme\",\"models\":[\"a\",\"b\"]}");
+	assert_int_equal(subject_of("{\"id\":\"k\",\"org\":\"acme\",\"team\":\"listed\",\"models\":[\"x*\"]}", 0, &s), GW_OK);
+	assert_str(s.key, "k");
+	assert_str(s.org, "acme");
+	assert_str(s.team, "listed");
+	assert_int_equal(s.key_models.n, 1);
+	assert_str(s.key_models.v[0], "x*");
+	assert_str(s.team_models.v[1], "b");
+	assert_memory_equal(s.key_index, key_index, 32);
+	assert_int_equal(subject_of("{\"id\":\"k\",\"disabled\":true}", 0, &s), GW_E_KEY_DISABLED);
+	assert_int_equal(subject_of("{\"id\":\"k\",\"purpose\":\"admin\"}", 0, &s), GW_E_FORBIDDEN);
+	assert_int_equal(subject_of("{\"id\":\"k\",\"expires_at\":\"1970-01-01T00:00:01Z\"}", 999999, &s), GW_OK);
+	assert_int_equal(subject_of("{\"id\":\"k\",\"expires_at\":\"1970-01-01T00:00:01Z\"}", 1000000, &s), GW_E_KEY_EXPIRED);
+	assert_int_equal(subject_of("{\"id\":\"k\",\"org\":\"off\"}", 0, &s), GW_E_KEY_DISABLED);
+	assert_int_equal(subject_of("{\"id\":\"k\",\"org\":\"acme\",\"team\":\"offteam\"}", 0, &s), GW_E_KEY_DISABLED);
+	assert_int_equal(subject_of("{\"id\":\"k\",\"user\":\"offuser\"}", 0, &s), GW_E_KEY_DISABLED);
+	assert_int_equal(subject_of("{\"id\":\"k\",\"org\":\"never-was\"}", 0, &s), GW_E_KEY_DISABLED); /* closed when in doubt */
+	assert_int_equal(subject_of("{\"id\":\"k\",\"user\":\"never-was\"}", 0, &s), GW_E_KEY_DISABLED);
+}
+
+static void a_plan(void **st)
+{
+	struct gw_plan p;
+	struct gw_candidate *c;
+
+	(void)st;
+	assert_int_equal(resolve("{\"id\":\"k\"}", "gpt-4o", &p), GW_OK);
+	assert_int_equal(p.generation, 42);
+	assert_str(p.model, "m");
+	assert_int_equal(p.retries, 2); /* no settings object: the defaults */
+	assert_int_equal(p.hold_ms, 3000);
+	assert_int_equal(p.n_candidates, 2);
+	c = &p.candidates[0];
+	assert_str(c->deployment, "d");
+	assert_int_equal(c->deployment_version, 9);
+	assert_str(c->provider, "p");
+	assert_ptr_equal(&gw_providers[c->provider_type], gw_provider_find(GW_LIT("openai")));
+	assert_str(c->credential, "c");
+	assert_int_equal(c->credential_version, 4);
+	assert_int_equal(c->credential_next_version, 5);
+	assert_str(c->upstream_model, "gpt-4o-2024");
+	assert_str(c->region, "eu");
+	assert_int_equal(c->input_price, 150000);
+	assert_int_equal(c->output_price, 600000);
+	assert_true(c->is_probe_needed);
+	assert_false(c->is_https);
+	assert_str(c->host, "127.0.0.1");
+	assert_int_equal(c->port, 9000);
+	assert_str(c->base_path, "/v1");
+	assert_int_equal(c->allow_private.n, 1);
+	assert_str(c->allow_private.v[0], "127.0.0.1/32");
+	assert_int_equal(c->connect_ms, 700);
+	assert_int_equal(c->total_ms, 1800000);
+	assert_int_equal(p.candidates[1].weight, 3);
+	assert_int_equal(p.candidates[1].priority, 1);
+	assert_int_equal(p.candidates[1].credential.n, 0);
+	assert_false(p.candidates[1].is_probe_needed);
+	assert_ptr_equal(p.candidates[1].host.p, c->host.p); /* one provider: one copy */
+	assert_true(p.candidates[1].policy == c->policy);
+	assert_int_equal(resolve("{\"id\":\"k\"}", "gpt-4", &p), GW_E_MODEL_NOT_FOUND);
+	assert_int_equal(resolve("{\"id\":\"k\"}", "", &p), GW_E_MODEL_NOT_FOUND);
+	assert_int_equal(resolve("{\"id\":\"k\"}", "m", &p), GW_E_MODEL_NOT_FOUND); /* the id is not the name */
+}
+
+static void settings(void **st)
+{
+	struct gw_plan p;
+
+	(void)st;
+	give(GW_KIND_settings, "default", "{\"id\":\"default\",\"retries\":0,\"hold_ms\":10,\"server_timing\":true,\"activation\":\"immediate\"}");
+	assert_int_equal(resolve("{\"id\":\"k\"}", "gpt-4o", &p), GW_OK);
+	assert_int_equal(p.retries, 0);
+	assert_int_equal(p.hold_ms, 10);
+	assert_true(p.server_timing);
+	assert_false(p.candidates[0].is_probe_needed);
+}
+
+static void default_base_url(void **st)
+{
+	struct gw_plan p;
+
+	(void)st;
+	give(GW_KIND_provider, "oai", "{\"id\":\"oai\",\"type\":\"openai\"}");
+	give(GW_KIND_deployment, "od", "{\"id\":\"od\",\"provider\":\"oai\",\"upstream_model\":\"m\",\"probe\":\"none\"}");
+	give(GW_KIND_model, "om", "{\"id\":\"om\",\"targets\":[{\"deployment\":\"od\"}]}");
+	assert_int_equal(resolve("{\"id\":\"k\"}", "om", &p), GW_OK);
+	assert_str(p.candidates[0].host, "api.openai.com");
+	assert_int_equal(p.candidates[0].port, 443);
+	assert_true(p.candidates[0].is_https);
+	assert_false(p.candidates[0].is_probe_needed);
+}
+
+static void tenants(void **st)
+{
+	struct gw_plan p;
+
+	(void)st;
+	give(GW_KIND_model, "om", "{\"id\":\"om\",\"name\":\"gpt-4o\",\"org\":\"acme\",\"targets\":[{\"deployment\":\"d2\"}]}");
+	give(GW_KIND_model, "tm", "{\"id\":\"tm\",\"name\":\"gpt-4o\",\"org\":\"acme\",\"team\":\"red\",\"targets\":[{\"deployment\":\"d2\"}]}");
+	give(GW_KIND_model, "sm", "{\"id\":\"sm\",\"name\":\"secret\",\"org\":\"acme\",\"targets\":[{\"deployment\":\"d2\"}]}");
+	assert_int_equal(resolve("{\"id\":\"k\",\"org\":\"acme\",\"team\":\"red\"}", "gpt-4o", &p), GW_OK);
+	assert_str(p.model, "tm");
+	assert_int_equal(resolve("{\"id\":\"k\",\"org\":\"acme\"}", "gpt-4o", &p), GW_OK);
+	assert_str(p.model, "om");
+	assert_int_equal(resolve("{\"id\":\"k\"}", "gpt-4o", &p), GW_OK);
+	assert_str(p.model, "m");
+	assert_int_equal(resolve("{\"id\":\"k\",\"org\":\"acme\"}", "secret", &p), GW_OK);
+	assert_int_equal(resolve("{\"id\":\"k\"}", "secret", &p), GW_E_MODEL_NOT_FOUND);
+	give(GW_KIND_model, "off", "{\"id\":\"off\",\"name\":\"dark\",\"disabled\":true,\"targets\":[{\"deployment\":\"d2\"}]}");
+	assert_int_equal(resolve("{\"id\":\"k\"}", "dark", &p), GW_E_MODEL_NOT_FOUND);
+}
+
+static void access_lists(void **st)
+{
+	struct gw_plan p;
+	struct gw_str list[] = { GW_LIT("gpt-4o"), GW_LIT("claude-*") };
+	struct gw_strs l = { list, 2 }, empty = { 0 }, all = { (struct gw_str[]){ GW_LIT("*") }, 1 };
+
+	(void)st;
+	assert_true(gw_access_list_has(&empty, GW_LIT("x")));
+	assert_true(gw_access_list_has(&all, GW_LIT("x")));
+	assert_true(gw_access_list_has(&l, GW_LIT("gpt-4o")));
+	assert_false(gw_access_list_has(&l, GW_LIT("gpt-4o-mini")));
+	assert_true(gw_access_list_has(&l, GW_LIT("claude-")));
+	assert_true(gw_access_list_has(&l, GW_LIT("claude-3")));
+	assert_false(gw_access_list_has(&l, GW_LIT("claude")));
+	give(GW_KIND_team, "lim", "{\"id\":\"lim\",\"org\":\"acme\",\"models\":[\"gpt-4o\"]}");
+	give(GW_KIND_model, "r", "{\"id\":\"r\",\"teams\":[\"red\"],\"targets\":[{\"deployment\":\"d\"}]}");
+	assert_int_equal(resolve("{\"id\":\"k\",\"models\":[\"gpt-*\"]}", "gpt-4o", &p), GW_OK);
+	assert_int_equal(resolve("{\"id\":\"k\",\"models\":[\"other\"]}", "gpt-4o", &p), GW_E_MODEL_DENIED);
+	assert_int_equal(resolve("{\"id\":\"k\",\"org\":\"acme\",\"team\":\"lim\"}", "gpt-4o", &p), GW_OK);
+	assert_int_equal(resolve("{\"id\":\"k\",\"org\":\"acme\",\"team\":\"lim\",\"models\":[\"x\"]}", "gpt-4o", &p), GW_E_MODEL_DENIED);
+	assert_int_equal(resolve("{\"id\":\"k\",\"org\":\"acme\",\"team\":\"lim\"}", "r", &p), GW_E_MODEL_DENIED);
+	assert_int_equal(resolve("{\"id\":\"k\",\"org\":\"acme\",\"team\":\"red\"}", "r", &p), GW_OK);
+	assert_int_equal(resolve("{\"id\":\"k\"}", "r", &p), GW_E_MODEL_DENIED);
+}
+
+static void aliases(void **st)
+{
+	struct gw_plan p;
+
+	(void)st;
+	give(GW_KIND_model, "fast", "{\"id\":\"fast\",\"alias_of\":\"m\"}");
+	give(GW_KIND_model, "faster", "{\"id\":\"faster\",\"alias_of\":\"fast\"}");
+	give(GW_KIND_model, "a", "{\"id\":\"a\",\"alias_of\":\"b\"}");
+	give(GW_KIND_model, "b", "{\"id\":\"b\",\"alias_of\":\"a\"}");
+	give(GW_KIND_model, "loose", "{\"id\":\"loose\",\"alias_of\":\"gone\"}");
+	give(GW_KIND_model, "r", "{\"id\":\"r\",\"teams\":[\"red\"],\"targets\":[{\"deployment\":\"d\"}]}");
+	give(GW_KIND_model, "door", "{\"id\":\"door\",\"alias_of\":\"r\"}");
+	give(GW_KIND_model, "theirs", "{\"id\":\"theirs\",\"org\":\"acme\",\"targets\":[{\"deployment\":\"d\"}]}");
+	give(GW_KIND_model, "leak", "{\"id\":\"leak\",\"alias_of\":\"theirs\"}");
+	assert_int_equal(resolve("{\"id\":\"k\",\"models\":[\"faster\"]}", "faster", &p), GW_OK); /* the name asked for is what is allowed */
+	assert_str(p.model, "m");
+	assert_int_equal(p.n_candidates, 2);
+	assert_int_equal(resolve("{\"id\":\"k\"}", "a", &p), GW_E_MODEL_DOWN);
+	assert_int_equal(resolve("{\"id\":\"k\"}", "loose", &p), GW_E_MODEL_NOT_FOUND);
+	assert_int_equal(resolve("{\"id\":\"k\"}", "door", &p), GW_E_MODEL_DENIED); /* no way around the other's list */
+	assert_int_equal(resolve("{\"id\":\"k\",\"org\":\"acme\",\"team\":\"red\"}", "door", &p), GW_OK);
+	assert_int_equal(resolve("{\"id\":\"k\"}", "leak", &p), GW_E_MODEL_NOT_FOUND);
+}
+
+static void alias_chains(void **st)
+{
+	static char json[10][64], id[10][8];
+	struct gw_plan p;
+
+	(void)st;
+	for (int i = 0; i < 10; i++) { /* s0 -> m, s1 -> s0, ... */
+		snprintf(id[i], sizeof(id[i]), "s%d", i);
+		snprintf(json[i], sizeof(json[i]), "{\"id\":\"s%d\",\"alias_of\":\"%s\"}", i, i ? id[i - 1] : "m");
+		give(GW_KIND_model, id[i], json[i]);
+	}
+	assert_int_equal(resolve("{\"id\":\"k\"}", "s7", &p), GW_OK); /* 8 steps */
+	assert_int_equal(resolve("{\"id\":\"k\"}", "s8", &p), GW_E_MODEL_DOWN);
+}
+
+static void left_out(void **st)
+{
+	struct gw_plan p;
+
+	(void)st;
+	give(GW_KIND_deployment, "off", "{\"id\":\"off\",\"provider\":\"p\",\"upstream_model\":\"m\",\"disabled\":true}");
+	give(GW_KIND_provider, "poff", "{\"id\":\"poff\",\"type\":\"openai\",\"disabled\":true}");
+	give(GW_KIND_deployment, "dpoff", "{\"id\":\"dpoff\",\"provider\":\"poff\",\"upstream_model\":\"m\"}");
+	give(GW_KIND_credential, "coff", "{\"id\":\"coff\",\"provider\":\"p\",\"disabled\":true}");
+	give(GW_KIND_deployment, "dcoff", "{\"id\":\"dcoff\",\"provider\":\"p\",\"credential\":\"coff\",\"upstream_model\":\"m\"}");
+	give(GW_KIND_provider, "evil", "{\"id\":\"evil\",\"type\":\"openai\",\"base_url\":\"https://evil.example/v1\"}");
+	give(GW_KIND_deployment, "steal", "{\"id\":\"steal\",\"provider\":\"evil\",\"credential\":\"c\",\"upstream_model\":\"m\"}");
+	give(GW_KIND_model, "bad", "{\"id\":\"bad\",\"targets\":[{\"deployment\":\"off\"},{\"deployment\":\"dpoff\"},{\"deployment\":\"dcoff\"},"
+				   "{\"deployment\":\"steal\"},{\"deployment\":\"never\"}]}");
+	give(GW_KIND_model, "half", "{\"id\":\"half\",\"targets\":[{\"deployment\":\"off\"},{\"deployment\":\"d\"},{\"deployment\":\"steal\"}]}");
+	assert_int_equal(resolve("{\"id\":\"k\"}", "bad", &p), GW_E_MODEL_DOWN);
+	assert_int_equal(resolve("{\"id\":\"k\"}", "half", &p), GW_OK);
+	assert_int_equal(p.n_candidates, 1);
+	assert_str(p.candidates[0].deployment, "d");
+	is_corrupt = true; /* damage is told, not taken for absence */
+	assert_int_equal(resolve("{\"id\":\"k\"}", "half", &p), GW_E_CORRUPT);
+}
+
+static void policy(void **st)
+{
+	static const char *const variants[] = {
+		"{\"id\":\"q\",\"version\":1,\"type\":\"openai\"}",
+		"{\"id\":\"q\",\"version\":2,\"type\":\"openai\"}",
+		"{\"id\":\"q\",\"version\":1,\"type\":\"openai\",\"ca_pem\":\"A\"}",
+		"{\"id\":\"q\",\"version\":1,\"type\":\"openai\",\"ca_pem\":\"B\"}",
+		"{\"id\":\"q\",\"version\":1,\"type\":\"openai\",\"allow_private\":[\"10.0.0.0/8\"]}",
+	};
+	uint64_t seen[N_OF(variants)];
+
+	(void)st;
+	give(GW_KIND_deployment, "dq", "{\"id\":\"dq\",\"provider\":\"q\",\"upstream_model\":\"m\"}");
+	give(GW_KIND_model, "mq", "{\"id\":\"mq\",\"targets\":[{\"deployment\":\"dq\"}]}");
+	give(GW_KIND_provider, "q", variants[0]);
+	for (size_t i = 0; i < N_OF(variants); i++) {
+		struct gw_plan p;
+
+		objects[n_objects - 1].json = variants[i];
+		assert_int_equal(resolve("{\"id\":\"k\"}", "mq", &p), GW_OK);
+		seen[i] = p.candidates[0].policy;
+		for (size_t k = 0; k < i; k++)
+			assert_true(seen[i] != seen[k]);
+	}
+}
+
+/* Sixteen candidates at sixteen providers with long texts: a plan that does not fit is an error, not a half plan. */
+static void ceiling(void **st)
+{
+	static char prov[16][2048], dep[16][512], ids[16][2][8], targets[1024], cidrs[1024];
+	struct gw_plan p;
+	size_t n = 0;
+
+	(void)st;
+	for (int i = 0; i < 32; i++)
+		n += (size_t)snprintf(cidrs + n, sizeof(cidrs) - n, "%s\"10.%d.0.0/16\"", i ? "," : "", i);
+	n = (size_t)snprintf(targets, sizeof(targets), "{\"id\":\"big\",\"targets\":[");
+	for (int i = 0; i < 16; i++) {
+		snprintf(ids[i][0], 8, "p%d", i);
+		snprintf(ids[i][1], 8, "e%d", i);
+		snprintf(prov[i], sizeof(prov[i]), "{\"id\":\"p%d\",\"type\":\"openai\",\"allow_private\":[%s]}", i, cidrs);
+		snprintf(dep[i], sizeof(dep[i]), "{\"id\":\"e%d\",\"provider\":\"p%d\",\"upstream_model\":\"m\"}", i, i);
+		give(GW_KIND_provider, ids[i][0], prov[i]);
+		give(GW_KIND_deployment, ids[i][1], dep[i]);
+		n += (size_t)snprintf(targets + n, sizeof(targets) - n, "%s{\"deployment\":\"e%d\"}", i ? "," : "", i);
+	}
+	snprintf(targets + n, sizeof(targets) - n, "]}");
+	give(GW_KIND_model, "big", targets);
+	assert_int_equal(resolve("{\"id\":\"k\"}", "big", &p), GW_E_NOMEM);
+	assert_int_equal(p.n_candidates, 0);
+	for (int i = 0; i < 16; i++)
+		snprintf(prov[i], sizeof(prov[i]), "{\"id\":\"p%d\",\"type\":\"openai\"}", i);
+	assert_int_equal(resolve("{\"id\":\"k\"}", "big", &p), GW_OK);
+	assert_int_equal(p.n_candidates, 16);
+}
+
+/* An arena that fills at any point gives NOMEM. */
+static void small_arenas(void **st)
+{
+	struct gw_subject s;
+
+	(void)st;
+	assert_int_equal(subject_of("{\"id\":\"k\"}", 0, &s), GW_OK);
+	for (size_t max = 0; max < 4096; max += 16) {
+		static char first[4096];
+		struct gw_arena a;
+		struct gw_plan p = { 0 };
+		enum gw_err e;
+
+		gw_arena_init(&a, first, max, max);
+		e = gw_plan_resolve(&a, &rows, &s, GW_LIT("gpt-4o"), &p);
+		assert_true(e == GW_E_NOMEM || (e == GW_OK && p.n_candidates == 2));
+		assert_true(e == GW_OK || max < 3500);
+		gw_arena_done(&a);
+	}
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+int main(void)
+{
+	const struct CMUnitTest tests[] = { T(subjects), T(a_plan), T(settings), T(default_base_url), T(tenants), T(access_lists), T(aliases),
+					    T(alias_chains), T(left_out), T(policy), T(ceiling), T(small_arenas) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
