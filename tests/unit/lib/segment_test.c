@@ -518,7 +518,7 @@ static void test_noise(void **state)
 
 	(void)state;
 	make(&s, true, true);
-	for (int round = 0; round < 2000; round++) {
+	for (int round = 0; round < 500; round++) {
 		struct gw_str cut = { s.bytes.p, s.bytes.n };
 		char saved[64];
 		size_t at;
