@@ -10,7 +10,7 @@
 #include "lib/sys/fd.h"
 #include "master/master.h"
 
-enum { DIGEST_BYTES = 32 };
+enum { DIGEST_BYTES = 32, YOUNG_MS = 5000 };
 
 enum gw_err gw_images_add(struct gw_images *im, struct gw_str name, const uint8_t digest[32], int fd)
 {
@@ -50,6 +50,10 @@ void gw_images_take(struct gw_master *m, struct gw_msg *msg)
 	m->now.generation = msg->generation;
 	m->images_at_ms = gw_now_ms();
 	atomic_store(&m->control->generation, msg->generation);
+	/* A process that started a moment ago may have been too late for confd's round and too early for our last set. */
+	for (uint32_t i = 0; i < GW_MAX_CHILDREN; i++)
+		if (gw_child_has_process(&m->child[i]) && m->images_at_ms - m->child[i].started_ms < YOUNG_MS)
+			gw_images_send(m, &m->child[i]);
 }
 
 void gw_images_to_message(const struct gw_images *im, struct gw_msg *msg, struct gw_buf *names, struct gw_buf *digests)

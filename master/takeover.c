@@ -263,7 +263,7 @@ void gw_takeover_tick(struct gw_master *m, uint64_t now)
 
 		if (c->role == GW_ROLE_MASTER)
 			continue;
-		if (m->stage == GW_STAGE_STANDBY && (c->state == GW_CHILD_BACKOFF || c->was_killed)) {
+		if (m->stage == GW_STAGE_STANDBY && (c->restarts > 0 || c->was_killed)) {
 			char text[360], name[32];
 
 			gw_child_name(c, name);

@@ -97,7 +97,16 @@ void gw_watch_adopt(struct gw_master *m, uint64_t now)
 
 /* --- one child --- */
 
-/* A worker that does not take a generation within 5 s is replaced, once per generation: its successor begins with it. */
+static bool are_others_healthy(const struct gw_master *m, const struct gw_child *c, uint64_t now)
+{
+	for (uint32_t i = 0; i < m->n_workers; i++)
+		if (&m->child[i] != c && !gw_watch_is_healthy(m, &m->child[i], now))
+			return false;
+	return true;
+}
+
+/* A worker that does not take a generation within 5 s is replaced, once per generation: its successor begins with it. One
+ * after the other, so that a generation that nobody can take does not take all of them away at once. */
 static void look_at_lag(struct gw_master *m, struct gw_child *c, uint64_t now)
 {
 	uint64_t want = m->now.generation, has;
@@ -106,7 +115,7 @@ static void look_at_lag(struct gw_master *m, struct gw_child *c, uint64_t now)
 	    now - c->up_ms < GW_STALE_MS || c->lagging_generation == want || gw_supervise_in_loop(m, now))
 		return;
 	has = atomic_load(&c->page->generation);
-	if (has >= want)
+	if (has >= want || !are_others_healthy(m, c, now))
 		return;
 	c->lagging_generation = want;
 	gw_child_kill(c, "it has not taken the present configuration within 5 s");
@@ -169,13 +178,13 @@ void gw_watch_tick(struct gw_master *m)
 	m->tick_ms = now;
 	if (m->stage != GW_STAGE_STANDBY && m->stage != GW_STAGE_HANDED_OVER)
 		atomic_store(&m->control->master_beat_ns, gw_now_ns());
+	gw_takeover_tick(m, now);
 	for (uint32_t i = 0; i < GW_MAX_CHILDREN; i++)
 		if (m->child[i].role != GW_ROLE_MASTER)
 			look_at(m, &m->child[i], now);
 	gw_watch_adopt(m, now);
 	gw_images_keep_good(m, now);
 	gw_upgrade_tick(m, now);
-	gw_takeover_tick(m, now);
 	gw_leftover_tick(m);
 	look_for_ready(m, now);
 	gw_loop_stage(m);
