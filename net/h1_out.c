@@ -1,6 +1,6 @@
-/* Answers -> bytes. A whole answer leaves in one sendmsg. Pieces of a streamed answer are gathered in the connection's
- * out buffer, head included, and leave together at the end of the loop turn (or when there is a good deal of them), so a
- * turn that brings five events costs one system call. What the kernel does not take stays in the same buffer. */
+/* Answers -> bytes. A whole answer leaves in one sendmsg. Pieces of a streamed answer are gathered in the out buffer
+ * of the connection, head included, and leave together at the end of the loop turn (or when there is a good deal of
+ * them), so a turn that brings five events costs one system call. What the kernel does not take stays there. */
 #include <errno.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
