@@ -63,14 +63,46 @@ static char *put_value(char *at, struct gw_str s, size_t max)
 	return at + n;
 }
 
+#define EACH_BYTE(c) (0x0101010101010101ULL * (c))
+
+/* High bit set in each byte that is zero (and perhaps in ones above it: we only ask whether there is any). */
+static uint64_t zero_bytes(uint64_t w)
+{
+	return (w - EACH_BYTE(0x01)) & ~w & EACH_BYTE(0x80);
+}
+
+/* What nearly all ids are: printable ASCII that needs no escape. Eight bytes at a time; this runs once a request. */
+static bool is_plain(struct gw_str s)
+{
+	uint64_t odd = 0, w;
+
+	for (size_t at = 0; at < s.n; at += 8) {
+		size_t n = s.n - at < 8 ? s.n - at : 8;
+
+		w = EACH_BYTE('a');
+		if (n == 8)
+			memcpy(&w, s.p + at, 8);
+		else
+			memcpy(&w, s.p + at, n);
+		odd |= (w | (w - EACH_BYTE(0x20))) & EACH_BYTE(0x80); /* above 0x7f, below a space */
+		odd |=
+		    zero_bytes(w ^ EACH_BYTE('"')) | zero_bytes(w ^ EACH_BYTE('\\')) | zero_bytes(w ^ EACH_BYTE(0x7f));
+	}
+	return odd == 0;
+}
+
 static size_t print_labels(const struct gw_cell_ids *ids, char out[GW_CELL_LABEL_BYTES])
 {
 	struct gw_str v[N_LABELS] = { ids->model, ids->provider, ids->deployment, ids->org, ids->team };
 	size_t total = 0, max;
 	char *at = out;
 
-	for (unsigned i = 0; i < N_LABELS; i++)
-		total += v[i].n > VALUES_BYTES ? VALUES_BYTES + 1 : escaped_bytes(v[i]);
+	bool may_copy[N_LABELS];
+
+	for (unsigned i = 0; i < N_LABELS; i++) {
+		may_copy[i] = v[i].n <= VALUES_BYTES && is_plain(v[i]);
+		total += v[i].n > VALUES_BYTES ? VALUES_BYTES + 1 : may_copy[i] ? v[i].n : escaped_bytes(v[i]);
+	}
 	max = total <= VALUES_BYTES ? VALUES_BYTES : SHORT_BYTES;
 	for (unsigned i = 0; i < N_LABELS; i++) {
 		size_t n = strlen(names[i]);
@@ -81,7 +113,10 @@ static size_t print_labels(const struct gw_cell_ids *ids, char out[GW_CELL_LABEL
 		at += n;
 		*at++ = '=';
 		*at++ = '"';
-		at = put_value(at, v[i], max);
+		if (!may_copy[i] || v[i].n > max)
+			at = put_value(at, v[i], max);
+		else if (v[i].n)
+			at = (char *)memcpy(at, v[i].p, v[i].n) + v[i].n;
 		*at++ = '"';
 	}
 	*at = 0;
