@@ -139,20 +139,14 @@ static void on_signal(uv_signal_t *s, int signum)
 	begin_drain(s->data);
 }
 
-static void nothing(uv_work_t *w) { (void)w; }
-static void after_nothing(uv_work_t *w, int status) { (void)w; (void)status; }
-
 static void open_shared(struct gw_admin *ad)
 {
 	const char *dir = ad->start.boot.runtime_dir;
-	static uv_work_t work;
 
 	if (gw_beats_open(dir, false, &ad->beats) || gw_control_open(dir, &ad->control) || gw_health_open(dir, false, false, &ad->health) ||
 	    gw_cells_new(CELLS, &ad->cells))
 		gw_role_fatal("cannot map the shared regions in %s", dir);
 	gw_slots_open(&ad->slots, dir);
-	if (uv_queue_work(&ad->loop, &work, nothing, after_nothing)) /* pool threads before the sandbox */
-		gw_role_fatal("cannot start the pool threads");
 }
 
 static uint32_t lock_down(struct gw_admin *ad)

@@ -113,6 +113,7 @@ static void on_gone(void *ctx, struct gw_h1_conn *c)
 		q->rq = NULL;
 		q->body = GW_NIL;
 	}
+	gw_h1_reply_cut(c);
 }
 
 static void on_drain(void *ctx, struct gw_h1_conn *c)

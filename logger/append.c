@@ -60,17 +60,26 @@ static bool write_all_at(struct gw_lg_file *f, struct gw_str s)
 	return fdatasync(f->fd) == 0;
 }
 
-static void add_checkpoint(struct gw_logger *l, struct gw_lg_file *f, struct gw_seg_writer *chain)
+/* By itself, after the blocks that it covers are durable: a checkpoint that survives a power cut without them would look like tampering. */
+static void add_checkpoint(struct gw_logger *l, struct gw_lg_file *f)
 {
+	struct gw_seg_writer chain = f->chain;
 	int64_t now = gw_unix_us();
 
 	if (f->blocks_since_checkpoint < CHECKPOINT_BLOCKS && now - f->checkpoint_us < CHECKPOINT_US)
 		return;
-	if (gw_seg_checkpoint(chain, false, f->spans, f->n_spans, f->spend_nanousd + f->batch_cost, f->n_records + f->n_frames, l->signer,
-			      &f->out) != GW_OK)
+	gw_buf_clear(&f->out, 1 << 20);
+	if (gw_seg_checkpoint(&chain, false, f->spans, f->n_spans, f->spend_nanousd, f->n_records, l->signer, &f->out) != GW_OK)
 		return;
 	f->blocks_since_checkpoint = 0;
 	f->checkpoint_us = now;
+	if (!write_all_at(f, gw_buf_view(&f->out))) {
+		gw_lg_file_abandon(f);
+		return;
+	}
+	f->chain = chain;
+	f->offset += gw_buf_len(&f->out);
+	gw_buf_clear(&f->out, 1 << 20);
 }
 
 /* One file's batch. False: nothing of it counts; it stays in `frames`. */
@@ -83,7 +92,6 @@ static bool flush_file(struct gw_logger *l, struct gw_lg_file *f)
 	struct gw_seg_writer chain = f->chain;
 	gw_seg_block(&chain, gw_buf_view(&f->frames), f->n_frames, f->first_us, f->last_us, &f->out);
 	f->blocks_since_checkpoint++;
-	add_checkpoint(l, f, &chain);
 	if (f->out.err || !write_all_at(f, gw_buf_view(&f->out))) {
 		gw_log_slow(GW_ERROR, "writing records failed (%s): another segment is begun", strerror(errno));
 		if (errno == ENOSPC || errno == EDQUOT)
@@ -100,6 +108,7 @@ static bool flush_file(struct gw_logger *l, struct gw_lg_file *f)
 	f->n_frames = 0;
 	gw_buf_clear(&f->frames, GW_SEG_MAX_BLOCK);
 	gw_buf_clear(&f->out, 1 << 20);
+	add_checkpoint(l, f);
 	return true;
 }
 

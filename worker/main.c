@@ -223,18 +223,6 @@ static void open_shared(struct gw_worker *w)
 	gw_crash_slot(w->page);
 }
 
-static void nothing(uv_work_t *work) { (void)work; }
-static void after_nothing(uv_work_t *work, int status) { (void)work; (void)status; }
-
-/* Pool threads must exist before the sandbox closes. */
-static void start_threads(struct gw_worker *w)
-{
-	static uv_work_t work;
-
-	if (uv_queue_work(&w->loop, &work, nothing, after_nothing) != 0)
-		gw_role_fatal("cannot start the pool threads");
-}
-
 static void open_sockets(struct gw_worker *w)
 {
 	struct gw_upstream_config up = { .idle_ms = 60000, .max_idle_per_endpoint = 1024 };
@@ -312,7 +300,6 @@ int gw_worker_main(void)
 	if (!w->loads || gw_lease_init(w))
 		gw_role_fatal("out of memory");
 	open_shared(w);
-	start_threads(w);
 	open_sockets(w);
 	uint32_t level = lock_down(w);
 	open_channels(w);

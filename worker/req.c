@@ -138,12 +138,14 @@ enum gw_step_id gw_req_event(struct gw_req *r)
 	return GW_STEP_wait;
 }
 
+/* The connection wants its answer ended even though nobody reads it; the request ends first, while what it views is still there. */
 void gw_req_gone(struct gw_req *r)
 {
+	struct gw_h1_conn *c = r->conn;
+
 	r->conn = NULL;
 	r->ev_gone = true;
 	gw_count(&r->w->page->metric[GW_M_client_gone], 1);
-	/* A step that runs now sees the event when it waits next; else wake the request. */
-	if (!r->is_running)
-		gw_req_run(r);
+	GW_REQUIRE(!r->is_running && !gw_req_run(r));
+	gw_h1_reply_cut(c);
 }

@@ -1,0 +1,267 @@
+/* What goes in: objects from files (YAML or JSON), secrets from standard input or the environment, paths and queries. */
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include "admin-cli/cli.h"
+#include "core/config.h"
+#include "lib/secret.h"
+#include "lib/sys/fd.h"
+#include "lib/text.h"
+#include "lib/url.h"
+#include "lib/yaml.h"
+
+enum { FILE_MAX = 32 << 20, SECRET_MAX = 16384 };
+
+static int read_all(int fd, struct gw_buf *b)
+{
+	for (;;) {
+		char *p = gw_buf_room(b, 65536);
+		ssize_t n = p ? read(fd, p, 65536) : -1;
+
+		if (n < 0)
+			return CLI_FAILED;
+		if (n == 0)
+			return CLI_OK;
+		gw_buf_commit(b, (size_t)n);
+	}
+}
+
+static int read_file(struct cli *c, struct gw_buf *text)
+{
+	int fd = STDIN_FILENO, rc;
+
+	if (!c->o.file) {
+		cli_error("name a file with -f FILE (- for standard input)");
+		return CLI_USAGE;
+	}
+	if (strcmp(c->o.file, "-") != 0 && (fd = open(c->o.file, O_RDONLY | O_CLOEXEC)) < 0) {
+		cli_error("cannot open %s", c->o.file);
+		return CLI_FAILED;
+	}
+	rc = read_all(fd, text);
+	if (fd != STDIN_FILENO)
+		close(fd);
+	if (rc)
+		cli_error("cannot read %s (more than 32 MiB?)", c->o.file);
+	return rc;
+}
+
+/* "${NAME}" and "${FILE:path}" as a whole value are replaced here, on the client: the gateway never sees a name of ours. */
+static int put_value(struct gw_json_out *w, const yyjson_val *cv);
+
+static int put_reference(struct gw_json_out *w, struct gw_str s)
+{
+	char name[512];
+	struct gw_buf b;
+	const char *v;
+
+	snprintf(name, sizeof name, "%.*s", (int)(s.n - 3), s.p + 2);
+	if (strncmp(name, "FILE:", 5) == 0) {
+		gw_buf_init(&b, SECRET_MAX);
+		if (gw_read_file(AT_FDCWD, name + 5, &b)) {
+			cli_error("cannot read %s", name + 5);
+			gw_buf_done(&b);
+			return CLI_INVALID;
+		}
+		while (b.n && (b.p[b.n - 1] == '\n' || b.p[b.n - 1] == '\r'))
+			b.n--;
+		gw_jw_str(w, gw_buf_view(&b));
+		gw_wipe(b.p, b.n);
+		gw_buf_done(&b);
+		return CLI_OK;
+	}
+	v = getenv(strncmp(name, "ENV:", 4) == 0 ? name + 4 : name);
+	if (!v) {
+		cli_error("the environment has no %s", name);
+		return CLI_INVALID;
+	}
+	gw_jw_str(w, gw_str_z(v));
+	return CLI_OK;
+}
+
+static int put_value(struct gw_json_out *w, const yyjson_val *cv)
+{
+	yyjson_val *v = (yyjson_val *)(uintptr_t)cv, *key, *one;
+	struct gw_str s = gw_json_str(v);
+	size_t i, n;
+	int rc = CLI_OK;
+
+	if (yyjson_is_str(v) && s.n > 3 && s.p[0] == '$' && s.p[1] == '{' && s.p[s.n - 1] == '}')
+		return put_reference(w, s);
+	if (yyjson_is_obj(v)) {
+		gw_jw_obj(w);
+		yyjson_obj_foreach(v, i, n, key, one)
+		{
+			gw_jw_key(w, gw_json_str(key));
+			rc = rc ? rc : put_value(w, one);
+		}
+		gw_jw_end_obj(w);
+	} else if (yyjson_is_arr(v)) {
+		gw_jw_arr(w);
+		yyjson_arr_foreach(v, i, n, one) rc = rc ? rc : put_value(w, one);
+		gw_jw_end_arr(w);
+	} else {
+		gw_jw_val(w, v);
+	}
+	return rc;
+}
+
+/* A stream of one document that is a list, or an export, is that list. */
+static yyjson_val *objects_of(yyjson_val *root)
+{
+	yyjson_val *first = yyjson_arr_get_first(root);
+
+	if (yyjson_arr_size(root) == 1 && yyjson_is_arr(first))
+		return first;
+	if (yyjson_arr_size(root) == 1 && yyjson_is_arr(yyjson_obj_get(first, "items")))
+		return yyjson_obj_get(first, "items");
+	return root;
+}
+
+/* Unknown kinds and fields are told here, with their place in the file; the gateway checks everything else. */
+static int check_names(struct cli *c, yyjson_val *list, const struct gw_yaml_pos *pos, bool is_nested)
+{
+	size_t i, n, k, m;
+	yyjson_val *o, *key, *v;
+	uint32_t line = 0, column = 0;
+
+	yyjson_arr_foreach(list, i, n, o)
+	{
+		const char *kind = yyjson_get_str(yyjson_obj_get(o, "kind"));
+		enum gw_cf_kind which;
+
+		if (!kind || !gw_cf_kind_by_name(gw_str_z(kind), &which)) {
+			cli_error("%s: object %zu: kind is missing or unknown%s%s", c->o.file, i + 1, kind ? ": " : "", kind ? kind : "");
+			return CLI_INVALID;
+		}
+		yyjson_obj_foreach(o, k, m, key, v)
+		{
+			struct gw_str name = gw_json_str(key);
+
+			if (gw_str_eq(name, GW_LIT("kind")) || gw_cf_field_find(which, name))
+				continue;
+			struct gw_str at = gw_arena_printf(&c->arena, is_nested ? "/0/%zu/%.*s" : "/%zu/%.*s", i, GW_FMT(name));
+			if (gw_yaml_where(pos, at, &line, &column))
+				cli_error("%s: line %u, column %u: %s has no field \"%.*s\"", c->o.file, line, column, kind, GW_FMT(name));
+			else
+				cli_error("%s: object %zu: %s has no field \"%.*s\"", c->o.file, i + 1, kind, GW_FMT(name));
+			return CLI_INVALID;
+		}
+	}
+	return CLI_OK;
+}
+
+int cli_read_objects(struct cli *c, struct gw_buf *json)
+{
+	struct gw_json_fault fault = { 0 };
+	struct gw_yaml_pos *pos = NULL;
+	struct gw_json_out w;
+	yyjson_doc *doc = NULL;
+	struct gw_buf text;
+	int rc;
+
+	gw_buf_init(&text, FILE_MAX);
+	rc = read_file(c, &text);
+	if (!rc && gw_yaml_read_pos(gw_buf_view(&text), true, &doc, &pos, &fault)) {
+		cli_error("%s: line %u, column %u: %s%s%.*s", c->o.file, fault.line, fault.column, fault.what, fault.key.n ? ": " : "",
+			  GW_FMT(fault.key));
+		rc = CLI_INVALID;
+	}
+	if (!rc) {
+		yyjson_val *root = yyjson_doc_get_root(doc), *list = objects_of(root);
+
+		rc = check_names(c, list, pos, list != root);
+		gw_jw_init(&w, json);
+		if (!rc)
+			rc = put_value(&w, list);
+		if (!rc && json->err)
+			rc = CLI_FAILED;
+	}
+	gw_yaml_pos_free(pos);
+	yyjson_doc_free(doc);
+	if (text.p)
+		gw_wipe(text.p, text.n);
+	gw_buf_done(&text);
+	return rc;
+}
+
+int cli_read_secret(struct cli *c, struct gw_buf *out)
+{
+	gw_buf_init(out, SECRET_MAX);
+	if (c->o.from_env) {
+		const char *v = getenv(c->o.from_env);
+
+		if (!v || !v[0]) {
+			cli_error("the environment variable %s is not set", c->o.from_env);
+			return CLI_USAGE;
+		}
+		gw_buf_puts(out, gw_str_z(v));
+		return CLI_OK;
+	}
+	if (isatty(STDIN_FILENO))
+		cli_note("Paste the secret, then press Enter and Ctrl-D:");
+	if (read_all(STDIN_FILENO, out) != CLI_OK) {
+		cli_error("cannot read the secret from standard input");
+		return CLI_FAILED;
+	}
+	while (out->n && (out->p[out->n - 1] == '\n' || out->p[out->n - 1] == '\r'))
+		out->n--;
+	if (out->n)
+		return CLI_OK;
+	cli_error("no secret: pipe it in, or name its environment variable with --from-env");
+	return CLI_USAGE;
+}
+
+struct gw_str cli_path(struct cli *c, const char *fmt, ...)
+{
+	char text[2048];
+	va_list ap;
+
+	va_start(ap, fmt);
+	int n = vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	return gw_arena_str(&c->arena, gw_str(text, n < (int)sizeof text ? (size_t)n : sizeof text - 1));
+}
+
+struct gw_str cli_enc(struct cli *c, const char *text)
+{
+	struct gw_buf b;
+	struct gw_str out;
+
+	gw_buf_init(&b, 4096);
+	gw_url_encode(&b, gw_str_z(text));
+	gw_buf_putc(&b, 0);
+	out = gw_arena_str(&c->arena, gw_buf_view(&b));
+	gw_buf_done(&b);
+	return out.n ? gw_str(out.p, out.n - 1) : out;
+}
+
+void cli_query(struct gw_buf *q, const char *name, const char *value)
+{
+	if (!value)
+		return;
+	if (q->n)
+		gw_buf_putc(q, '&');
+	gw_buf_puts(q, gw_str_z(name));
+	gw_buf_putc(q, '=');
+	gw_url_encode(q, gw_str_z(value));
+}
+
+const char *cli_plural(const char *kind)
+{
+	enum gw_cf_kind k;
+	const char *names[GW_KIND_COUNT];
+	int near;
+
+	if (gw_cf_kind_by_plural(gw_str_z(kind), &k) || gw_cf_kind_by_name(gw_str_z(kind), &k))
+		return gw_cf_kinds[k].plural;
+	for (int i = 0; i < GW_KIND_COUNT; i++)
+		names[i] = gw_cf_kinds[i].plural;
+	near = gw_nearest(gw_str_z(kind), names, GW_KIND_COUNT);
+	if (near >= 0)
+		cli_error("there is no kind \"%s\"; did you mean \"%s\"?", kind, names[near]);
+	else
+		cli_error("there is no kind \"%s\"; kinds are settings, orgs, teams, users, keys, role_bindings, providers, credentials, deployments, models", kind);
+	return NULL;
+}
