@@ -16,7 +16,10 @@ static const struct {
 #if defined(__SANITIZE_ADDRESS__)
 /* The leak check at exit wants ptrace, which kills a process in our sandbox. Leaks are for the unit tests to find. */
 const char *__asan_default_options(void);
-const char *__asan_default_options(void) { return "detect_leaks=0"; }
+const char *__asan_default_options(void)
+{
+	return "detect_leaks=0";
+}
 #endif
 
 int main(int argc, char **argv)

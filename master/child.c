@@ -81,14 +81,16 @@ static _Noreturn void become(int exe_fd, int chan, char *const argv[], char *con
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	/* Both are above 9 (see callers), so no dup2 hits what the other still needs. */
-	if ((null >= 0 && dup2(null, 0) < 0) || dup2(chan, GW_ROLE_MASTER_FD) < 0 || dup3(exe_fd, EXE_AT, O_CLOEXEC) < 0)
+	if ((null >= 0 && dup2(null, 0) < 0) || dup2(chan, GW_ROLE_MASTER_FD) < 0 ||
+	    dup3(exe_fd, EXE_AT, O_CLOEXEC) < 0)
 		_exit(126);
 	syscall(SYS_close_range, (unsigned)EXE_AT + 1, ~0u, 0);
 	syscall(SYS_execveat, EXE_AT, "", argv, envp, 0x1000 /* AT_EMPTY_PATH */);
 	_exit(127);
 }
 
-enum gw_err gw_child_exec(int exe_fd, int chan, char *const argv[], char *const envp[], bool own_group, pid_t *pid, int *pidfd)
+enum gw_err gw_child_exec(int exe_fd, int chan, char *const argv[], char *const envp[], bool own_group, pid_t *pid,
+			  int *pidfd)
 {
 	pid_t p;
 	int fd;
@@ -116,9 +118,10 @@ enum gw_err gw_child_exec(int exe_fd, int chan, char *const argv[], char *const 
 /* A role sees only what it may need: the environment of the operator's shell often holds keys. */
 static void pick_env(const struct gw_master *m, enum gw_role role, char *out[ENV_MAX])
 {
-	static const char *const all[] = { "PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "ASAN_OPTIONS",
-					   "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS", "LLVM_PROFILE_FILE",
-					   "LLMGW_FAILPOINT" };
+	static const char *const all[] = {
+		"PATH",         "LANG",          "LC_ALL",       "TZ",           "SSL_CERT_FILE",     "SSL_CERT_DIR",
+		"ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS", "LLVM_PROFILE_FILE", "LLMGW_FAILPOINT"
+	};
 	const char *root[2] = { m->boot.root_key, m->boot.root_key_previous };
 	size_t n = 0;
 
@@ -133,7 +136,8 @@ static void pick_env(const struct gw_master *m, enum gw_role role, char *out[ENV
 		if (role == GW_ROLE_CONFD) {
 			take = take || gw_str_eq(name, GW_LIT("CREDENTIALS_DIRECTORY"));
 			for (int i = 0; i < 2; i++)
-				take = take || (strncmp(root[i], "env:", 4) == 0 && gw_str_eq(name, gw_str_z(root[i] + 4)));
+				take = take ||
+				       (strncmp(root[i], "env:", 4) == 0 && gw_str_eq(name, gw_str_z(root[i] + 4)));
 		}
 		if (take)
 			out[n++] = *e;

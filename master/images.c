@@ -45,7 +45,8 @@ void gw_images_take(struct gw_master *m, struct gw_msg *msg)
 		return;
 	}
 	for (uint32_t i = 0; i < n; i++)
-		if (!gw_images_add(&m->now, gw_str_z(fds[i].name), (const uint8_t *)msg->digest.p + i * DIGEST_BYTES, fds[i].fd))
+		if (!gw_images_add(&m->now, gw_str_z(fds[i].name), (const uint8_t *)msg->digest.p + i * DIGEST_BYTES,
+				   fds[i].fd))
 			msg->fds[i] = -1; /* ours now */
 	m->now.generation = msg->generation;
 	m->images_at_ms = gw_now_ms();

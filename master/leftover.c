@@ -97,20 +97,22 @@ enum gw_err gw_leftover_find(struct gw_master *m, const char **why)
 		if (!held[0] || !held[1])
 			break;
 		if (gw_now_ms() > until) {
-			*why = "processes of earlier runs still hold all worker slots; stop them (their numbers are above), then start again";
+			*why = "processes of earlier runs still hold all worker slots; stop them (their numbers are "
+			       "above), then start again";
 			return GW_E_IN_USE;
 		}
 		if (told_ms == 0 || gw_now_ms() - told_ms > 5000) {
 			told_ms = gw_now_ms();
 			for (uint32_t i = 0; i < m->n_leftover; i++)
-				gw_log(GW_WARN, "waiting for %s (pid %d) of an earlier run to finish", gw_role_name(m->leftover_role[i]),
-				       (int)m->leftover[i]);
+				gw_log(GW_WARN, "waiting for %s (pid %d) of an earlier run to finish",
+				       gw_role_name(m->leftover_role[i]), (int)m->leftover[i]);
 		}
 		gw_sleep_ms(STEP_MS);
 	}
 	if (m->n_leftover == 0)
 		return GW_OK;
-	gw_log(GW_WARN, "an earlier llmgw on this data folder died; %u of its processes still run and will be relieved", m->n_leftover);
+	gw_log(GW_WARN, "an earlier llmgw on this data folder died; %u of its processes still run and will be relieved",
+	       m->n_leftover);
 	m->half = held[0] ? 1 : held[1] ? 0 : atomic_load(&old->first_slot) == 0;
 	stop_singles(m);
 	return GW_OK;

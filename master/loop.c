@@ -119,7 +119,8 @@ static bool is_gone(struct gw_master *m, enum gw_role role)
 
 void gw_loop_stage(struct gw_master *m)
 {
-	if ((m->stage == GW_STAGE_STOPPING_EDGE && has_ended(m, false)) || (m->stage == GW_STAGE_HANDED_OVER && has_ended(m, true))) {
+	if ((m->stage == GW_STAGE_STOPPING_EDGE && has_ended(m, false)) ||
+	    (m->stage == GW_STAGE_HANDED_OVER && has_ended(m, true))) {
 		m->stage = GW_STAGE_STOPPING_LOGGER;
 		gw_supervise_drain(m, gw_child_of(m, GW_ROLE_LOGGER), GW_LOGGER_STOP_MS);
 	}
@@ -234,7 +235,8 @@ static void turn(struct gw_master *m)
 
 static bool open_sources(struct gw_master *m)
 {
-	struct itimerspec every = { .it_value.tv_nsec = GW_TICK_MS * 1000000L, .it_interval.tv_nsec = GW_TICK_MS * 1000000L };
+	struct itimerspec every = { .it_value.tv_nsec = GW_TICK_MS * 1000000L,
+				    .it_interval.tv_nsec = GW_TICK_MS * 1000000L };
 	sigset_t set;
 
 	sigemptyset(&set);

@@ -15,9 +15,12 @@ static void print_help(void)
 	struct gw_buf b;
 
 	gw_buf_init(&b, 65536);
-	gw_buf_puts(&b, GW_LIT("llmgw: an OpenAI-compatible gateway in front of model providers.\n\nUsage: llmgw [options]\n\n"));
+	gw_buf_puts(
+	    &b,
+	    GW_LIT("llmgw: an OpenAI-compatible gateway in front of model providers.\n\nUsage: llmgw [options]\n\n"));
 	gw_boot_help(&b);
-	gw_buf_puts(&b, GW_LIT("\nSignals: SIGTERM or SIGINT finishes open requests and stops (twice: cuts them); SIGUSR2 upgrades in place.\n"
+	gw_buf_puts(&b, GW_LIT("\nSignals: SIGTERM or SIGINT finishes open requests and stops (twice: cuts them); "
+			       "SIGUSR2 upgrades in place.\n"
 			       "Everything else is configured while it runs, with llmgwctl.\n"));
 	fwrite(b.p, 1, b.n, stdout);
 	gw_buf_done(&b);
@@ -115,7 +118,8 @@ int gw_master_main(int argc, char **argv)
 	m->stage = GW_STAGE_SERVING;
 	if (!lock_down(m))
 		return 1;
-	gw_log(GW_INFO, "llmgw %s starts: data in %s, sockets in %s", LLMGW_VERSION, m->boot.data_dir, m->boot.runtime_dir);
+	gw_log(GW_INFO, "llmgw %s starts: data in %s, sockets in %s", LLMGW_VERSION, m->boot.data_dir,
+	       m->boot.runtime_dir);
 	rc = gw_loop_run(m);
 	/* After a hand-over everything belongs to the new master. */
 	if (m->lock_fd >= 0) {

@@ -32,7 +32,9 @@ static enum gw_err private_dir(const char *option, const char *path, const char 
 	enum gw_err e = gw_private_dir(path);
 
 	if (e == GW_E_FORBIDDEN)
-		return FAIL(e, "%s: %s is a link or belongs to somebody else; it must be a folder of the user that runs llmgw", option, path);
+		return FAIL(
+		    e, "%s: %s is a link or belongs to somebody else; it must be a folder of the user that runs llmgw",
+		    option, path);
 	return e ? FAIL(e, "%s: cannot make %s (%s)", option, path, gw_err_info(e)->doc) : GW_OK;
 }
 
@@ -42,7 +44,8 @@ enum gw_err gw_place_dirs(struct gw_master *m, const char **why)
 
 	umask(077);
 	if (m->boot.runtime_dir[0] != '/' || strlen(m->boot.runtime_dir) > 90)
-		return FAIL(GW_E_INVALID, "--runtime-dir: %s must be an absolute path of at most 90 bytes (it holds a socket)",
+		return FAIL(GW_E_INVALID,
+			    "--runtime-dir: %s must be an absolute path of at most 90 bytes (it holds a socket)",
 			    m->boot.runtime_dir);
 	e = private_dir("--data-dir", m->boot.data_dir, why);
 	return e ? e : private_dir("--runtime-dir", m->boot.runtime_dir, why);
@@ -57,12 +60,16 @@ static enum gw_err take_lock(struct gw_master *m, const char **why)
 	snprintf(path, sizeof(path), "%s/llmgw.lock", m->boot.data_dir);
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
-		return FAIL(gw_err_from_errno(errno), "--data-dir: cannot open llmgw.lock in %s: %s", m->boot.data_dir, strerror(errno));
+		return FAIL(gw_err_from_errno(errno), "--data-dir: cannot open llmgw.lock in %s: %s", m->boot.data_dir,
+			    strerror(errno));
 	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
 		n = read(fd, pid, sizeof(pid) - 1);
 		close(fd);
-		return FAIL(GW_E_IN_USE, "--data-dir: %s is in use by another llmgw (pid %.*s); stop that one first, or give this one "
-			    "another folder", m->boot.data_dir, n > 0 ? (int)strcspn(pid, "\n") : 1, n > 0 ? pid : "?");
+		return FAIL(
+		    GW_E_IN_USE,
+		    "--data-dir: %s is in use by another llmgw (pid %.*s); stop that one first, or give this one "
+		    "another folder",
+		    m->boot.data_dir, n > 0 ? (int)strcspn(pid, "\n") : 1, n > 0 ? pid : "?");
 	}
 	m->lock_fd = fd;
 	return GW_OK;
@@ -115,7 +122,8 @@ enum gw_err gw_place_prepare(struct gw_master *m, const char **why)
 	enum gw_err e;
 
 	if (geteuid() == 0 && !m->boot.allow_root)
-		return FAIL(GW_E_FORBIDDEN, "llmgw does not run as root: start it as another user, or give --allow-root (containers)");
+		return FAIL(GW_E_FORBIDDEN,
+			    "llmgw does not run as root: start it as another user, or give --allow-root (containers)");
 	if (m->boot.workers > GW_MAX_WORKERS)
 		return FAIL(GW_E_INVALID, "--workers: at most %d", GW_MAX_WORKERS);
 	if (m->n_workers == 0) /* at an upgrade the old master says how many */
@@ -134,11 +142,14 @@ enum gw_err gw_place_prepare(struct gw_master *m, const char **why)
 static enum gw_err say_region(struct gw_master *m, enum gw_err e, const char *what, uint32_t slot, const char **why)
 {
 	if (e == GW_E_NO_SPACE)
-		return FAIL(e, "the %s of worker slot %u does not fit: %u rings of %llu MiB and their tables are wanted below %s, %llu MiB "
-			    "are free; make --ring-size or --workers smaller, or give --runtime-dir on another tmpfs", what, slot,
-			    m->n_workers, (unsigned long long)(m->boot.ring_size >> 20), m->boot.runtime_dir,
-			    (unsigned long long)(gw_fs_free_bytes(m->boot.runtime_dir) >> 20));
-	return FAIL(e, "cannot make the %s of worker slot %u below %s: %s", what, slot, m->boot.runtime_dir, gw_err_info(e)->doc);
+		return FAIL(e,
+			    "the %s of worker slot %u does not fit: %u rings of %llu MiB and their tables are wanted "
+			    "below %s, %llu MiB "
+			    "are free; make --ring-size or --workers smaller, or give --runtime-dir on another tmpfs",
+			    what, slot, m->n_workers, (unsigned long long)(m->boot.ring_size >> 20),
+			    m->boot.runtime_dir, (unsigned long long)(gw_fs_free_bytes(m->boot.runtime_dir) >> 20));
+	return FAIL(e, "cannot make the %s of worker slot %u below %s: %s", what, slot, m->boot.runtime_dir,
+		    gw_err_info(e)->doc);
 }
 
 static enum gw_err make_slot(struct gw_master *m, uint32_t i, const char **why)
@@ -258,7 +269,8 @@ static bool is_taken(int like)
 	return e == EADDRINUSE;
 }
 
-static enum gw_err listen_tcp(struct gw_master *m, const char *option, const char *text, uint32_t n, int *fds, const char **why)
+static enum gw_err listen_tcp(struct gw_master *m, const char *option, const char *text, uint32_t n, int *fds,
+			      const char **why)
 {
 	struct gw_str host;
 	uint16_t port;
@@ -272,12 +284,14 @@ static enum gw_err listen_tcp(struct gw_master *m, const char *option, const cha
 		if (!e && is_taken(probe))
 			e = GW_E_IN_USE;
 		if (e == GW_E_IN_USE)
-			return FAIL(e, "--%s: %s is taken by another program; stop it or give another port", option, text);
+			return FAIL(e, "--%s: %s is taken by another program; stop it or give another port", option,
+				    text);
 	}
 	for (uint32_t i = 0; i < n; i++) {
 		e = gw_listen_tcp(host, port, &fds[i]);
 		if (e == GW_E_INVALID)
-			return FAIL(e, "--%s: \"%.*s\" is not an IP address (names are not looked up here)", option, GW_FMT(host));
+			return FAIL(e, "--%s: \"%.*s\" is not an IP address (names are not looked up here)", option,
+				    GW_FMT(host));
 		if (e)
 			return FAIL(e, "--%s: cannot listen on %s: %s", option, text,
 				    e == GW_E_IN_USE ? "it is taken by another program" : gw_err_info(e)->doc);

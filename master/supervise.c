@@ -87,13 +87,18 @@ static void keep_death(struct gw_master *m, const struct gw_child *c, const char
 {
 	struct gw_death *d = &m->death[m->n_deaths++ % GW_DEATHS_KEPT];
 
-	*d = (struct gw_death){ .role = c->role, .slot = c->slot, .epoch = c->epoch, .pid = pid, .at_us = gw_unix_us(),
+	*d = (struct gw_death){ .role = c->role,
+				.slot = c->slot,
+				.epoch = c->epoch,
+				.pid = pid,
+				.at_us = gw_unix_us(),
 				.at_ms = gw_now_ms() };
 	snprintf(d->how, sizeof(d->how), "%s", how);
 	/* The page is the dead worker's to write: copied with a length, never trusted to end. */
 	if (c->page && atomic_load(&c->page->panic_at_us) > (uint64_t)d->at_us - (d->at_ms - c->started_ms) * 1000) {
 		snprintf(d->text, sizeof(d->text), "%.*s", (int)sizeof(c->page->panic) - 1, c->page->panic);
-		snprintf(d->context, sizeof(d->context), "%.*s", (int)sizeof(c->page->panic_context) - 1, c->page->panic_context);
+		snprintf(d->context, sizeof(d->context), "%.*s", (int)sizeof(c->page->panic_context) - 1,
+			 c->page->panic_context);
 	} else if (c->detail[0]) {
 		snprintf(d->text, sizeof(d->text), "%s", c->detail);
 	}
@@ -108,7 +113,8 @@ static void look_for_loop(struct gw_master *m, uint64_t now)
 	if (n < GW_LOOP_DEATHS)
 		return;
 	if (!gw_supervise_in_loop(m, now))
-		gw_log(GW_ERROR, "crash loop: %llu worker deaths within a minute; new workers get the images of generation %llu",
+		gw_log(GW_ERROR,
+		       "crash loop: %llu worker deaths within a minute; new workers get the images of generation %llu",
 		       (unsigned long long)n, (unsigned long long)(m->good.n ? m->good.generation : m->now.generation));
 	m->in_crash_loop_until_ms = now + GW_LOOP_MS;
 }
@@ -127,7 +133,8 @@ static void bury(struct gw_master *m, struct gw_child *c, bool is_expected)
 		return;
 	}
 	keep_death(m, c, how, pid);
-	gw_log(GW_WARN, "%s (pid %d) died: %s%s%s", name, (int)pid, how, m->death[(m->n_deaths - 1) % GW_DEATHS_KEPT].text[0] ? ": " : "",
+	gw_log(GW_WARN, "%s (pid %d) died: %s%s%s", name, (int)pid, how,
+	       m->death[(m->n_deaths - 1) % GW_DEATHS_KEPT].text[0] ? ": " : "",
 	       m->death[(m->n_deaths - 1) % GW_DEATHS_KEPT].text);
 }
 
@@ -156,7 +163,10 @@ static void do_gone(struct gw_master *m, struct gw_child *c)
 	gw_watch_adopt(m, gw_now_ms());
 }
 
-static void do_end(struct gw_master *m, struct gw_child *c) { enter(m, c, GW_CHILD_GONE, 0); }
+static void do_end(struct gw_master *m, struct gw_child *c)
+{
+	enter(m, c, GW_CHILD_GONE, 0);
+}
 
 static void do_kill_late(struct gw_master *m, struct gw_child *c)
 {
@@ -179,7 +189,10 @@ static void do_kill_drained(struct gw_master *m, struct gw_child *c)
 }
 
 /* DRAIN itself was sent by gw_supervise_drain, which knows how long. */
-static void do_drain(struct gw_master *m, struct gw_child *c) { enter(m, c, GW_CHILD_DRAINING, c->deadline_ms); }
+static void do_drain(struct gw_master *m, struct gw_child *c)
+{
+	enter(m, c, GW_CHILD_DRAINING, c->deadline_ms);
+}
 
 static void ignore(struct gw_master *m, struct gw_child *c)
 {

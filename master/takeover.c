@@ -71,12 +71,14 @@ static enum gw_err compare_options(struct gw_master *m, struct gw_str packed, co
 	if (e)
 		return e;
 	if (strcmp(old.data_dir, m->boot.data_dir) != 0 || strcmp(old.runtime_dir, m->boot.runtime_dir) != 0) {
-		*why = "data_dir or runtime_dir differ from those of the running gateway; that needs a stop and a start";
+		*why =
+		    "data_dir or runtime_dir differ from those of the running gateway; that needs a stop and a start";
 		return GW_E_CONFLICT;
 	}
 	if (strcmp(old.listen, m->boot.listen) != 0 || strcmp(old.admin_listen, m->boot.admin_listen) != 0 ||
 	    old.workers != m->boot.workers)
-		gw_log(GW_WARN, "listen, admin_listen and workers have changed; that comes into force at the next full start");
+		gw_log(GW_WARN,
+		       "listen, admin_listen and workers have changed; that comes into force at the next full start");
 	m->boot.listen = old.listen;
 	m->boot.admin_listen = old.admin_listen;
 	m->boot.workers = old.workers;
@@ -144,7 +146,7 @@ static void tell_old(struct gw_master *m, enum gw_handover phase, enum gw_err e,
 	struct gw_msg msg = { .type = GW_MSG_HANDED };
 
 	GW_MSG_SET(&msg, flags, (uint64_t)phase);
-	GW_MSG_SET(&msg, status, e ? (uint64_t)-(int64_t)e : 0);
+	GW_MSG_SET(&msg, status, e ? (uint64_t) - (int64_t)e : 0);
 	GW_MSG_SET(&msg, detail, gw_str_z(detail));
 	if (m->takeover.chan >= 0 && gw_msg_send(m->takeover.chan, &msg, 1000))
 		gw_log(GW_WARN, "takeover: the old master does not listen any more");
@@ -267,7 +269,8 @@ void gw_takeover_tick(struct gw_master *m, uint64_t now)
 			char text[360], name[32];
 
 			gw_child_name(c, name);
-			snprintf(text, sizeof(text), "the new %s did not live: %s", name, c->detail[0] ? c->detail : "see the log");
+			snprintf(text, sizeof(text), "the new %s did not live: %s", name,
+				 c->detail[0] ? c->detail : "see the log");
 			give_up(m, text);
 		}
 		is_all_up = is_all_up && c->state == GW_CHILD_UP;

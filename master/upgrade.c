@@ -30,7 +30,7 @@ static void conclude(struct gw_master *m, enum gw_err e, const char *text)
 	snprintf(u->last, sizeof(u->last), "%s", text);
 	if (u->has_asker) {
 		GW_MSG_SET(&msg, corr, u->corr);
-		GW_MSG_SET(&msg, status, e ? (uint64_t)-(int64_t)e : 0);
+		GW_MSG_SET(&msg, status, e ? (uint64_t) - (int64_t)e : 0);
 		GW_MSG_SET(&msg, detail, gw_str_z(u->last));
 		gw_child_tell(m, gw_child_of(m, GW_ROLE_ADMIN), &msg);
 	}
@@ -142,9 +142,11 @@ void gw_upgrade_begin(struct gw_master *m, bool has_asker, uint64_t corr)
 	if (m->stage != GW_STAGE_SERVING || !m->told_ready)
 		conclude(m, GW_E_CONFLICT, "refused: the gateway is starting or stopping");
 	else if (getpid() == 1)
-		conclude(m, GW_E_CONFLICT, "refused: this is process 1 of a container, which would end with it; replace the container");
+		conclude(m, GW_E_CONFLICT,
+			 "refused: this is process 1 of a container, which would end with it; replace the container");
 	else if (!is_other_half_free(m))
-		conclude(m, GW_E_CONFLICT, "refused: processes of the one before still finish their streams; try again later");
+		conclude(m, GW_E_CONFLICT,
+			 "refused: processes of the one before still finish their streams; try again later");
 	else if ((e = spawn(m)) != GW_OK) {
 		snprintf(text, sizeof(text), "cannot start %.120s: %s", m->exe_path, gw_err_info(e)->doc);
 		conclude(m, e, text);
@@ -318,9 +320,11 @@ static void on_message(struct gw_master *m, const struct gw_msg *msg)
 	if (msg->type == GW_MSG_HANDOVER && msg->flags == GW_HANDOVER_WIRE && m->upgrade.step == GW_UP_PREPARING) {
 		wire(m);
 	} else if (msg->type == GW_MSG_HANDED && msg->status != 0) {
-		snprintf(text, sizeof(text), "%.*s", (int)(msg->detail.n < 180 ? msg->detail.n : 180), msg->detail.p ? msg->detail.p : "");
+		snprintf(text, sizeof(text), "%.*s", (int)(msg->detail.n < 180 ? msg->detail.n : 180),
+			 msg->detail.p ? msg->detail.p : "");
 		gw_upgrade_cancel(m, text);
-	} else if (msg->type == GW_MSG_HANDED && msg->flags == GW_HANDOVER_PREPARE && m->upgrade.step == GW_UP_PREPARING) {
+	} else if (msg->type == GW_MSG_HANDED && msg->flags == GW_HANDOVER_PREPARE &&
+		   m->upgrade.step == GW_UP_PREPARING) {
 		release(m);
 	} else if (msg->type == GW_MSG_HANDED && msg->flags == GW_HANDOVER_GO && m->upgrade.step == GW_UP_GOING) {
 		hand_over(m);

@@ -9,8 +9,8 @@ enum { FORGIVE_MS = 2000, STOPPED_MS = 1000, YOUNG_MS = 2000, SETTLED_MS = 100 }
 
 static uint64_t beat_ms(const struct gw_master *m, const struct gw_child *c)
 {
-	uint64_t ns = c->page ? atomic_load_explicit(&c->page->beat_ns, memory_order_relaxed) :
-				atomic_load_explicit(&m->beats->roles[c->role].beat_ns, memory_order_relaxed);
+	uint64_t ns = c->page ? atomic_load_explicit(&c->page->beat_ns, memory_order_relaxed)
+			      : atomic_load_explicit(&m->beats->roles[c->role].beat_ns, memory_order_relaxed);
 
 	return ns / 1000000;
 }
@@ -145,8 +145,8 @@ static bool is_all_up(struct gw_master *m, uint64_t now)
 	for (uint32_t i = 0; i < GW_MAX_CHILDREN; i++) {
 		struct gw_child *c = &m->child[i];
 
-		if (c->role == GW_ROLE_WORKER ? !gw_watch_is_healthy(m, c, now) :
-						c->role != GW_ROLE_MASTER && c->state != GW_CHILD_UP)
+		if (c->role == GW_ROLE_WORKER ? !gw_watch_is_healthy(m, c, now)
+					      : c->role != GW_ROLE_MASTER && c->state != GW_CHILD_UP)
 			return false;
 	}
 	return true;
@@ -158,7 +158,8 @@ static void look_for_ready(struct gw_master *m, uint64_t now)
 
 	if (m->stage == GW_STAGE_SERVING && !m->told_ready && is_all_up(m, now)) {
 		m->told_ready = true;
-		gw_log(GW_INFO, "ready: %u workers on %s, admin on %s", m->n_workers, m->boot.listen, m->boot.admin_listen);
+		gw_log(GW_INFO, "ready: %u workers on %s, admin on %s", m->n_workers, m->boot.listen,
+		       m->boot.admin_listen);
 		gw_notify("READY=1\nSTATUS=serving");
 		gw_leftover_finish(m);
 	}

@@ -10,8 +10,8 @@
 static const struct {
 	enum gw_role a, b;
 } wires[] = {
-	{ GW_ROLE_CONFD, GW_ROLE_ADMIN },   { GW_ROLE_CONFD, GW_ROLE_LOGGER },  { GW_ROLE_CONFD, GW_ROLE_AGENT },
-	{ GW_ROLE_CONFD, GW_ROLE_WORKER },  { GW_ROLE_LOGGER, GW_ROLE_ADMIN },  { GW_ROLE_LOGGER, GW_ROLE_AGENT },
+	{ GW_ROLE_CONFD, GW_ROLE_ADMIN },   { GW_ROLE_CONFD, GW_ROLE_LOGGER }, { GW_ROLE_CONFD, GW_ROLE_AGENT },
+	{ GW_ROLE_CONFD, GW_ROLE_WORKER },  { GW_ROLE_LOGGER, GW_ROLE_ADMIN }, { GW_ROLE_LOGGER, GW_ROLE_AGENT },
 	{ GW_ROLE_LOGGER, GW_ROLE_WORKER }, { GW_ROLE_ADMIN, GW_ROLE_AGENT },
 };
 
@@ -62,8 +62,8 @@ static void put_name(const struct gw_child *peer, char out[28])
 		snprintf(out, 28, "chan.%s", gw_role_name(peer->role));
 }
 
-void gw_wire_tell_peer(struct gw_master *m, struct gw_child *to, enum gw_role role, uint32_t slot, uint32_t epoch, pid_t pid,
-		       int fd)
+void gw_wire_tell_peer(struct gw_master *m, struct gw_child *to, enum gw_role role, uint32_t slot, uint32_t epoch,
+		       pid_t pid, int fd)
 {
 	struct gw_msg msg = { .type = GW_MSG_PEER };
 

@@ -49,7 +49,9 @@ static enum gw_err take_table(struct gw_msg *m, struct gw_role_start *s)
 
 static enum gw_err take_init(struct gw_msg *m, struct gw_role_start *out)
 {
-	struct gw_role_start s = { .role = (uint32_t)m->role, .slot = (uint32_t)m->slot, .epoch = (uint32_t)m->epoch,
+	struct gw_role_start s = { .role = (uint32_t)m->role,
+				   .slot = (uint32_t)m->slot,
+				   .epoch = (uint32_t)m->epoch,
 				   .is_standby = GW_MSG_HAS(m, flags) && (m->flags & GW_INIT_STANDBY) };
 	enum gw_err e = m->type == GW_MSG_INIT && GW_MSG_HAS(m, role) && GW_MSG_HAS(m, options) ? GW_OK : GW_E_GARBLED;
 
@@ -122,7 +124,8 @@ void gw_role_begin(struct gw_role_start *out, const char *role_name, bool slot_i
 		exit(1);
 	}
 	out->role_name = role_name;
-	gw_diag_init(role_name, slot_in_log ? (int)out->slot : -1, (enum gw_level)gw_role_log_level(out->boot.log_level));
+	gw_diag_init(role_name, slot_in_log ? (int)out->slot : -1,
+		     (enum gw_level)gw_role_log_level(out->boot.log_level));
 	snprintf(title, sizeof(title), "llmgw-%s", role_name);
 	prctl(PR_SET_NAME, title);
 }

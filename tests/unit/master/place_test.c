@@ -19,8 +19,9 @@ static void takes(const char *text, const char *host, uint16_t port)
 
 static void test_addresses(void **state)
 {
-	static const char *const refused[] = { "", ":", "4000", ":4000", "0.0.0.0", "0.0.0.0:", "0.0.0.0:65536", "0.0.0.0:x", "a:-1",
-					       "[::1]", "0.0.0.0: 1" };
+	static const char *const refused[] = { "",        ":",        "4000",          ":4000",
+					       "0.0.0.0", "0.0.0.0:", "0.0.0.0:65536", "0.0.0.0:x",
+					       "a:-1",    "[::1]",    "0.0.0.0: 1" };
 	struct gw_str h;
 	uint16_t p;
 
@@ -54,32 +55,53 @@ static void test_table_is_whole(void **state)
 {
 	static struct gw_master m;
 	static struct gw_control control;
-	static const struct { enum gw_child_state from; enum gw_child_event ev; enum gw_child_state to; } rows[] = {
-		{ GW_CHILD_NONE, GW_EV_DRAIN, GW_CHILD_GONE },       { GW_CHILD_NONE, GW_EV_READY, GW_CHILD_NONE },
-		{ GW_CHILD_NONE, GW_EV_TIMEOUT, GW_CHILD_NONE },     { GW_CHILD_NONE, GW_EV_STALE, GW_CHILD_NONE },
-		{ GW_CHILD_NONE, GW_EV_DIED, GW_CHILD_NONE },        { GW_CHILD_STARTING, GW_EV_READY, GW_CHILD_UP },
-		{ GW_CHILD_STARTING, GW_EV_STALE, GW_CHILD_STARTING }, { GW_CHILD_STARTING, GW_EV_DRAIN, GW_CHILD_DRAINING },
-		{ GW_CHILD_STARTING, GW_EV_TIMEOUT, GW_CHILD_STARTING }, { GW_CHILD_UP, GW_EV_READY, GW_CHILD_UP },
-		{ GW_CHILD_UP, GW_EV_TIMEOUT, GW_CHILD_UP },         { GW_CHILD_UP, GW_EV_STALE, GW_CHILD_UP },
-		{ GW_CHILD_UP, GW_EV_DRAIN, GW_CHILD_DRAINING },     { GW_CHILD_DRAINING, GW_EV_READY, GW_CHILD_DRAINING },
-		{ GW_CHILD_DRAINING, GW_EV_TIMEOUT, GW_CHILD_DRAINING }, { GW_CHILD_DRAINING, GW_EV_STALE, GW_CHILD_DRAINING },
-		{ GW_CHILD_DRAINING, GW_EV_DRAIN, GW_CHILD_DRAINING }, { GW_CHILD_BACKOFF, GW_EV_DRAIN, GW_CHILD_GONE },
-		{ GW_CHILD_BACKOFF, GW_EV_READY, GW_CHILD_BACKOFF }, { GW_CHILD_BACKOFF, GW_EV_STALE, GW_CHILD_BACKOFF },
-		{ GW_CHILD_BACKOFF, GW_EV_DIED, GW_CHILD_BACKOFF },  { GW_CHILD_GONE, GW_EV_DIED, GW_CHILD_GONE },
-		{ GW_CHILD_GONE, GW_EV_READY, GW_CHILD_GONE },       { GW_CHILD_GONE, GW_EV_TIMEOUT, GW_CHILD_GONE },
-		{ GW_CHILD_GONE, GW_EV_STALE, GW_CHILD_GONE },       { GW_CHILD_GONE, GW_EV_DRAIN, GW_CHILD_GONE },
+	static const struct {
+		enum gw_child_state from;
+		enum gw_child_event ev;
+		enum gw_child_state to;
+	} rows[] = {
+		{ GW_CHILD_NONE, GW_EV_DRAIN, GW_CHILD_GONE },
+		{ GW_CHILD_NONE, GW_EV_READY, GW_CHILD_NONE },
+		{ GW_CHILD_NONE, GW_EV_TIMEOUT, GW_CHILD_NONE },
+		{ GW_CHILD_NONE, GW_EV_STALE, GW_CHILD_NONE },
+		{ GW_CHILD_NONE, GW_EV_DIED, GW_CHILD_NONE },
+		{ GW_CHILD_STARTING, GW_EV_READY, GW_CHILD_UP },
+		{ GW_CHILD_STARTING, GW_EV_STALE, GW_CHILD_STARTING },
+		{ GW_CHILD_STARTING, GW_EV_DRAIN, GW_CHILD_DRAINING },
+		{ GW_CHILD_STARTING, GW_EV_TIMEOUT, GW_CHILD_STARTING },
+		{ GW_CHILD_UP, GW_EV_READY, GW_CHILD_UP },
+		{ GW_CHILD_UP, GW_EV_TIMEOUT, GW_CHILD_UP },
+		{ GW_CHILD_UP, GW_EV_STALE, GW_CHILD_UP },
+		{ GW_CHILD_UP, GW_EV_DRAIN, GW_CHILD_DRAINING },
+		{ GW_CHILD_DRAINING, GW_EV_READY, GW_CHILD_DRAINING },
+		{ GW_CHILD_DRAINING, GW_EV_TIMEOUT, GW_CHILD_DRAINING },
+		{ GW_CHILD_DRAINING, GW_EV_STALE, GW_CHILD_DRAINING },
+		{ GW_CHILD_DRAINING, GW_EV_DRAIN, GW_CHILD_DRAINING },
+		{ GW_CHILD_BACKOFF, GW_EV_DRAIN, GW_CHILD_GONE },
+		{ GW_CHILD_BACKOFF, GW_EV_READY, GW_CHILD_BACKOFF },
+		{ GW_CHILD_BACKOFF, GW_EV_STALE, GW_CHILD_BACKOFF },
+		{ GW_CHILD_BACKOFF, GW_EV_DIED, GW_CHILD_BACKOFF },
+		{ GW_CHILD_GONE, GW_EV_DIED, GW_CHILD_GONE },
+		{ GW_CHILD_GONE, GW_EV_READY, GW_CHILD_GONE },
+		{ GW_CHILD_GONE, GW_EV_TIMEOUT, GW_CHILD_GONE },
+		{ GW_CHILD_GONE, GW_EV_STALE, GW_CHILD_GONE },
+		{ GW_CHILD_GONE, GW_EV_DRAIN, GW_CHILD_GONE },
 	};
 
 	(void)state;
 	m.control = &control;
 	m.stage = GW_STAGE_SERVING;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct gw_child c = { .role = GW_ROLE_AGENT, .state = rows[i].from, .pidfd = -1, .chan = -1, .adopter = -1 };
+		struct gw_child c = {
+			.role = GW_ROLE_AGENT, .state = rows[i].from, .pidfd = -1, .chan = -1, .adopter = -1
+		};
 
 		gw_supervise(&m, &c, rows[i].ev);
 		if (c.state != rows[i].to)
 			fail_msg("row %zu: state %d", i, (int)c.state);
-		assert_int_equal(atomic_load(&control.roles[GW_ROLE_AGENT].state), rows[i].from == c.state ? atomic_load(&control.roles[GW_ROLE_AGENT].state) : (uint32_t)c.state);
+		assert_int_equal(atomic_load(&control.roles[GW_ROLE_AGENT].state),
+				 rows[i].from == c.state ? atomic_load(&control.roles[GW_ROLE_AGENT].state)
+							 : (uint32_t)c.state);
 	}
 }
 

@@ -23,9 +23,18 @@
 
 enum { MAX_PEERS = 80, MAX_CONNS = 512, MAX_LISTEN = GW_MAX_WORKERS };
 
-struct conn { int fd; uint64_t end_ms, next_ms; bool waits_confd; };
+struct conn {
+	int fd;
+	uint64_t end_ms, next_ms;
+	bool waits_confd;
+};
 static struct gw_role_start start;
-static struct { uint32_t role, slot; int fd; struct gw_msg_in in; uint64_t order; } peers[MAX_PEERS];
+static struct {
+	uint32_t role, slot;
+	int fd;
+	struct gw_msg_in in;
+	uint64_t order;
+} peers[MAX_PEERS];
 static uint64_t n_orders;
 static struct gw_msg_in from_master;
 static struct conn conns[MAX_CONNS];
@@ -36,7 +45,10 @@ static bool draining, standby;
 static uint64_t drain_end_ms, generation, orphan_ms;
 static volatile sig_atomic_t got_term;
 
-static void on_term(int s) { got_term = s; }
+static void on_term(int s)
+{
+	got_term = s;
+}
 
 static bool has_order(const char *word)
 {
@@ -215,7 +227,8 @@ static void on_master(struct gw_msg *m)
 static void reply_http(struct conn *c, const char *body)
 {
 	char text[256];
-	int n = snprintf(text, sizeof(text), "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s", strlen(body), body);
+	int n = snprintf(text, sizeof(text), "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s",
+			 strlen(body), body);
 
 	if (gw_write_all(c->fd, text, (size_t)n))
 		gw_log(GW_WARN, "toy: client gone");
@@ -295,7 +308,8 @@ static void on_request(struct conn *c)
 			gw_close(&c->fd);
 	} else {
 		snprintf(text, sizeof(text), strncmp(text, "GET /gen", 8) == 0 ? "%llu" : "%llu",
-			 strncmp(text, "GET /gen", 8) == 0 ? (unsigned long long)generation : (unsigned long long)getpid());
+			 strncmp(text, "GET /gen", 8) == 0 ? (unsigned long long)generation
+							   : (unsigned long long)getpid());
 		reply_http(c, text);
 	}
 }
@@ -368,7 +382,8 @@ static void turn(int *master_fd)
 	for (int i = 0; i < MAX_LISTEN; i++)
 		p[n++] = (struct pollfd){ .fd = listening[i], .events = POLLIN };
 	for (int i = 0; i < MAX_CONNS; i++)
-		p[n++] = (struct pollfd){ .fd = conns[i].end_ms || conns[i].waits_confd ? -1 : conns[i].fd, .events = POLLIN };
+		p[n++] = (struct pollfd){ .fd = conns[i].end_ms || conns[i].waits_confd ? -1 : conns[i].fd,
+					  .events = POLLIN };
 	if (poll(p, n, 10) <= 0)
 		return;
 	if (p[0].revents)
@@ -402,8 +417,8 @@ static void open_all(const char *name)
 		gw_role_fatal("toy %s was told to fail", name);
 	if (has_order("nostandby") && start.is_standby)
 		_exit(3);
-	if (start.role == GW_ROLE_WORKER ? gw_slot_open(start.boot.runtime_dir, (int)start.slot, true, &page) :
-					   gw_beats_open(start.boot.runtime_dir, false, &beats))
+	if (start.role == GW_ROLE_WORKER ? gw_slot_open(start.boot.runtime_dir, (int)start.slot, true, &page)
+					 : gw_beats_open(start.boot.runtime_dir, false, &beats))
 		gw_role_fatal("toy: no region");
 	if (page)
 		gw_slot_start(page, (uint32_t)getpid(), start.epoch);
@@ -436,8 +451,23 @@ static _Noreturn void run(const char *name)
 	}
 }
 
-int gw_confd_main(void) { run("confd"); }
-int gw_admin_main(void) { run("admin"); }
-int gw_worker_main(void) { run("worker"); }
-int gw_logger_main(void) { run("logger"); }
-int gw_agent_main(void) { run("agent"); }
+int gw_confd_main(void)
+{
+	run("confd");
+}
+int gw_admin_main(void)
+{
+	run("admin");
+}
+int gw_worker_main(void)
+{
+	run("worker");
+}
+int gw_logger_main(void)
+{
+	run("logger");
+}
+int gw_agent_main(void)
+{
+	run("agent");
+}
