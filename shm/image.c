@@ -221,16 +221,16 @@ void gw_image_close(struct gw_image *im)
 }
 
 /* By pread, not by the mapping: LMDB has it under MADV_RANDOM, and a read cannot fault. */
-void gw_image_digest(const struct gw_image *im, uint8_t out[32])
+void gw_image_fd_digest(int fd, uint64_t size, uint8_t out[32])
 {
 	struct gw_sha256_ctx c;
 	uint8_t piece[READ_BYTES];
 	uint64_t at = 0;
 
 	gw_sha256_start(&c);
-	while (at < im->size) {
-		uint64_t left = im->size - at;
-		ssize_t n = pread(im->fd, piece, left < sizeof(piece) ? left : sizeof(piece), (off_t)at);
+	while (at < size) {
+		uint64_t left = size - at;
+		ssize_t n = pread(fd, piece, left < sizeof(piece) ? left : sizeof(piece), (off_t)at);
 
 		if (n <= 0)
 			break;
@@ -238,8 +238,13 @@ void gw_image_digest(const struct gw_image *im, uint8_t out[32])
 		at += (uint64_t)n;
 	}
 	gw_sha256_end(&c, out);
-	if (at != im->size) /* what cannot be read matches nothing */
+	if (at != size) /* what cannot be read matches nothing */
 		memset(out, 0, 32);
+}
+
+void gw_image_digest(const struct gw_image *im, uint8_t out[32])
+{
+	gw_image_fd_digest(im->fd, im->size, out);
 }
 
 enum gw_err gw_image_get(struct gw_image *im, enum gw_image_db db, struct gw_str key, struct gw_str *out)

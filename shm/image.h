@@ -25,6 +25,8 @@ GW_MUST enum gw_err gw_image_open(int fd, enum gw_image_name name, uint64_t size
 void gw_image_close(struct gw_image *im); /* accepts NULL */
 /* SHA-256 of the whole image; meant for a pool thread. */
 void gw_image_digest(const struct gw_image *im, uint8_t out[32]);
+/* The same of a descriptor, before LMDB has looked at it. All zeros when it cannot be read to `size`. */
+void gw_image_fd_digest(int fd, uint64_t size, uint8_t out[32]);
 /* GW_E_NOT_FOUND, GW_E_CORRUPT (CRC), else the value. */
 GW_MUST enum gw_err gw_image_get(struct gw_image *im, enum gw_image_db db, struct gw_str key, struct gw_str *out);
 /* In key order, from the first key >= `from`; fn returns false to stop. */
