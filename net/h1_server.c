@@ -410,6 +410,13 @@ enum gw_err gw_h1_server_new(uv_loop_t *loop, const struct gw_h1_limits *lim, co
 	return GW_OK;
 }
 
+void gw_h1_set_caps(struct gw_h1_server *s, uint32_t connections, uint32_t connections_per_ip)
+{
+	s->lim.connections = connections;
+	s->lim.connections_per_ip = connections_per_ip;
+	set_polling(s);
+}
+
 uint32_t gw_h1_open(const struct gw_h1_server *s)
 {
 	return s->n_open;
