@@ -211,6 +211,7 @@ enum gw_err gw_keyring_open(struct gw_store *s, const struct gw_keyring_opts *o,
 	if (k == NULL)
 		return GW_E_NOMEM;
 	k->root = o->root;
+	k->root.loaded = NULL; /* the caller's */
 	enum gw_err e = gw_txn_read(s, &t);
 
 	if (e == GW_OK) {

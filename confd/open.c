@@ -49,21 +49,46 @@ static enum gw_err open_store(struct gw_core *core, const struct gw_core_opts *o
 	return e;
 }
 
+static const char bad_source[] = "it must be a file, env:NAME, cred:NAME or cmd:/absolute/program";
+
+static enum gw_err no_root(const char *option, const char *words, enum gw_err e, char why[512])
+{
+	(void)snprintf(why, 512, "root key %.200s: %s", option != NULL ? option : "", words);
+	return e;
+}
+
+enum gw_err gw_core_preload(struct gw_core_opts *o, char why[512])
+{
+	struct gw_root_source root, previous;
+	const char *words = bad_source;
+	enum gw_err e = GW_E_INVALID;
+
+	if (gw_root_source_read(o->root_key, &root))
+		e = gw_root_preload(&root, &words);
+	if (e != GW_OK)
+		return no_root(o->root_key, words, e, why);
+	o->root_loaded = root.loaded;
+	/* the one before is needed only when the present one does not fit; then its absence is told */
+	if (gw_root_source_read(o->root_key_previous, &previous) && gw_root_preload(&previous, &words) == GW_OK)
+		o->previous_loaded = previous.loaded;
+	return GW_OK;
+}
+
 static enum gw_err open_keyring(struct gw_core *core, const struct gw_core_opts *o, char why[512])
 {
 	struct gw_keyring_opts ko = { 0 };
-	const char *words = "it must be a file, env:NAME, cred:NAME or cmd:/absolute/program";
+	const char *words = bad_source;
 	enum gw_err e = GW_E_INVALID;
 
 	if (gw_root_source_read(o->root_key, &ko.root)) {
 		ko.has_previous = gw_root_source_read(o->root_key_previous, &ko.previous);
+		ko.root.loaded = o->root_loaded;
+		ko.previous.loaded = o->previous_loaded;
 		words = "it must not lie inside of the data folder, where backups would carry it along";
 		if (ko.root.kind != GW_ROOT_FILE || !is_inside(ko.root.text, o->data_dir))
 			e = gw_keyring_open(core->store, &ko, &core->keyring, &words);
 	}
-	if (e != GW_OK)
-		(void)snprintf(why, 512, "root key %.200s: %s", o->root_key != NULL ? o->root_key : "", words);
-	return e;
+	return e == GW_OK ? GW_OK : no_root(o->root_key, words, e, why);
 }
 
 /* --- the first start --- */

@@ -5,9 +5,12 @@
 struct gw_core_opts {
 	const char *data_dir;                     /* absolute */
 	const char *root_key, *root_key_previous; /* boot options; previous may be empty */
+	struct gw_secret *root_loaded, *previous_loaded; /* by gw_core_preload; NULL: read when opened */
 	uint64_t drain_ms;
 	uint64_t map_bytes, max_bytes;            /* of the store; 0 = default */
 };
+/* Before lock-down: reads root keys that cannot be read after it. */
+GW_MUST enum gw_err gw_core_preload(struct gw_core_opts *o, char why[512]);
 /* *why: words for the operator. *is_first: the token was written to <data_dir>/admin.token. */
 GW_MUST enum gw_err gw_core_open(struct gw_core *core, const struct gw_core_opts *o, bool *is_first, char why[512]);
 void gw_core_close(struct gw_core *core);

@@ -30,10 +30,10 @@ bool gw_root_source_read(const char *option, struct gw_root_source *out)
 
 	if (option == NULL || option[0] == '\0')
 		return false;
-	*out = (struct gw_root_source){ GW_ROOT_FILE, option };
+	*out = (struct gw_root_source){ GW_ROOT_FILE, option, NULL };
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		if (strncmp(option, rows[i].prefix, strlen(rows[i].prefix)) == 0)
-			*out = (struct gw_root_source){ rows[i].kind, option + strlen(rows[i].prefix) };
+			*out = (struct gw_root_source){ rows[i].kind, option + strlen(rows[i].prefix), NULL };
 	}
 	return out->text[0] != '\0' && (out->kind != GW_ROOT_CMD || out->text[0] == '/');
 }
@@ -242,6 +242,10 @@ static enum gw_err read_cmd(const char *command, struct gw_secret **out, const c
 enum gw_err gw_root_read(const struct gw_root_source *s, struct gw_secret **out, const char **why)
 {
 	*why = "out of memory";
+	if (s->loaded != NULL) {
+		*out = gw_secret_ref(s->loaded);
+		return GW_OK;
+	}
 	switch (s->kind) {
 	case GW_ROOT_FILE:
 		return read_file(s->text, out, why);
@@ -253,6 +257,19 @@ enum gw_err gw_root_read(const struct gw_root_source *s, struct gw_secret **out,
 		return read_cmd(s->text, out, why);
 	}
 	return GW_E_INVALID;
+}
+
+enum gw_err gw_root_preload(struct gw_root_source *s, const char **why)
+{
+	struct gw_secret *key;
+
+	if (s->kind == GW_ROOT_FILE)
+		return GW_OK;
+	enum gw_err e = gw_root_read(s, &key, why);
+
+	if (e == GW_OK)
+		s->loaded = key;
+	return e;
 }
 
 /* --- files that are made --- */
