@@ -62,7 +62,8 @@ void up_conn_fail(struct up_conn *c, enum gw_err err, const char *detail)
 	c->req = NULL;
 	if (q) {
 		q->conn = NULL;
-		snprintf(q->detail, sizeof(q->detail), "%s", detail);
+		if (detail != q->detail)
+			snprintf(q->detail, sizeof(q->detail), "%s", detail);
 	}
 	up_conn_give_up(c);
 	up_pool_next(ep);
@@ -231,6 +232,7 @@ static void pump_cipher(struct up_conn *c)
 		gw_wipe(up->gather, n);
 		if (e != GW_OK) {
 			c->req->late_err = GW_E_UP_TLS;
+			snprintf(c->req->detail, sizeof(c->req->detail), "%s", gw_tls_why(c->tls));
 			gw_wheel_set(&up->wheel, &c->req->timer, 0);
 			return;
 		}

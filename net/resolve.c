@@ -262,6 +262,11 @@ enum gw_err gw_resolver_new(uv_loop_t *loop, struct gw_resolver **out)
 	return GW_OK;
 }
 
+enum gw_err gw_resolver_servers(struct gw_resolver *r, const char *csv)
+{
+	return ares_set_servers_ports_csv(r->channel, csv) == ARES_SUCCESS ? GW_OK : GW_E_INVALID;
+}
+
 void gw_resolver_close(struct gw_resolver *r)
 {
 	if (!r)

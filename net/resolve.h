@@ -9,6 +9,8 @@
 struct gw_resolver;
 GW_MUST enum gw_err gw_resolver_new(uv_loop_t *loop, struct gw_resolver **out);
 void gw_resolver_close(struct gw_resolver *r);
+/* Ask these servers ("127.0.0.1:5353,[::1]:53") instead of those of resolv.conf. */
+GW_MUST enum gw_err gw_resolver_servers(struct gw_resolver *r, const char *csv);
 struct gw_addrs { struct sockaddr_storage a[16]; uint32_t n; };
 typedef void gw_resolve_fn(void *ctx, enum gw_err err, const struct gw_addrs *addrs);
 struct gw_resolve_req;

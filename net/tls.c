@@ -389,25 +389,6 @@ bool gw_tls_was_resumed(const struct gw_tls *t)
 	return t->is_done && t->was_resumed;
 }
 
-enum gw_err gw_tls_write(struct gw_tls *t, const void *p, size_t n)
-{
-	const unsigned char *at = p;
-	int r;
-
-	if (!t->is_done || t->is_broken)
-		return GW_E_UP_TLS;
-	while (n > 0) {
-		r = mbedtls_ssl_write(&t->ssl, at, n);
-		if (r <= 0) {
-			explain(t, r);
-			return GW_E_UP_TLS;
-		}
-		at += r;
-		n -= (size_t)r;
-	}
-	return GW_OK;
-}
-
 static struct gw_tls_session *export_session(struct gw_tls *t)
 {
 	struct gw_tls_session *s = calloc(1, sizeof(*s));
@@ -421,27 +402,61 @@ static struct gw_tls_session *export_session(struct gw_tls *t)
 	return NULL;
 }
 
+static void keep_ticket(struct gw_tls *t)
+{
+	struct gw_tls_session *s = export_session(t);
+
+	if (!s)
+		return;
+	gw_tls_session_free(t->session);
+	t->session = s;
+}
+
+enum gw_err gw_tls_write(struct gw_tls *t, const void *p, size_t n)
+{
+	const unsigned char *at = p;
+	int r;
+
+	if (!t->is_done || t->is_broken)
+		return GW_E_UP_TLS;
+	while (n > 0) {
+		r = mbedtls_ssl_write(&t->ssl, at, n);
+		if (r == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET) { /* it came with the last read, nothing is written yet */
+			keep_ticket(t);
+			continue;
+		}
+		if (r <= 0) {
+			explain(t, r);
+			return GW_E_UP_TLS;
+		}
+		at += r;
+		n -= (size_t)r;
+	}
+	return GW_OK;
+}
+
 long gw_tls_read(struct gw_tls *t, void *p, size_t n)
 {
-	struct gw_tls_session *s;
+	size_t left;
 	int r;
 
 	if (!t->is_done || t->is_broken)
 		return -2;
 	for (;;) {
+		left = gw_buf_len(&t->in);
 		r = mbedtls_ssl_read(&t->ssl, p, n);
 		if (r > 0)
 			return r;
 		if (r == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET) {
-			s = export_session(t);
-			if (s) {
-				gw_tls_session_free(t->session);
-				t->session = s;
-			}
+			keep_ticket(t);
 			continue;
 		}
-		if (r == MBEDTLS_ERR_SSL_WANT_READ || r == MBEDTLS_ERR_SSL_WANT_WRITE)
+		if (r == MBEDTLS_ERR_SSL_WANT_READ || r == MBEDTLS_ERR_SSL_WANT_WRITE) {
+			/* also said after a message of the handshake layer (a ticket), with more records waiting */
+			if (gw_buf_len(&t->in) > 0 && gw_buf_len(&t->in) < left)
+				continue;
 			return 0;
+		}
 		if (r == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY || r == 0)
 			return -1;
 		explain(t, r);

@@ -123,7 +123,7 @@ static void on_deadline(void *ctx)
 	uint64_t now = gw_wheel_now_ms(&q->up->wheel);
 
 	if (q->late_err != GW_OK)
-		fail_req(q, q->late_err, "the request could not be started");
+		fail_req(q, q->late_err, q->detail[0] ? q->detail : "the request could not be started");
 	else if (q->total_due_ms <= now)
 		fail_req(q, GW_E_UP_TOTAL, "the whole answer took too long");
 	else if (q->phase_due_ms <= now)
