@@ -34,13 +34,12 @@ static void put_health(struct gw_json_out *w, const struct gw_health_cell *c)
 {
 	static const char *const words[] = { "pending", "pending", "active", "down" };
 	uint32_t v = c ? atomic_load(&c->verdict) : 0;
-	char detail[sizeof c->detail];
+	char detail[GW_HEALTH_DETAIL];
 
 	gw_jw_kstr(w, "state", gw_str_z(words[v < 4 ? v : 0]));
 	if (!c)
 		return;
-	memcpy(detail, c->detail, sizeof detail);
-	detail[sizeof detail - 1] = 0;
+	gw_health_detail(c, detail);
 	if (v != GW_VERDICT_UP && atomic_load(&c->error)) {
 		gw_jw_kstr(w, "error", gw_str_z(gw_err_info((enum gw_err)-(int)atomic_load(&c->error))->name));
 		if (detail[0])

@@ -34,16 +34,13 @@ static enum gw_err take(struct gw_agent *ag, struct gw_msg *m)
 			return GW_E_GARBLED;
 		if (name != GW_IMAGE_CONFIG)
 			continue;
-		int fd = m->fds[i];
-		m->fds[i] = -1;
-		enum gw_err e = gw_image_open(fd, name, size, &im);
+		gw_image_fd_digest(m->fds[i], size, digest); /* before LMDB sees a byte of it */
+		if (memcmp(digest, m->digest.p + i * 32, 32) != 0)
+			return GW_E_CORRUPT;
+		enum gw_err e = gw_image_open(m->fds[i], name, size, &im);
 		if (e)
 			return e;
-		gw_image_digest(im, digest);
-		if (memcmp(digest, m->digest.p + i * 32, 32) != 0) {
-			gw_image_close(im);
-			return GW_E_CORRUPT;
-		}
+		m->fds[i] = -1;
 		gw_image_close(ag->images.image[name]);
 		ag->images.image[name] = im;
 	}

@@ -41,6 +41,8 @@ struct gw_lg_slot {
 	bool is_dirty;               /* took something since the last durable moment */
 	uint64_t idle_head;          /* ring head at the last poll: unchanged and unread = nobody sends, take it from the ring */
 	uint32_t gone_epoch;         /* a worker of this epoch died: recover when the ring is read */
+	uint32_t looked_epoch;       /* live epoch and silence at the last look for dead entries */
+	bool looked_stale;
 };
 
 /* One class of segments, its open file and what must still become durable. */

@@ -27,7 +27,7 @@ static void remember(struct gw_logger *l, const uint8_t id[16])
 
 static bool owes_end(const struct gw_logger *l, const struct gw_lg_epoch *of, const struct gw_inflight_entry *e, uint32_t epoch)
 {
-	if (atomic_load_explicit(&e->state, memory_order_acquire) != 1 || e->epoch != epoch)
+	if (e->epoch != epoch)
 		return false;
 	if (!e->start_seq && memcmp(of->last_start, e->request_id, 16) != 0)
 		return false;
@@ -39,22 +39,18 @@ static bool owes_end(const struct gw_logger *l, const struct gw_lg_epoch *of, co
 static bool write_end(struct gw_logger *l, struct gw_lg_slot *s, const struct gw_inflight_entry *e, struct gw_lg_mark *at)
 {
 	struct gw_record r = { 0 };
-	uint8_t body[GW_INFLIGHT_BODY], id[16];
-	uint32_t n = e->body_bytes <= sizeof body ? e->body_bytes : 0;
 	int64_t now = gw_unix_us();
 
 	if (!gw_lg_has_room(l, &l->request))
 		return false;
-	memcpy(body, e->body, n);
-	memcpy(id, e->request_id, 16);
-	if (gw_record_unpack(gw_str((char *)body, n), &r))
+	if (gw_record_unpack(gw_str((const char *)e->body, e->body_bytes), &r))
 		r = (struct gw_record){ 0 };
-	r.request_id = id;
+	r.request_id = e->request_id;
 	r.ts_start_us = e->started_us;
 	r.worker = (uint64_t)s->slot;
 	r.error = gw_str_z(gw_err_info(GW_E_WORKER_CRASHED)->name);
 	r.total_us = now > e->started_us ? (uint64_t)(now - e->started_us) : 0;
-	r.bytes_out = atomic_load(&e->sent_bytes);
+	r.bytes_out = e->sent_bytes;
 	r.usage_source = GW_LIT("none");
 	r.is_synthetic = true;
 	gw_buf_clear(&l->pack, 64 << 10);
@@ -62,7 +58,7 @@ static bool write_end(struct gw_logger *l, struct gw_lg_slot *s, const struct gw
 	struct gw_seg_record rec = { .slot = (uint32_t)s->slot, .epoch = at->epoch, .type = GW_REC_END, .seq = ++at->seq,
 				     .body = gw_buf_view(&l->pack) };
 	gw_lg_add(l, &l->request, &rec, now, 0);
-	remember(l, id);
+	remember(l, e->request_id);
 	return true;
 }
 
@@ -86,27 +82,35 @@ void gw_lg_recover(struct gw_logger *l, struct gw_lg_slot *s, uint32_t dead_epoc
 		return;
 	gw_lg_read_ring(l, s);
 	of = epoch_of(s, dead_epoch, &none);
-	for (int i = 0; i < GW_INFLIGHT_ENTRIES; i++) {
-		struct gw_inflight_entry *e = &s->inflight->entry[i];
+	for (uint32_t i = 0; i < GW_INFLIGHT_ENTRIES; i++) {
+		struct gw_inflight_entry e;
 
-		if (!owes_end(l, of, e, dead_epoch))
+		if (!gw_inflight_read(s->inflight, i, &e) || !owes_end(l, of, &e, dead_epoch))
 			continue;
-		if (!write_end(l, s, e, &of->mark))
+		if (!write_end(l, s, &e, &of->mark))
 			return; /* disk: the next look finds the rest */
 		n++;
 	}
 	s->is_dirty = true;
 	if (!gw_lg_flush(l))
 		return;
-	for (int i = 0; i < GW_INFLIGHT_ENTRIES; i++) {
-		struct gw_inflight_entry *e = &s->inflight->entry[i];
-
-		if (atomic_load(&e->state) == 1 && e->epoch == dead_epoch)
-			atomic_store_explicit(&e->state, 0, memory_order_release);
-	}
+	for (uint32_t i = 0; i < GW_INFLIGHT_ENTRIES; i++)
+		gw_inflight_clear(s->inflight, i, dead_epoch);
 	s->gone_epoch = 0;
 	if (n)
 		gw_log(GW_WARN, "worker slot %d epoch %u died with %u requests under way: each has its END", s->slot, dead_epoch, n);
+}
+
+/* The oldest epoch among the entries that cannot be alive: lower than the live one, or the live one when its worker beats no more. */
+static uint32_t dead_epoch_of(const struct gw_lg_slot *s, uint32_t live, bool is_stale)
+{
+	for (uint32_t i = 0; i < GW_INFLIGHT_ENTRIES; i++) {
+		const struct gw_inflight_entry *e = &s->inflight->entry[i];
+
+		if (atomic_load_explicit(&e->state, memory_order_acquire) == 1 && (e->epoch < live || (e->epoch == live && is_stale)))
+			return e->epoch;
+	}
+	return 0;
 }
 
 void gw_lg_look_for_dead(struct gw_logger *l)
@@ -118,18 +122,20 @@ void gw_lg_look_for_dead(struct gw_logger *l)
 
 		if (!s->is_owned)
 			continue;
-		uint32_t live = atomic_load(&s->page->epoch);
+		uint32_t live = atomic_load(&s->page->epoch), dead = s->gone_epoch;
 		uint64_t beat = atomic_load(&s->page->beat_ns);
 		bool is_stale = now > beat && now - beat > DEAD_AFTER_MS * 1000000ULL;
-		uint32_t dead = s->gone_epoch;
 
-		for (int k = 0; k < GW_INFLIGHT_ENTRIES && !dead; k++) {
-			struct gw_inflight_entry *e = &s->inflight->entry[k];
-
-			if (atomic_load_explicit(&e->state, memory_order_relaxed) == 1 && (e->epoch < live || (e->epoch == live && is_stale)))
-				dead = e->epoch;
-		}
-		if (dead)
+		/* The table is large: it is read when a worker died, began, or fell silent, not each time. */
+		if (!dead && live == s->looked_epoch && is_stale == s->looked_stale)
+			continue;
+		if (!dead)
+			dead = dead_epoch_of(s, live, is_stale);
+		if (dead) {
 			gw_lg_recover(l, s, dead);
+		} else {
+			s->looked_epoch = live;
+			s->looked_stale = is_stale;
+		}
 	}
 }

@@ -1,21 +1,20 @@
-/* Taking image sets into service: checked and opened, swapped between two loop turns, hashed in a pool thread, withdrawn when the digest
- * does not fit. At most two images of a name are alive: the present one and, until it is proven, the one before. */
+/* Taking image sets into service: their digests are checked in a pool thread before LMDB sees a byte (a corrupt tree can crash it), then
+ * they are opened and swapped between two loop turns, and the old ones closed. One set at a time, in the order in which they came. */
 #include <stdlib.h>
 #include "core/config_types.h"
 #include "lib/sys/clock.h"
 #include "lib/sys/diag.h"
+#include "lib/sys/fd.h"
 #include "worker/worker.h"
 
-/* One image that a pool thread hashes. The image outlives the job: who replaces it meanwhile leaves the closing to the job. */
+/* One set on its way in; owns its descriptors until they are opened. */
 struct gw_image_job {
 	uv_work_t work;
 	struct gw_worker *w;
-	struct gw_image *image;
-	enum gw_image_name name;
-	uint64_t generation;
-	uint8_t want[32], got[32];
-	bool is_orphan;
 	struct gw_image_job *next;
+	uint64_t generation;
+	uint32_t n;
+	struct { int fd; enum gw_image_name name; uint64_t size; uint8_t want[32], got[32]; } part[GW_IMAGE_COUNT];
 };
 
 static void ack(struct gw_worker *w, uint64_t generation, enum gw_err e, struct gw_str detail)
@@ -28,20 +27,6 @@ static void ack(struct gw_worker *w, uint64_t generation, enum gw_err e, struct 
 		GW_MSG_SET(&m, detail, detail);
 	if (w->confd && gw_channel_send(w->confd, &m) != GW_OK)
 		gw_log_slow(GW_WARN, "cannot tell confd about generation %llu", (unsigned long long)generation);
-}
-
-/* Closes an image unless a job still reads it. */
-static void drop(struct gw_worker *w, struct gw_image *im)
-{
-	if (!im)
-		return;
-	for (struct gw_image_job *j = w->image_jobs; j; j = j->next) {
-		if (j->image == im) {
-			j->is_orphan = true;
-			return;
-		}
-	}
-	gw_image_close(im);
 }
 
 static void read_settings(struct gw_worker *w)
@@ -66,130 +51,139 @@ static void on_hash(uv_work_t *work)
 {
 	struct gw_image_job *j = work->data;
 
-	gw_image_digest(j->image, j->got);
+	for (uint32_t i = 0; i < j->n; i++)
+		gw_image_fd_digest(j->part[i].fd, j->part[i].size, j->part[i].got);
 }
 
-static void withdraw(struct gw_worker *w, struct gw_image_job *j)
+static enum gw_err open_all(struct gw_image_job *j, struct gw_image *image[GW_IMAGE_COUNT])
 {
-	gw_log(GW_ERROR, "image %s of generation %llu does not match its digest: withdrawn", gw_image_text(j->name),
-	       (unsigned long long)j->generation);
-	gw_count(&w->page->metric[GW_M_images_refused], 1);
-	if (w->images.image[j->name] == j->image && w->previous[j->name]) {
-		w->images.image[j->name] = w->previous[j->name];
-		w->previous[j->name] = NULL;
-		j->is_orphan = true;
-	}
-	ack(w, j->generation, GW_E_CORRUPT, gw_str_z(gw_image_text(j->name)));
-}
+	for (uint32_t i = 0; i < j->n; i++) {
+		if (memcmp(j->part[i].want, j->part[i].got, 32) != 0)
+			return GW_E_CORRUPT;
+		enum gw_err e = gw_image_open(j->part[i].fd, j->part[i].name, j->part[i].size, &image[j->part[i].name]);
 
-static void on_hashed(uv_work_t *work, int status)
-{
-	struct gw_image_job *j = work->data, **at = &j->w->image_jobs;
-	struct gw_worker *w = j->w;
-
-	while (*at != j)
-		at = &(*at)->next;
-	*at = j->next;
-	if (status == 0 && memcmp(j->want, j->got, 32) != 0) {
-		withdraw(w, j);
-	} else if (w->images.image[j->name] == j->image) {
-		drop(w, w->previous[j->name]);
-		w->previous[j->name] = NULL;
-	}
-	if (j->is_orphan)
-		gw_image_close(j->image);
-	free(j);
-}
-
-static void hash_later(struct gw_worker *w, enum gw_image_name name, uint64_t generation, struct gw_str digest)
-{
-	struct gw_image_job *j = calloc(1, sizeof *j);
-
-	if (!j)
-		return;
-	*j = (struct gw_image_job){ .w = w, .image = w->images.image[name], .name = name, .generation = generation,
-				    .next = w->image_jobs };
-	memcpy(j->want, digest.p, 32);
-	j->work.data = j;
-	w->image_jobs = j;
-	if (uv_queue_work(&w->loop, &j->work, on_hash, on_hashed) != 0) {
-		w->image_jobs = j->next;
-		free(j);
-	}
-}
-
-struct incoming {
-	struct gw_image *image[GW_IMAGE_COUNT];
-	int at[GW_IMAGE_COUNT]; /* position in the message, for the digest */
-};
-
-static enum gw_err open_all(struct gw_msg *m, struct incoming *in)
-{
-	struct gw_mp r = gw_mp_reader(m->table);
-	uint32_t n = gw_mp_read_arr(&r) / 2;
-
-	if (n != m->n_fds || m->digest.n != (size_t)n * 32)
-		return GW_E_GARBLED;
-	for (uint32_t i = 0; i < n; i++) {
-		struct gw_str text = gw_mp_read_str(&r);
-		uint64_t size = gw_mp_read_u64(&r);
-		enum gw_image_name name;
-
-		if (r.err || !gw_image_by_text(text, &name) || in->image[name])
-			return GW_E_GARBLED;
-		int fd = m->fds[i];
-		m->fds[i] = -1;
-		enum gw_err e = gw_image_open(fd, name, size, &in->image[name]);
 		if (e)
 			return e;
-		in->at[name] = (int)i;
+		j->part[i].fd = -1;
 	}
 	return GW_OK;
 }
 
-static void swap(struct gw_worker *w, struct gw_msg *m, struct incoming *in)
+static void swap(struct gw_worker *w, uint64_t generation, struct gw_image *image[GW_IMAGE_COUNT])
 {
 	uint64_t begun = gw_now_ns();
 
 	for (int n = 0; n < GW_IMAGE_COUNT; n++) {
-		if (!in->image[n])
+		if (!image[n])
 			continue;
-		drop(w, w->previous[n]);
-		w->previous[n] = w->images.image[n];
-		w->images.image[n] = in->image[n];
+		gw_image_close(w->images.image[n]);
+		w->images.image[n] = image[n];
 	}
-	w->images.generation = m->generation;
-	for (int n = 0; n < GW_IMAGE_COUNT; n++)
-		if (in->image[n])
-			hash_later(w, (enum gw_image_name)n, m->generation, gw_str(m->digest.p + in->at[n] * 32, 32));
+	w->images.generation = generation;
 	read_settings(w);
-	gw_gauge(&w->page->metric[GW_M_generation], m->generation);
-	atomic_store_explicit(&w->page->generation, m->generation, memory_order_release);
+	gw_gauge(&w->page->metric[GW_M_generation], generation);
+	atomic_store_explicit(&w->page->generation, generation, memory_order_release);
 	gw_count(&w->page->metric[GW_M_images_swapped], 1);
 	gw_observe(&w->page->hist[GW_MH_swap_pause], (gw_now_ns() - begun) / 1000);
 }
 
+static void refuse(struct gw_worker *w, uint64_t generation, enum gw_err e)
+{
+	gw_log(GW_ERROR, "images of generation %llu refused: %s", (unsigned long long)generation, gw_err_info(e)->doc);
+	gw_count(&w->page->metric[GW_M_images_refused], 1);
+	ack(w, generation, e, gw_str_z(gw_err_info(e)->doc));
+}
+
+static void start_next(struct gw_worker *w);
+
+static void drop(struct gw_image_job *j)
+{
+	for (uint32_t i = 0; i < j->n; i++)
+		gw_close(&j->part[i].fd);
+	free(j);
+}
+
+static void on_hashed(uv_work_t *work, int status)
+{
+	struct gw_image_job *j = work->data;
+	struct gw_worker *w = j->w;
+	struct gw_image *image[GW_IMAGE_COUNT] = { 0 };
+	enum gw_err e = status == 0 ? open_all(j, image) : GW_E_IO;
+
+	w->image_jobs = j->next;
+	if (e) {
+		for (int n = 0; n < GW_IMAGE_COUNT; n++)
+			gw_image_close(image[n]);
+		refuse(w, j->generation, e);
+	} else {
+		swap(w, j->generation, image);
+		ack(w, j->generation, GW_OK, GW_NIL);
+		gw_worker_check_ready(w);
+	}
+	drop(j);
+	start_next(w);
+}
+
+static void start_next(struct gw_worker *w)
+{
+	struct gw_image_job *j = w->image_jobs;
+
+	if (!j)
+		return;
+	j->work.data = j;
+	if (uv_queue_work(&w->loop, &j->work, on_hash, on_hashed) != 0) {
+		w->image_jobs = j->next;
+		refuse(w, j->generation, GW_E_BUSY);
+		drop(j);
+	}
+}
+
+static enum gw_err read_message(struct gw_msg *m, struct gw_image_job *j)
+{
+	struct gw_mp r = gw_mp_reader(m->table);
+	uint32_t n = gw_mp_read_arr(&r) / 2;
+
+	if (n != m->n_fds || n > GW_IMAGE_COUNT || m->digest.n != (size_t)n * 32)
+		return GW_E_GARBLED;
+	for (uint32_t i = 0; i < n; i++) {
+		struct gw_str text = gw_mp_read_str(&r);
+
+		j->part[i].size = gw_mp_read_u64(&r);
+		if (r.err || !gw_image_by_text(text, &j->part[i].name))
+			return GW_E_GARBLED;
+		memcpy(j->part[i].want, m->digest.p + i * 32, 32);
+	}
+	for (; j->n < n; j->n++) {
+		j->part[j->n].fd = m->fds[j->n];
+		m->fds[j->n] = -1;
+	}
+	return GW_OK;
+}
+
 void gw_worker_image(struct gw_worker *w, struct gw_msg *m)
 {
-	struct incoming in = { 0 };
-	bool is_full = GW_MSG_HAS(m, flags) && (m->flags & 1);
+	bool is_full = GW_MSG_HAS(m, flags) && (m->flags & 1), is_first = !w->image_jobs;
+	struct gw_image_job *j, **at = &w->image_jobs;
+	enum gw_err e;
 
 	if (m->generation < w->images.generation && !is_full) {
 		ack(w, m->generation, GW_OK, GW_NIL); /* overtaken */
 		return;
 	}
-	enum gw_err e = open_all(m, &in);
+	j = calloc(1, sizeof *j);
+	e = j ? read_message(m, j) : GW_E_NOMEM;
 	if (e) {
-		for (int n = 0; n < GW_IMAGE_COUNT; n++)
-			gw_image_close(in.image[n]);
-		gw_log(GW_ERROR, "images of generation %llu refused: %s", (unsigned long long)m->generation, gw_err_info(e)->doc);
-		gw_count(&w->page->metric[GW_M_images_refused], 1);
-		ack(w, m->generation, e, gw_str_z(gw_err_info(e)->doc));
+		free(j);
+		refuse(w, m->generation, e);
 		return;
 	}
-	swap(w, m, &in);
-	ack(w, m->generation, GW_OK, GW_NIL);
-	gw_worker_check_ready(w);
+	j->w = w;
+	j->generation = m->generation;
+	while (*at)
+		at = &(*at)->next;
+	*at = j;
+	if (is_first)
+		start_next(w);
 }
 
 /* --- rows --- */
@@ -223,8 +217,7 @@ struct gw_rows gw_worker_rows(struct gw_worker *w) { return (struct gw_rows){ w,
 void gw_worker_images_done(struct gw_worker *w)
 {
 	for (int n = 0; n < GW_IMAGE_COUNT; n++) {
-		drop(w, w->images.image[n]);
-		drop(w, w->previous[n]);
-		w->images.image[n] = w->previous[n] = NULL;
+		gw_image_close(w->images.image[n]);
+		w->images.image[n] = NULL;
 	}
 }

@@ -216,8 +216,7 @@ static void open_shared(struct gw_worker *w)
 	gw_ring_start(&w->ring, ring, w->slot, w->epoch);
 	w->sent_head = atomic_load(&ring->head);
 	gw_inflight_start(&w->inflight_free, w->inflight, w->epoch);
-	atomic_store(&w->page->pid, (uint32_t)getpid());
-	atomic_store(&w->page->epoch, w->epoch);
+	gw_slot_start(w->page, (uint32_t)getpid(), w->epoch);
 	atomic_store(&w->page->is_ready, 0);
 	atomic_store(&w->page->is_draining, 0);
 	gw_crash_slot(w->page);

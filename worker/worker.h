@@ -48,8 +48,7 @@ struct gw_worker {
 
 	/* config */
 	struct gw_image_set images;
-	struct gw_image *previous[GW_IMAGE_COUNT]; /* kept until the present one's digest is checked */
-	struct gw_image_job *image_jobs;
+	struct gw_image_job *image_jobs; /* sets on their way in; the first is being hashed */
 	struct gw_hmac *pepper;
 	struct gw_cf_limits { /* settings "default", read at each swap */
 		uint64_t max_body_bytes, max_in_flight_per_key, retries, hold_ms;
