@@ -16,8 +16,9 @@ enum { FILE_MAX = 32 << 20, SECRET_MAX = 16384 };
 static int read_all(int fd, struct gw_buf *b)
 {
 	for (;;) {
-		char *p = gw_buf_room(b, 65536);
-		ssize_t n = p ? read(fd, p, 65536) : -1;
+		size_t room = b->max - b->n < 65536 ? b->max - b->n : 65536;
+		char *p = room ? gw_buf_room(b, room) : NULL;
+		ssize_t n = p ? read(fd, p, room) : -1;
 
 		if (n < 0)
 			return CLI_FAILED;

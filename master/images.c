@@ -8,6 +8,7 @@
 #include "lib/sys/clock.h"
 #include "lib/sys/diag.h"
 #include "lib/sys/fd.h"
+#include "lib/sys/map.h"
 #include "master/master.h"
 
 enum { DIGEST_BYTES = 32, YOUNG_MS = 5000 };
@@ -34,19 +35,32 @@ enum gw_err gw_images_add(struct gw_images *im, struct gw_str name, const uint8_
 	return GW_OK;
 }
 
+/* The table is pairs of a name and a size; there is a digest and a descriptor for each. Returns how many, 0 when it does not fit. */
+static uint32_t read_table(const struct gw_msg *msg, struct gw_str names[GW_IMAGES_MAX])
+{
+	struct gw_mp r = gw_mp_reader(msg->table);
+	uint32_t n = gw_mp_read_arr(&r) / 2;
+
+	if (n == 0 || n > GW_IMAGES_MAX || n != msg->n_fds || msg->digest.n != (size_t)n * DIGEST_BYTES)
+		return 0;
+	for (uint32_t i = 0; i < n; i++) {
+		names[i] = gw_mp_read_str(&r);
+		(void)gw_mp_read_u64(&r);
+	}
+	return r.err ? 0 : n;
+}
+
 void gw_images_take(struct gw_master *m, struct gw_msg *msg)
 {
-	struct gw_role_fd fds[GW_IMAGES_MAX];
-	uint32_t n = GW_IMAGES_MAX;
+	struct gw_str names[GW_IMAGES_MAX];
+	uint32_t n = GW_MSG_HAS(msg, generation) ? read_table(msg, names) : 0;
 
-	if (gw_msg_get_names(msg, fds, &n) || !GW_MSG_HAS(msg, digest) || msg->digest.n != (size_t)n * DIGEST_BYTES ||
-	    !GW_MSG_HAS(msg, generation)) {
+	if (n == 0) {
 		gw_log(GW_WARN, "confd sent images that do not match their table; kept the last ones");
 		return;
 	}
 	for (uint32_t i = 0; i < n; i++)
-		if (!gw_images_add(&m->now, gw_str_z(fds[i].name), (const uint8_t *)msg->digest.p + i * DIGEST_BYTES,
-				   fds[i].fd))
+		if (!gw_images_add(&m->now, names[i], (const uint8_t *)msg->digest.p + i * DIGEST_BYTES, msg->fds[i]))
 			msg->fds[i] = -1; /* ours now */
 	m->now.generation = msg->generation;
 	m->images_at_ms = gw_now_ms();
@@ -59,14 +73,16 @@ void gw_images_take(struct gw_master *m, struct gw_msg *msg)
 
 void gw_images_to_message(const struct gw_images *im, struct gw_msg *msg, struct gw_buf *names, struct gw_buf *digests)
 {
-	struct gw_role_fd fds[GW_IMAGES_MAX];
-
+	gw_mp_arr(names, im->n * 2);
 	for (uint32_t i = 0; i < im->n; i++) {
-		snprintf(fds[i].name, sizeof(fds[i].name), "%s", im->item[i].name);
-		fds[i].fd = im->item[i].fd;
+		gw_mp_str(names, gw_str_z(im->item[i].name));
+		gw_mp_u64(names, gw_fd_size(im->item[i].fd));
 		gw_buf_put(digests, im->item[i].digest, DIGEST_BYTES);
+		msg->fds[i] = im->item[i].fd;
 	}
-	gw_msg_set_names(msg, names, fds, im->n);
+	msg->n_fds = im->n;
+	GW_MSG_SET(msg, table, gw_buf_view(names));
+	GW_MSG_SET(msg, flags, 1); /* the full set */
 	GW_MSG_SET(msg, generation, im->generation);
 	GW_MSG_SET(msg, digest, gw_buf_view(digests));
 }
