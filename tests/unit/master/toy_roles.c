@@ -124,8 +124,9 @@ static void send_images(void)
 	if (gw_memfd("toy", 4096, &fd))
 		abort();
 	gw_buf_init(&names, 256);
-	gw_mp_arr(&names, 1);
+	gw_mp_arr(&names, 2);
 	gw_mp_str(&names, GW_LIT("config"));
+	gw_mp_u64(&names, 4096);
 	GW_MSG_SET(&m, table, gw_buf_view(&names));
 	GW_MSG_SET(&m, digest, gw_str((char *)digest, 32));
 	GW_MSG_SET(&m, generation, start.epoch);
