@@ -42,6 +42,8 @@ static bool refuse_here(struct check *c, const char *expected)
 
 static inline void skip_space(struct check *c)
 {
+	if (c->p < c->end && *c->p > ' ') /* as in compact JSON */
+		return;
 	while (c->p < c->end && (*c->p == ' ' || *c->p == '\n' || *c->p == '\r' || *c->p == '\t'))
 		c->p++;
 }
@@ -111,6 +113,21 @@ static bool scan_escape(struct check *c, const uint8_t **p)
 	return true;
 }
 
+/* Most text beyond Latin script is runs of three-byte characters (U+0800..U+FFFF without surrogates): each is
+ * checked in one go. Stops at whatever is none. */
+static inline const uint8_t *skip_three_byte_run(const uint8_t *p, const uint8_t *end)
+{
+	while (end - p >= 3) {
+		uint32_t w = (uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | p[2];
+		uint32_t top = w & 0x0f2000; /* the five highest bits of the code point */
+
+		if ((w & 0xf0c0c0) != 0xe08080 || top == 0 || top == 0x0d2000)
+			break;
+		p += 3;
+	}
+	return p;
+}
+
 /* c->p is at the opening quote; moves behind the closing one. */
 static bool scan_string(struct check *c, bool *has_escape)
 {
@@ -133,6 +150,7 @@ static bool scan_string(struct check *c, bool *has_escape)
 		}
 		if (*p < 0x20)
 			return refuse(c, p, "control byte in a string (write it as \\u00XX)");
+		p = skip_three_byte_run(p, c->end);
 		while (p < c->end && *p >= 0x80) {
 			size_t n = gw_utf8_len(p, (size_t)(c->end - p));
 

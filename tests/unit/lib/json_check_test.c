@@ -138,6 +138,27 @@ static void bad(void **st)
 	}
 }
 
+/* Every two leading bytes with edge bytes behind: the fast ways through a string draw the line where gw_str_is_utf8 does. */
+static void utf8_in_strings(void **st)
+{
+	static const uint8_t tails[] = { 'a', 0x7f, 0x80, 0xbf, 0xc0 };
+	struct gw_arena a;
+
+	(void)st;
+	gw_arena_init(&a, NULL, 0, 1 << 20);
+	for (unsigned i = 0; i < 128 * 256 * N_OF(tails) * N_OF(tails); i++) {
+		unsigned lead = 0x80 + (i & 127), second = i >> 7 & 255, t = i >> 15;
+		char text[] = { '"', (char)lead, (char)second, (char)tails[t / N_OF(tails)], (char)tails[t % N_OF(tails)], '"' };
+		bool is_utf8 = gw_str_is_utf8(gw_str(text + 1, 4));
+
+		if (second == '"' || second == '\\' || second < 0x20)
+			continue;
+		if ((gw_json_check(&a, gw_str(text, 6), NULL, NULL, 0, NULL) == GW_OK) != is_utf8)
+			fail_msg("%02x %02x %02x %02x", lead, second, (uint8_t)text[3], (uint8_t)text[4]);
+	}
+	gw_arena_done(&a);
+}
+
 static void places(void **st)
 {
 	(void)st;
@@ -452,6 +473,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(good),		 cmocka_unit_test(bad),		cmocka_unit_test(places),
+		cmocka_unit_test(utf8_in_strings),
 		cmocka_unit_test(limits),	 cmocka_unit_test(known_keys),	cmocka_unit_test(wanted),
 		cmocka_unit_test(large_objects), cmocka_unit_test(random_keys), cmocka_unit_test(hostile_sizes),
 		cmocka_unit_test(random_documents), cmocka_unit_test(against_yyjson),
