@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# The clients that tests use: a Python environment in tests/.venv and the Node SDK in tests/node_modules. Does nothing when
+# they are there in the pinned versions.
+set -euo pipefail
+cd "$(dirname "$0")/../tests"
+if ! cmp -s requirements.txt .venv/installed.txt 2>/dev/null; then
+	[ -x .venv/bin/python ] || python3 -m venv .venv
+	.venv/bin/python -m pip install -q --disable-pip-version-check -r requirements.txt
+	cp requirements.txt .venv/installed.txt
+fi
+if ! cmp -s package-lock.json node_modules/installed.json 2>/dev/null; then
+	npm ci --no-audit --no-fund --loglevel=error >/dev/null
+	cp package-lock.json node_modules/installed.json
+fi
