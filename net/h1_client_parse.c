@@ -132,14 +132,15 @@ static int on_headers_done(llhttp_t *p)
 		return stop(h, GW_E_UP_GARBLED, "a status that does not exist");
 	if (h->status == 101)
 		return stop(h, GW_E_UP_GARBLED, "an upgrade nobody asked for");
-	if (h->status < 200)
-		return 0;
 	if (check_framing(h) != 0)
 		return -1;
+	if (h->status < 200) /* llhttp would read a body here if a length said so */
+		return h->has_te || h->content_length >= 0 ? stop(h, GW_E_UP_GARBLED, "an interim answer with a body") : 0;
 	h->has_head = true;
 	if (!h->on_head(h->ctx))
 		return stop(h, GW_E_CLIENT_GONE, "the request is gone");
-	return h->is_head_request ? 1 : 0;
+	/* 1: no body whatever the headers say; what comes all the same makes the connection unclean */
+	return h->is_head_request || h->status == 204 || h->status == 304 ? 1 : 0;
 }
 
 static int on_body(llhttp_t *p, const char *at, size_t n)
