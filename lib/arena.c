@@ -140,9 +140,15 @@ void *gw_alloc(struct gw_arena *a, size_t n)
 	return p ? memset(p, 0, n) : NULL;
 }
 
-char *gw_alloc_bytes(struct gw_arena *a, size_t n) { return take(a, n, 1); }
+char *gw_alloc_bytes(struct gw_arena *a, size_t n)
+{
+	return take(a, n, 1);
+}
 
-struct gw_mark gw_arena_mark(const struct gw_arena *a) { return (struct gw_mark){ a->at, a->blocks }; }
+struct gw_mark gw_arena_mark(const struct gw_arena *a)
+{
+	return (struct gw_mark){ a->at, a->blocks };
+}
 
 void gw_arena_reset(struct gw_arena *a, struct gw_mark m)
 {

@@ -10,11 +10,11 @@
  * earlier mark or init. Under ASan memory that is not allocated is poisoned. Not thread-safe. */
 struct gw_arena_block;
 struct gw_arena {
-	char *at, *end;                 /* free part of the current block */
-	struct gw_arena_block *blocks;  /* malloc'ed blocks, newest first */
-	char *first, *first_end;        /* the caller's block */
-	size_t used_bytes;              /* sum of malloc'ed block sizes + first block size */
-	size_t max_bytes;               /* ceiling, the first block included */
+	char *at, *end; /* free part of the current block */
+	struct gw_arena_block *blocks; /* malloc'ed blocks, newest first */
+	char *first, *first_end; /* the caller's block */
+	size_t used_bytes; /* sum of malloc'ed block sizes + first block size */
+	size_t max_bytes; /* ceiling, the first block included */
 	bool is_full;
 };
 struct gw_mark {

@@ -7,7 +7,10 @@
 
 enum { FIRST_CAP = 256 };
 
-void gw_buf_init(struct gw_buf *b, size_t max_bytes) { *b = (struct gw_buf){ .max = max_bytes }; }
+void gw_buf_init(struct gw_buf *b, size_t max_bytes)
+{
+	*b = (struct gw_buf){ .max = max_bytes };
+}
 
 void gw_buf_done(struct gw_buf *b)
 {
@@ -95,9 +98,15 @@ void gw_buf_put(struct gw_buf *b, const void *p, size_t n)
 	b->n += n;
 }
 
-void gw_buf_puts(struct gw_buf *b, struct gw_str s) { gw_buf_put(b, s.p, s.n); }
+void gw_buf_puts(struct gw_buf *b, struct gw_str s)
+{
+	gw_buf_put(b, s.p, s.n);
+}
 
-void gw_buf_putc(struct gw_buf *b, char c) { gw_buf_put(b, &c, 1); }
+void gw_buf_putc(struct gw_buf *b, char c)
+{
+	gw_buf_put(b, &c, 1);
+}
 
 void gw_buf_put_u64(struct gw_buf *b, uint64_t v)
 {

@@ -28,7 +28,13 @@ void gw_buf_put_u64(struct gw_buf *b, uint64_t v); /* decimal */
 void gw_buf_put_i64(struct gw_buf *b, int64_t v);
 void gw_buf_printf(struct gw_buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Unread bytes; valid until the next put. */
-static inline struct gw_str gw_buf_view(const struct gw_buf *b) { return gw_str(b->p ? b->p + b->off : NULL, b->n - b->off); }
-static inline size_t gw_buf_len(const struct gw_buf *b) { return b->n - b->off; }
+static inline struct gw_str gw_buf_view(const struct gw_buf *b)
+{
+	return gw_str(b->p ? b->p + b->off : NULL, b->n - b->off);
+}
+static inline size_t gw_buf_len(const struct gw_buf *b)
+{
+	return b->n - b->off;
+}
 /* Mark n bytes as read; moves the rest to the front when cheap. */
 void gw_buf_consume(struct gw_buf *b, size_t n);

@@ -4,9 +4,9 @@
 
 /* One scale of errors for the whole program, one row each in schemas/errors.def. 0 is success, all others negative. */
 enum gw_retry {
-	GW_RETRY_NO,   /* the same request would fail anywhere */
+	GW_RETRY_NO, /* the same request would fail anywhere */
 	GW_RETRY_NEXT, /* another deployment may answer */
-	GW_RETRY_ONCE  /* the same deployment once more, then another */
+	GW_RETRY_ONCE /* the same deployment once more, then another */
 };
 
 enum gw_err {
@@ -19,12 +19,12 @@ enum gw_err {
 };
 
 struct gw_err_info {
-	const char *name;    /* row name, the metric label */
-	int http;            /* status on the data plane and the admin API */
-	const char *type;    /* OpenAI error.type */
-	const char *code;    /* OpenAI error.code, "" = null */
+	const char *name; /* row name, the metric label */
+	int http; /* status on the data plane and the admin API */
+	const char *type; /* OpenAI error.type */
+	const char *code; /* OpenAI error.code, "" = null */
 	enum gw_retry retry;
-	bool cools;          /* counts against the deployment's health */
+	bool cools; /* counts against the deployment's health */
 	const char *doc;
 };
 

@@ -34,7 +34,10 @@ uint64_t gw_hist_value(uint32_t i, uint32_t sub_bits)
 }
 
 /* Counters may be in shared memory with a writer at work: one plain read each. */
-static uint64_t count_at(const uint64_t *slots, uint32_t i) { return __atomic_load_n(&slots[i], __ATOMIC_RELAXED); }
+static uint64_t count_at(const uint64_t *slots, uint32_t i)
+{
+	return __atomic_load_n(&slots[i], __ATOMIC_RELAXED);
+}
 
 uint64_t gw_hist_quantile(const uint64_t *slots, uint32_t n, uint32_t sub_bits, double q)
 {

@@ -14,13 +14,11 @@
  *   lib/json_scan.h incremental scan of replies that arrive in pieces
  *   lib/json_write.h  writing
  */
-enum gw_json_type {
-	GW_JSON_NONE, GW_JSON_NULL, GW_JSON_BOOL, GW_JSON_NUM, GW_JSON_STR, GW_JSON_ARR, GW_JSON_OBJ
-};
+enum gw_json_type { GW_JSON_NONE, GW_JSON_NULL, GW_JSON_BOOL, GW_JSON_NUM, GW_JSON_STR, GW_JSON_ARR, GW_JSON_OBJ };
 
 struct gw_json_limits {
-	uint32_t max_depth;  /* 64 */
-	uint32_t max_nodes;  /* 1,000,000 values and keys */
+	uint32_t max_depth; /* 64 */
+	uint32_t max_nodes; /* 1,000,000 values and keys */
 	const struct gw_str *known; /* keys whose case variants are refused at any depth; may be NULL */
 	uint32_t n_known;
 };
@@ -40,8 +38,8 @@ struct gw_json_span {
 	enum gw_json_type type; /* GW_JSON_NONE: the member is absent */
 };
 struct gw_json_want {
-	struct gw_str key;         /* member of the top-level object, unescaped */
-	struct gw_json_span *out;  /* set to NONE first */
+	struct gw_str key; /* member of the top-level object, unescaped */
+	struct gw_json_span *out; /* set to NONE first */
 };
 
 /* Top level must be an object when n_want > 0. Errors: GW_E_SYNTAX (fault filled), GW_E_NOMEM (more nodes or deeper

@@ -42,7 +42,7 @@ static bool refuse_here(struct check *c, const char *expected)
 
 static inline void skip_space(struct check *c)
 {
-	if (c->p < c->end && *c->p > ' ') /* as in compact JSON */
+	if (c->p<c->end && * c->p> ' ') /* as in compact JSON */
 		return;
 	while (c->p < c->end && (*c->p == ' ' || *c->p == '\n' || *c->p == '\r' || *c->p == '\t'))
 		c->p++;

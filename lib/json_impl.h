@@ -40,7 +40,7 @@ enum { GW_JSON_MAX_DEPTH = 64, GW_JSON_KNOWN_MAX = 256, GW_JSON_KEYS_INLINE = 64
 struct gw_json_key {
 	uint32_t hash;
 	uint32_t off, len; /* of the inside, in the text */
-	uint32_t slot;     /* in the table, or NOT_TABLED */
+	uint32_t slot; /* in the table, or NOT_TABLED */
 };
 /* One open container. */
 struct gw_json_level {
@@ -66,7 +66,8 @@ struct gw_json_keys {
 };
 enum gw_json_key_fault { GW_KEY_OK, GW_KEY_TWICE, GW_KEY_CASE, GW_KEY_FLOOD, GW_KEY_NOMEM };
 
-void gw_json_keys_init(struct gw_json_keys *k, struct gw_arena *a, struct gw_str text, const struct gw_json_limits *lim);
+void gw_json_keys_init(struct gw_json_keys *k, struct gw_arena *a, struct gw_str text,
+		       const struct gw_json_limits *lim);
 void gw_json_keys_done(struct gw_json_keys *k);
 /* Adds the key whose inside is text[off, off+len) to the innermost object. */
 enum gw_json_key_fault gw_json_keys_add(struct gw_json_keys *k, struct gw_json_level *level, size_t off, size_t len,

@@ -11,8 +11,8 @@
 enum { GW_SCAN_MAX_PATHS = 24, GW_SCAN_MAX_DEPTH = 64, GW_SCAN_VALUE_BYTES = 128 };
 
 struct gw_scan_value {
-	uint8_t type;    /* enum gw_json_type; NONE until seen; OBJ and ARR only mark presence */
-	bool is_cut;     /* longer than GW_SCAN_VALUE_BYTES */
+	uint8_t type; /* enum gw_json_type; NONE until seen; OBJ and ARR only mark presence */
+	bool is_cut; /* longer than GW_SCAN_VALUE_BYTES */
 	uint8_t len;
 	char text[GW_SCAN_VALUE_BYTES]; /* number/bool text, or string without quotes, escapes kept */
 };
@@ -24,16 +24,16 @@ struct gw_json_scan {
 	/* machine state, private to json_scan.c */
 	bool is_broken, is_done;
 	uint8_t state, depth;
-	uint8_t esc;      /* position in an escape sequence; 0 = outside */
-	uint8_t num;      /* state of the number grammar */
-	uint8_t word_at;  /* matched bytes of true, false or null */
+	uint8_t esc; /* position in an escape sequence; 0 = outside */
+	uint8_t num; /* state of the number grammar */
+	uint8_t word_at; /* matched bytes of true, false or null */
 	uint8_t key_len;
-	bool key_cut;     /* the key cannot match: too long or not ASCII */
+	bool key_cut; /* the key cannot match: too long or not ASCII */
 	char key[64];
-	uint16_t hex;     /* value of a \u escape under way */
+	uint16_t hex; /* value of a \u escape under way */
 	const char *word;
 	uint32_t targets; /* paths whose value is being read, one bit each */
-	int32_t capture;  /* lowest of them, -1 none */
+	int32_t capture; /* lowest of them, -1 none */
 	uint32_t match[GW_SCAN_MAX_DEPTH + 1]; /* paths (bit set) still matching at this depth */
 	uint32_t index[GW_SCAN_MAX_DEPTH + 1]; /* in arrays */
 	bool is_obj[GW_SCAN_MAX_DEPTH + 1];
@@ -43,6 +43,9 @@ void gw_json_scan_init(struct gw_json_scan *s, const char *const *paths, struct 
 /* Ready for another text with the same paths; values are cleared. */
 void gw_json_scan_reset(struct gw_json_scan *s);
 void gw_json_scan_feed(struct gw_json_scan *s, const char *p, size_t n);
-static inline struct gw_str gw_scan_str(const struct gw_scan_value *v) { return gw_str(v->text, v->len); }
+static inline struct gw_str gw_scan_str(const struct gw_scan_value *v)
+{
+	return gw_str(v->text, v->len);
+}
 /* Non-negative integer value; false if absent, of another type, negative, fractional or above 10^15. */
 bool gw_scan_u64(const struct gw_scan_value *v, uint64_t *out);

@@ -139,7 +139,10 @@ struct gw_str gw_json_unescape(struct gw_arena *a, struct gw_str quoted)
 
 /* ---- numbers ---- */
 
-static bool is_digit(char c) { return c >= '0' && c <= '9'; }
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
 
 /* Value of "[+-]digits", held at +-10^12: far outside of what any text's length can outweigh. */
 static int64_t read_exponent(struct gw_str s)
@@ -182,9 +185,9 @@ struct gw_json_number gw_json_number_split(struct gw_str token)
 
 /* 2^1024 - 2^970, the first value that rounds to infinity as a double: 0.17976... * 10^309. */
 static const char first_infinite[] =
-	"1797693134862315807937289714053034150799341327100378269361737789804449682927647509466490179775872070963302864166"
-	"9288791094655554785194040263065748867150582068190890200070838367627385484581771153176447573027006985557136695962"
-	"2842914819860834936475292719074168444365510704342711559699508093042880177904174497792";
+    "1797693134862315807937289714053034150799341327100378269361737789804449682927647509466490179775872070963302864166"
+    "9288791094655554785194040263065748867150582068190890200070838367627385484581771153176447573027006985557136695962"
+    "2842914819860834936475292719074168444365510704342711559699508093042880177904174497792";
 
 bool gw_json_number_is_finite(struct gw_str token)
 {
@@ -217,7 +220,10 @@ bool gw_json_number_is_finite(struct gw_str token)
 	return false;
 }
 
-bool gw_json_int(struct gw_str token, int64_t *out) { return gw_str_i64(token, out); }
+bool gw_json_int(struct gw_str token, int64_t *out)
+{
+	return gw_str_i64(token, out);
+}
 
 bool gw_json_bool(struct gw_str token, bool *out)
 {

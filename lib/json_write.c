@@ -8,7 +8,10 @@
 
 enum { MAX_DEPTH = 64 };
 
-void gw_jw_init(struct gw_json_out *w, struct gw_buf *b) { *w = (struct gw_json_out){ .b = b }; }
+void gw_jw_init(struct gw_json_out *w, struct gw_buf *b)
+{
+	*w = (struct gw_json_out){ .b = b };
+}
 
 /* Before any value or key: the comma, when one is due at this level. */
 static void separate(struct gw_json_out *w)
@@ -45,10 +48,22 @@ static void close_level(struct gw_json_out *w, char c)
 	gw_buf_putc(w->b, c);
 }
 
-void gw_jw_obj(struct gw_json_out *w) { open_level(w, '{'); }
-void gw_jw_end_obj(struct gw_json_out *w) { close_level(w, '}'); }
-void gw_jw_arr(struct gw_json_out *w) { open_level(w, '['); }
-void gw_jw_end_arr(struct gw_json_out *w) { close_level(w, ']'); }
+void gw_jw_obj(struct gw_json_out *w)
+{
+	open_level(w, '{');
+}
+void gw_jw_end_obj(struct gw_json_out *w)
+{
+	close_level(w, '}');
+}
+void gw_jw_arr(struct gw_json_out *w)
+{
+	open_level(w, '[');
+}
+void gw_jw_end_arr(struct gw_json_out *w)
+{
+	close_level(w, ']');
+}
 
 void gw_jw_key(struct gw_json_out *w, struct gw_str key)
 {
@@ -99,9 +114,15 @@ void gw_jw_double(struct gw_json_out *w, double v)
 	gw_buf_put(w->b, text, (size_t)n);
 }
 
-void gw_jw_bool(struct gw_json_out *w, bool v) { gw_jw_raw(w, v ? GW_LIT("true") : GW_LIT("false")); }
+void gw_jw_bool(struct gw_json_out *w, bool v)
+{
+	gw_jw_raw(w, v ? GW_LIT("true") : GW_LIT("false"));
+}
 
-void gw_jw_null(struct gw_json_out *w) { gw_jw_raw(w, GW_LIT("null")); }
+void gw_jw_null(struct gw_json_out *w)
+{
+	gw_jw_raw(w, GW_LIT("null"));
+}
 
 void gw_jw_raw(struct gw_json_out *w, struct gw_str json)
 {

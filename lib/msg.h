@@ -32,7 +32,7 @@ enum gw_mkey {
 enum { GW_MSG_MAX_FDS = 64, GW_MSG_MAX_BYTES = 64 << 20 };
 
 #define GW_MT_U64 uint64_t
-#define GW_MT_STR struct gw_str   /* text or bytes; views into the received message */
+#define GW_MT_STR struct gw_str /* text or bytes; views into the received message */
 struct gw_msg {
 	enum gw_msg_type type;
 	uint64_t has; /* bit per gw_mkey */
@@ -41,11 +41,12 @@ struct gw_msg {
 #include "schemas/messages.def"
 #undef GW_MSG
 #undef GW_MKEY
-	int fds[GW_MSG_MAX_FDS]; /* receiver owns them; set to -1 what was taken, the rest is closed after the handler */
+	int fds
+	    [GW_MSG_MAX_FDS]; /* receiver owns them; set to -1 what was taken, the rest is closed after the handler */
 	uint32_t n_fds;
 };
 #define GW_MSG_SET(m, key, value) ((m)->key = (value), (m)->has |= 1ull << GW_MK_##key)
-#define GW_MSG_HAS(m, key) ((m)->has >> GW_MK_##key & 1)
+#define GW_MSG_HAS(m, key)        ((m)->has >> GW_MK_##key & 1)
 
 void gw_msg_pack(struct gw_buf *b, const struct gw_msg *m);
 GW_MUST enum gw_err gw_msg_unpack(struct gw_str bytes, struct gw_msg *m); /* fds untouched */

@@ -93,7 +93,10 @@ static void garbled(struct gw_mp *r)
 	r->at = r->end;
 }
 
-static size_t left(const struct gw_mp *r) { return (size_t)(r->end - r->at); }
+static size_t left(const struct gw_mp *r)
+{
+	return (size_t)(r->end - r->at);
+}
 
 /* Big-endian unsigned of n bytes (1, 2, 4, 8) after the type byte; consumes both. */
 static uint64_t take_be(struct gw_mp *r, size_t n)
@@ -193,9 +196,15 @@ static uint32_t read_count(struct gw_mp *r, enum gw_mp_type type, uint64_t value
 	return n;
 }
 
-uint32_t gw_mp_read_map(struct gw_mp *r) { return read_count(r, GW_MP_MAP, 2); }
+uint32_t gw_mp_read_map(struct gw_mp *r)
+{
+	return read_count(r, GW_MP_MAP, 2);
+}
 
-uint32_t gw_mp_read_arr(struct gw_mp *r) { return read_count(r, GW_MP_ARR, 1); }
+uint32_t gw_mp_read_arr(struct gw_mp *r)
+{
+	return read_count(r, GW_MP_ARR, 1);
+}
 
 /* The value as two's complement; *neg tells which of the two readings of bit 63 is meant. */
 static uint64_t take_int(struct gw_mp *r, bool *neg)

@@ -16,7 +16,17 @@ void gw_mp_double(struct gw_buf *b, double v);
 void gw_mp_str(struct gw_buf *b, struct gw_str s);
 void gw_mp_bin(struct gw_buf *b, struct gw_str s);
 
-enum gw_mp_type { GW_MP_END, GW_MP_NIL, GW_MP_BOOL, GW_MP_INT, GW_MP_DOUBLE, GW_MP_STR, GW_MP_BIN, GW_MP_ARR, GW_MP_MAP };
+enum gw_mp_type {
+	GW_MP_END,
+	GW_MP_NIL,
+	GW_MP_BOOL,
+	GW_MP_INT,
+	GW_MP_DOUBLE,
+	GW_MP_STR,
+	GW_MP_BIN,
+	GW_MP_ARR,
+	GW_MP_MAP
+};
 
 struct gw_mp {
 	const uint8_t *at, *end;

@@ -24,7 +24,10 @@ void gw_sse_done(struct gw_sse *s)
 	gw_buf_done(&s->last_id);
 }
 
-struct gw_str gw_sse_rest(const struct gw_sse *s) { return gw_buf_view(&s->held); }
+struct gw_str gw_sse_rest(const struct gw_sse *s)
+{
+	return gw_buf_view(&s->held);
+}
 
 bool gw_sse_is_pending(const struct gw_sse *s)
 {

@@ -15,26 +15,26 @@
 struct gw_sse_event {
 	struct gw_str raw;
 	struct gw_str event; /* "" = message */
-	struct gw_str data;  /* data lines joined by LF, last LF removed; has_data tells "no data line" from empty */
+	struct gw_str data; /* data lines joined by LF, last LF removed; has_data tells "no data line" from empty */
 	struct gw_str id;
 	bool has_data;
 };
 typedef void gw_sse_fn(void *ctx, const struct gw_sse_event *ev);
 
 struct gw_sse {
-	struct gw_buf held;    /* bytes of the event under way; ceiling max_event_bytes */
-	struct gw_buf joined;  /* data of multi-line events */
+	struct gw_buf held; /* bytes of the event under way; ceiling max_event_bytes */
+	struct gw_buf joined; /* data of multi-line events */
 	struct gw_buf last_id; /* the id persists from event to event */
 	size_t max_line_bytes, max_event_bytes;
 	/* state of the line scan, private */
 	size_t line_bytes, block_bytes; /* of the line and of the event under way */
-	uint8_t line_end;      /* how the line before this one ended */
-	bool last_cr;          /* the last byte was a CR that ended a line */
-	bool wait_lf;          /* the event is complete but for the LF that probably follows its CR */
-	bool is_comment;       /* the line under way begins with ':' */
-	bool has_field;        /* a line that is no comment ended in this event */
-	bool past_first;       /* an event was delivered: no BOM can come any more */
-	uint8_t bom;           /* bytes of a leading BOM seen; 4 = past the beginning */
+	uint8_t line_end; /* how the line before this one ended */
+	bool last_cr; /* the last byte was a CR that ended a line */
+	bool wait_lf; /* the event is complete but for the LF that probably follows its CR */
+	bool is_comment; /* the line under way begins with ':' */
+	bool has_field; /* a line that is no comment ended in this event */
+	bool past_first; /* an event was delivered: no BOM can come any more */
+	uint8_t bom; /* bytes of a leading BOM seen; 4 = past the beginning */
 	enum gw_err err;
 };
 

@@ -15,8 +15,14 @@ struct gw_str {
 /* For printf("%.*s", GW_FMT(s)); never used with secrets, which are another type (lib/secret.h). */
 #define GW_FMT(s) (int)(s).n, (s).p
 
-static inline struct gw_str gw_str(const char *p, size_t n) { return (struct gw_str){ p, n }; }
-static inline struct gw_str gw_str_z(const char *z) { return (struct gw_str){ z, z ? strlen(z) : 0 }; }
+static inline struct gw_str gw_str(const char *p, size_t n)
+{
+	return (struct gw_str){ p, n };
+}
+static inline struct gw_str gw_str_z(const char *z)
+{
+	return (struct gw_str){ z, z ? strlen(z) : 0 };
+}
 static inline bool gw_str_eq(struct gw_str a, struct gw_str b)
 {
 	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);

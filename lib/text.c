@@ -68,9 +68,15 @@ static void b64_put(struct gw_buf *b, const uint8_t *in, size_t n, const char *d
 	}
 }
 
-void gw_b64_put(struct gw_buf *b, const void *p, size_t n) { b64_put(b, p, n, b64_std, true); }
+void gw_b64_put(struct gw_buf *b, const void *p, size_t n)
+{
+	b64_put(b, p, n, b64_std, true);
+}
 
-void gw_b64url_put(struct gw_buf *b, const void *p, size_t n) { b64_put(b, p, n, b64_url, false); }
+void gw_b64url_put(struct gw_buf *b, const void *p, size_t n)
+{
+	b64_put(b, p, n, b64_url, false);
+}
 
 static int b64_value(char c, bool url)
 {
@@ -120,7 +126,10 @@ bool gw_b64_read(struct gw_buf *b, struct gw_str s)
 	return b64_read(b, s, false);
 }
 
-bool gw_b64url_read(struct gw_buf *b, struct gw_str s) { return b64_read(b, s, true); }
+bool gw_b64url_read(struct gw_buf *b, struct gw_str s)
+{
+	return b64_read(b, s, true);
+}
 
 /* ---- CRC32C (Castagnoli, reflected 0x82f63b78) ---- */
 
@@ -201,7 +210,10 @@ void gw_uuid7_make(struct gw_uuid7 *u, uint64_t unix_ms, const uint8_t random[10
 	out[8] = (uint8_t)(0x80 | (out[8] & 0x3f));
 }
 
-static bool has_hyphen_before(unsigned byte) { return byte == 4 || byte == 6 || byte == 8 || byte == 10; }
+static bool has_hyphen_before(unsigned byte)
+{
+	return byte == 4 || byte == 6 || byte == 8 || byte == 10;
+}
 
 void gw_uuid_print(const uint8_t id[16], char out[36])
 {

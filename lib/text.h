@@ -5,15 +5,18 @@
 
 /* Small encodings. */
 void gw_hex_put(struct gw_buf *b, const void *p, size_t n); /* lower case */
-bool gw_hex_read(struct gw_str s, uint8_t *out, size_t n);   /* exactly 2n digits */
+bool gw_hex_read(struct gw_str s, uint8_t *out, size_t n); /* exactly 2n digits */
 void gw_b64_put(struct gw_buf *b, const void *p, size_t n); /* RFC 4648, padded */
-bool gw_b64_read(struct gw_buf *b, struct gw_str s);          /* strict: padded, no white space */
+bool gw_b64_read(struct gw_buf *b, struct gw_str s); /* strict: padded, no white space */
 void gw_b64url_put(struct gw_buf *b, const void *p, size_t n); /* unpadded */
 bool gw_b64url_read(struct gw_buf *b, struct gw_str s);
-uint32_t gw_crc32c(uint32_t crc, const void *p, size_t n);     /* start with 0; SSE4.2 when the CPU has it */
+uint32_t gw_crc32c(uint32_t crc, const void *p, size_t n); /* start with 0; SSE4.2 when the CPU has it */
 
 /* UUIDv7 (RFC 9562 5.7): 48 bits of Unix ms, 12 bits counter, 62 bits random; monotonic for one `struct gw_uuid7`. */
-struct gw_uuid7 { uint64_t last_ms; uint16_t counter; };
+struct gw_uuid7 {
+	uint64_t last_ms;
+	uint16_t counter;
+};
 void gw_uuid7_make(struct gw_uuid7 *u, uint64_t unix_ms, const uint8_t random[10], uint8_t out[16]);
 void gw_uuid_print(const uint8_t id[16], char out[36]); /* lower case with hyphens, no NUL */
 bool gw_uuid_read(struct gw_str s, uint8_t out[16]);

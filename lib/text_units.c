@@ -11,7 +11,10 @@ static const struct unit durations[] = {
 	{ "d", 86400000 }, { "h", 3600000 }, { "m", 60000 }, { "s", 1000 }, { "ms", 1 },
 };
 static const struct unit sizes[] = {
-	{ "TiB", 1ull << 40 }, { "GiB", 1ull << 30 }, { "MiB", 1ull << 20 }, { "KiB", 1ull << 10 },
+	{ "TiB", 1ull << 40 },
+	{ "GiB", 1ull << 30 },
+	{ "MiB", 1ull << 20 },
+	{ "KiB", 1ull << 10 },
 };
 #define N_OF(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -38,7 +41,10 @@ static bool read_units(struct gw_str s, const struct unit *units, size_t n_units
 	return true;
 }
 
-bool gw_duration_read(struct gw_str s, uint64_t *ms) { return read_units(s, durations, N_OF(durations), ms); }
+bool gw_duration_read(struct gw_str s, uint64_t *ms)
+{
+	return read_units(s, durations, N_OF(durations), ms);
+}
 
 void gw_duration_put(struct gw_buf *b, uint64_t ms)
 {
@@ -54,7 +60,10 @@ void gw_duration_put(struct gw_buf *b, uint64_t ms)
 	gw_buf_puts(b, gw_str_z(durations[i].name));
 }
 
-bool gw_size_read(struct gw_str s, uint64_t *bytes) { return read_units(s, sizes, N_OF(sizes), bytes); }
+bool gw_size_read(struct gw_str s, uint64_t *bytes)
+{
+	return read_units(s, sizes, N_OF(sizes), bytes);
+}
 
 void gw_size_put(struct gw_buf *b, uint64_t bytes)
 {
@@ -71,7 +80,7 @@ void gw_size_put(struct gw_buf *b, uint64_t bytes)
 /* ---- time ---- */
 
 enum { US = 1000000 };
-static const int64_t year0_s = -62167219200;  /* 0000-01-01T00:00:00Z */
+static const int64_t year0_s = -62167219200; /* 0000-01-01T00:00:00Z */
 static const int64_t year10k_s = 253402300800; /* 10000-01-01T00:00:00Z */
 
 struct civil {

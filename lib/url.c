@@ -3,13 +3,25 @@
 
 enum { URL_MAX = 8192, HOST_MAX = 253, LABEL_MAX = 63 };
 
-static bool is_digit(char c) { return c >= '0' && c <= '9'; }
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
 
-static bool is_hex(char c) { return is_digit(c) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f'); }
+static bool is_hex(char c)
+{
+	return is_digit(c) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f');
+}
 
-static bool is_alnum(char c) { return is_digit(c) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z'); }
+static bool is_alnum(char c)
+{
+	return is_digit(c) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
+}
 
-static bool is_unreserved(char c) { return is_alnum(c) || c == '-' || c == '.' || c == '_' || c == '~'; }
+static bool is_unreserved(char c)
+{
+	return is_alnum(c) || c == '-' || c == '.' || c == '_' || c == '~';
+}
 
 /* ---- hosts ---- */
 
@@ -169,7 +181,8 @@ static bool is_path_text(struct gw_str s, bool is_query)
 			if (s.n - i < 3 || !is_hex(s.p[i + 1]) || !is_hex(s.p[i + 2]))
 				return false;
 			i += 2;
-		} else if (!is_unreserved(c) && (c == '\0' || !strchr("!$&'()*+,;=:@/", c)) && !(is_query && c == '?')) {
+		} else if (!is_unreserved(c) && (c == '\0' || !strchr("!$&'()*+,;=:@/", c)) &&
+			   !(is_query && c == '?')) {
 			return false;
 		}
 	}

@@ -10,7 +10,7 @@ struct gw_url {
 	bool is_https;
 	struct gw_str host; /* without brackets */
 	bool is_ipv6;
-	uint16_t port;      /* default filled in */
+	uint16_t port; /* default filled in */
 	struct gw_str path; /* "" or begins with '/', no trailing '/' */
 	struct gw_str query; /* without '?' */
 };

@@ -83,7 +83,10 @@ static bool refuse_at(struct reader *r, yaml_mark_t mark, const char *what)
 	return false;
 }
 
-static bool refuse(struct reader *r, const char *what) { return refuse_at(r, r->ev.start_mark, what); }
+static bool refuse(struct reader *r, const char *what)
+{
+	return refuse_at(r, r->ev.start_mark, what);
+}
 
 static bool no_memory(struct reader *r)
 {
@@ -172,7 +175,8 @@ static bool scalar_kind(struct reader *r, struct gw_str s, enum gw_yaml_kind *ki
 
 	*kind = is_plain ? gw_yaml_resolve(s) : GW_YAML_STR;
 	if (!tag)
-		return *kind != GW_YAML_NO_NUMBER || refuse(r, "infinity and NaN cannot be held (JSON has no such number)");
+		return *kind != GW_YAML_NO_NUMBER ||
+		       refuse(r, "infinity and NaN cannot be held (JSON has no such number)");
 	prefix.n -= 3; /* without "str" */
 	name = gw_str_z(tag);
 	if (!gw_str_has_prefix(name, prefix))
@@ -184,9 +188,9 @@ static bool scalar_kind(struct reader *r, struct gw_str s, enum gw_yaml_kind *ki
 	}
 	if (gw_str_eq(name, GW_LIT("float")) && *kind == GW_YAML_INT) {
 		*kind = GW_YAML_FLOAT;
-		return gw_yaml_resolve(s) == GW_YAML_INT && s.n > 1 && (s.p[1] == 'x' || s.p[1] == 'o') ?
-			       refuse(r, "the value does not fit its tag") :
-			       true;
+		return gw_yaml_resolve(s) == GW_YAML_INT && s.n > 1 && (s.p[1] == 'x' || s.p[1] == 'o')
+			   ? refuse(r, "the value does not fit its tag")
+			   : true;
 	}
 	if (*kind == GW_YAML_STR || *kind == GW_YAML_NO_NUMBER || !gw_str_eq(name, gw_str_z(kind_names[*kind])))
 		return refuse(r, "the tag is not supported, or the value does not fit it");
@@ -246,8 +250,8 @@ static int by_key(const void *a, const void *b)
 
 	if (d)
 		return d;
-	return (*x)->line != (*y)->line ? ((*x)->line > (*y)->line) - ((*x)->line < (*y)->line) :
-					  ((*x)->column > (*y)->column) - ((*x)->column < (*y)->column);
+	return (*x)->line != (*y)->line ? ((*x)->line > (*y)->line) - ((*x)->line < (*y)->line)
+					: ((*x)->column > (*y)->column) - ((*x)->column < (*y)->column);
 }
 
 /* A mapping has ended: its keys are the places below it. Sorting keeps a hostile mapping at n log n. */
@@ -360,7 +364,8 @@ static bool on_open(struct reader *r, bool is_map, const yaml_char_t *anchor, co
 static bool is_empty_document(const struct reader *r)
 {
 	return r->depth == 0 && r->ev.type == YAML_SCALAR_EVENT && r->ev.data.scalar.length == 0 &&
-	       r->ev.data.scalar.style == YAML_PLAIN_SCALAR_STYLE && !r->ev.data.scalar.tag && !r->ev.data.scalar.anchor;
+	       r->ev.data.scalar.style == YAML_PLAIN_SCALAR_STYLE && !r->ev.data.scalar.tag &&
+	       !r->ev.data.scalar.anchor;
 }
 
 static bool on_event(struct reader *r, bool is_stream)

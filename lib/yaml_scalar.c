@@ -72,7 +72,8 @@ enum gw_yaml_kind gw_yaml_resolve(struct gw_str s)
 		return GW_YAML_NULL;
 	if (is_one_of(s, bools))
 		return GW_YAML_BOOL;
-	if (is_one_of(s, no_numbers) || (is_signed && is_one_of(gw_str_skip(s, 1), (const char *const[]){ ".inf", ".Inf", ".INF", NULL })))
+	if (is_one_of(s, no_numbers) ||
+	    (is_signed && is_one_of(gw_str_skip(s, 1), (const char *const[]){ ".inf", ".Inf", ".INF", NULL })))
 		return GW_YAML_NO_NUMBER;
 	if (is_based_int(s))
 		return GW_YAML_INT;

@@ -15,7 +15,8 @@ static void indent(struct gw_buf *b, unsigned depth)
 /* Code points that a YAML reader does not take as they are (5.1), or takes for a line break. */
 static bool must_escape(uint32_t cp)
 {
-	return (cp >= 0x7f && cp <= 0x9f) || cp == 0x2028 || cp == 0x2029 || cp == 0xfeff || cp == 0xfffe || cp == 0xffff;
+	return (cp >= 0x7f && cp <= 0x9f) || cp == 0x2028 || cp == 0x2029 || cp == 0xfeff || cp == 0xfffe ||
+	       cp == 0xffff;
 }
 
 static uint32_t code_point(const uint8_t *p, size_t len)
@@ -180,4 +181,7 @@ static void put_node(struct gw_buf *b, yyjson_val *v, unsigned depth, bool is_in
 	}
 }
 
-void gw_yaml_write(struct gw_buf *b, const yyjson_val *v) { put_node(b, (yyjson_val *)(uintptr_t)v, 0, false); }
+void gw_yaml_write(struct gw_buf *b, const yyjson_val *v)
+{
+	put_node(b, (yyjson_val *)(uintptr_t)v, 0, false);
+}

@@ -10,12 +10,15 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
-#define MUST_HOLD(cond)                                                             \
-	do {                                                                        \
-		if (!(cond)) {                                                      \
-			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond);  \
-			abort();                                                    \
-		}                                                                   \
+#define MUST_HOLD(cond)                                                                                                \
+	do {                                                                                                           \
+		if (!(cond)) {                                                                                         \
+			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond);                                     \
+			abort();                                                                                       \
+		}                                                                                                      \
 	} while (0)
 
-static inline struct gw_str input(const uint8_t *data, size_t n) { return gw_str((const char *)data, n); }
+static inline struct gw_str input(const uint8_t *data, size_t n)
+{
+	return gw_str((const char *)data, n);
+}

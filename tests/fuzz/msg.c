@@ -13,7 +13,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	gw_buf_init(&b, 1 << 24);
 	gw_buf_init(&c, 1 << 24);
 	gw_msg_pack(&b, &m);
-	MUST_HOLD(!b.err && gw_msg_unpack(gw_buf_view(&b), &again) == GW_OK && again.type == m.type && again.has == m.has);
+	MUST_HOLD(!b.err && gw_msg_unpack(gw_buf_view(&b), &again) == GW_OK && again.type == m.type &&
+		  again.has == m.has);
 	gw_msg_pack(&c, &again);
 	MUST_HOLD(gw_str_eq(gw_buf_view(&b), gw_buf_view(&c)));
 	gw_buf_done(&b);

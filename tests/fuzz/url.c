@@ -43,15 +43,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	for (size_t i = 0; i < n; i++)
 		MUST_HOLD(data[i] > 0x20 && data[i] < 0x7f && data[i] != '\\' && data[i] != '#');
 	gw_buf_init(&b, 1 << 16);
-	gw_buf_printf(&b, u.is_ipv6 ? "%s://[%.*s]:%u" : "%s://%.*s:%u", u.is_https ? "https" : "http", GW_FMT(u.host), u.port);
+	gw_buf_printf(&b, u.is_ipv6 ? "%s://[%.*s]:%u" : "%s://%.*s:%u", u.is_https ? "https" : "http", GW_FMT(u.host),
+		      u.port);
 	gw_buf_puts(&b, u.path);
 	if (u.query.n)
 		gw_buf_putc(&b, '?');
 	gw_buf_puts(&b, u.query);
 	if (b.n <= 8192) {
 		MUST_HOLD(gw_url_parse(gw_buf_view(&b), &again) == GW_OK);
-		MUST_HOLD(gw_str_eq(u.host, again.host) && gw_str_eq(u.path, again.path) && gw_str_eq(u.query, again.query) &&
-			  u.port == again.port && u.is_https == again.is_https && u.is_ipv6 == again.is_ipv6);
+		MUST_HOLD(gw_str_eq(u.host, again.host) && gw_str_eq(u.path, again.path) &&
+			  gw_str_eq(u.query, again.query) && u.port == again.port && u.is_https == again.is_https &&
+			  u.is_ipv6 == again.is_ipv6);
 	}
 	gw_buf_done(&b);
 	return 0;

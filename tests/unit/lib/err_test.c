@@ -40,7 +40,7 @@ static void from_errno(void **st)
 	assert_int_equal(gw_err_from_errno(ECONNREFUSED), GW_E_UP_REFUSED);
 	assert_int_equal(gw_err_from_errno(-ECONNREFUSED), GW_E_UP_REFUSED); /* libuv's form */
 	assert_int_equal(gw_err_from_errno(-ETIMEDOUT), GW_E_UP_CONNECT);
-	assert_int_equal(gw_err_from_errno(-4095), GW_E_UP_RESET);   /* UV_EOF */
+	assert_int_equal(gw_err_from_errno(-4095), GW_E_UP_RESET); /* UV_EOF */
 	assert_int_equal(gw_err_from_errno(-3008), GW_E_UP_RESOLVE); /* UV_EAI_NONAME */
 	assert_int_equal(gw_err_from_errno(ENOSPC), GW_E_NO_SPACE);
 	assert_int_equal(gw_err_from_errno(ENOTTY), GW_E_IO);
@@ -87,7 +87,8 @@ static void panic(void **st)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(table), cmocka_unit_test(from_errno), cmocka_unit_test(panic) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(table), cmocka_unit_test(from_errno),
+					    cmocka_unit_test(panic) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

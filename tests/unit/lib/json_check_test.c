@@ -41,10 +41,33 @@ static enum gw_err verdict(struct gw_str text, const struct gw_json_limits *lim)
 static void good(void **st)
 {
 	static const char *const texts[] = {
-		"{}", "[]", "null", "true", "false", "0", "-0", "\"\"", " [ ] ", "[1,2,[3,{\"a\":[]}]]", "{\"a\":{\"a\":{\"a\":1}}}",
-		"[{\"a\":1},{\"a\":1}]", "{\"\":1,\" \":2}", "\"\\u0000\"", "\"\\ud83d\\ude00\"", "\"\x7f\"", "\"\xf4\x8f\xbf\xbf\"",
-		"1e308", "1.7976931348623157e308", "1.797693134862315807e308", "1e-999999999999999999999", "0e999999999999999999999",
-		"-0.0e-0", "[1e1,1E+1,1e-1]", "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"", "{\"a\":1,\"A\":2}", "\t\r\n 1 \t\r\n",
+		"{}",
+		"[]",
+		"null",
+		"true",
+		"false",
+		"0",
+		"-0",
+		"\"\"",
+		" [ ] ",
+		"[1,2,[3,{\"a\":[]}]]",
+		"{\"a\":{\"a\":{\"a\":1}}}",
+		"[{\"a\":1},{\"a\":1}]",
+		"{\"\":1,\" \":2}",
+		"\"\\u0000\"",
+		"\"\\ud83d\\ude00\"",
+		"\"\x7f\"",
+		"\"\xf4\x8f\xbf\xbf\"",
+		"1e308",
+		"1.7976931348623157e308",
+		"1.797693134862315807e308",
+		"1e-999999999999999999999",
+		"0e999999999999999999999",
+		"-0.0e-0",
+		"[1e1,1E+1,1e-1]",
+		"\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"",
+		"{\"a\":1,\"A\":2}",
+		"\t\r\n 1 \t\r\n",
 	};
 
 	(void)st;
@@ -53,88 +76,91 @@ static void good(void **st)
 			fail_msg("refused %s: %s", texts[i], fault.what);
 }
 
+static const struct {
+	struct gw_str text;
+	size_t offset;
+	const char *what;
+} bad_cases[] = {
+#define BAD(lit, offset, what)                                                                                         \
+	{                                                                                                              \
+		{ lit, sizeof(lit) - 1 }, offset, what                                                                 \
+	}
+	BAD("", 0, "ends too early"),
+	BAD("  ", 2, "ends too early"),
+	BAD("{", 1, "ends too early"),
+	BAD("[1,", 3, "ends too early"),
+	BAD("[1,]", 3, "expected a JSON value"),
+	BAD("[,1]", 1, "expected a JSON value"),
+	BAD("[1 2]", 3, "expected ',' or ']'"),
+	BAD("{\"a\":1,}", 7, "key in quotes"),
+	BAD("{\"a\" 1}", 5, "expected ':'"),
+	BAD("{a:1}", 1, "key in quotes"),
+	BAD("{1:1}", 1, "key in quotes"),
+	BAD("{\"a\":1 \"b\":2}", 7, "expected ',' or '}'"),
+	BAD("[}", 1, "expected a JSON value"),
+	BAD("{]", 1, "key in quotes"),
+	BAD("[1}", 2, "expected ',' or ']'"),
+	BAD("{} {}", 3, "after the end"),
+	BAD("1\0", 1, "after the end"),
+	BAD("\xef\xbb\xbf{}", 0, "byte order mark"),
+	BAD("nul", 0, "expected a JSON value"),
+	BAD("nulL", 0, "expected a JSON value"),
+	BAD("truex", 4, "after the end"),
+	BAD("NaN", 0, "expected a JSON value"),
+	BAD("Infinity", 0, "expected a JSON value"),
+	BAD("+1", 0, "expected a JSON value"),
+	BAD("01", 0, "must not begin with 0"),
+	BAD("-", 0, "needs a digit"),
+	BAD("1.", 0, "after the point"),
+	BAD(".5", 0, "expected a JSON value"),
+	BAD("1e", 0, "in the exponent"),
+	BAD("1e+", 0, "in the exponent"),
+	BAD("1e400", 0, "too large"),
+	BAD("-1e309", 0, "too large"),
+	BAD("[1.8e308]", 1, "too large"),
+	BAD("1.797693134862315808e308", 0, "too large"),
+	BAD("1e99999999999999999999", 0, "too large"),
+	BAD("\"", 1, "inside a string"),
+	BAD("\"a\\\"", 4, "inside a string"),
+	BAD("\"\\", 2, "ends too early"),
+	BAD("\"\\x\"", 1, "unknown escape"),
+	BAD("\"\\u12g4\"", 1, "four hex digits"),
+	BAD("\"\\u123\"", 1, "four hex digits"),
+	BAD("\"\\ud800\"", 1, "lone surrogate"),
+	BAD("\"\\udc00\"", 1, "lone surrogate"),
+	BAD("\"\\ud800\\ud800\"", 1, "lone surrogate"),
+	BAD("\"\\ud800\\u0041\"", 1, "lone surrogate"),
+	BAD("\"\\ud800x\"", 1, "lone surrogate"),
+	BAD("\"\\udc00\\ud800\"", 1, "lone surrogate"),
+	BAD("\"a\nb\"", 2, "control byte"),
+	BAD("\"a\0b\"", 2, "control byte"),
+	BAD("\"\x1f\"", 1, "control byte"),
+	BAD("\"\xff\"", 1, "invalid UTF-8"),
+	BAD("\"\xc3\"", 1, "invalid UTF-8"),
+	BAD("\"\xed\xa0\x80\"", 1, "invalid UTF-8"),
+	BAD("\"\xc0\x80\"", 1, "invalid UTF-8"),
+	BAD("'a'", 0, "expected a JSON value"),
+	BAD("[1]//c", 3, "after the end"),
+	BAD("{\"a\":1,\"a\":1}", 7, "duplicate key"),
+	BAD("{\"a\":1,\"\\u0061\":1}", 7, "duplicate key"),
+	BAD("{\"\\u0061\":1,\"a\":1}", 12, "duplicate key"),
+	BAD("{\"\\u0061\":1,\"\\u0061\":1}", 12, "duplicate key"),
+	BAD("{\"\xc3\xa9\":1,\"\\u00E9\":1}", 8, "duplicate key"),
+	BAD("{\"\xf0\x9f\x98\x80\":1,\"\\ud83d\\ude00\":1}", 10, "duplicate key"),
+	BAD("{\"/\":1,\"\\/\":1}", 7, "duplicate key"),
+	BAD("{\"\":1,\"\":1}", 6, "duplicate key"),
+	BAD("[{\"x\":[{\"b\":{\"a\":1,\"c\":{\"a\":{}},\"a\":1}}]}]", 32, "duplicate key"),
+#undef BAD
+};
+
 static void bad(void **st)
 {
-	static const struct {
-		struct gw_str text;
-		size_t offset;
-		const char *what;
-	} cases[] = {
-#define BAD(lit, offset, what) { { lit, sizeof(lit) - 1 }, offset, what }
-		BAD("", 0, "ends too early"),
-		BAD("  ", 2, "ends too early"),
-		BAD("{", 1, "ends too early"),
-		BAD("[1,", 3, "ends too early"),
-		BAD("[1,]", 3, "expected a JSON value"),
-		BAD("[,1]", 1, "expected a JSON value"),
-		BAD("[1 2]", 3, "expected ',' or ']'"),
-		BAD("{\"a\":1,}", 7, "key in quotes"),
-		BAD("{\"a\" 1}", 5, "expected ':'"),
-		BAD("{a:1}", 1, "key in quotes"),
-		BAD("{1:1}", 1, "key in quotes"),
-		BAD("{\"a\":1 \"b\":2}", 7, "expected ',' or '}'"),
-		BAD("[}", 1, "expected a JSON value"),
-		BAD("{]", 1, "key in quotes"),
-		BAD("[1}", 2, "expected ',' or ']'"),
-		BAD("{} {}", 3, "after the end"),
-		BAD("1\0", 1, "after the end"),
-		BAD("\xef\xbb\xbf{}", 0, "byte order mark"),
-		BAD("nul", 0, "expected a JSON value"),
-		BAD("nulL", 0, "expected a JSON value"),
-		BAD("truex", 4, "after the end"),
-		BAD("NaN", 0, "expected a JSON value"),
-		BAD("Infinity", 0, "expected a JSON value"),
-		BAD("+1", 0, "expected a JSON value"),
-		BAD("01", 0, "must not begin with 0"),
-		BAD("-", 0, "needs a digit"),
-		BAD("1.", 0, "after the point"),
-		BAD(".5", 0, "expected a JSON value"),
-		BAD("1e", 0, "in the exponent"),
-		BAD("1e+", 0, "in the exponent"),
-		BAD("1e400", 0, "too large"),
-		BAD("-1e309", 0, "too large"),
-		BAD("[1.8e308]", 1, "too large"),
-		BAD("1.797693134862315808e308", 0, "too large"),
-		BAD("1e99999999999999999999", 0, "too large"),
-		BAD("\"", 1, "inside a string"),
-		BAD("\"a\\\"", 4, "inside a string"),
-		BAD("\"\\", 2, "ends too early"),
-		BAD("\"\\x\"", 1, "unknown escape"),
-		BAD("\"\\u12g4\"", 1, "four hex digits"),
-		BAD("\"\\u123\"", 1, "four hex digits"),
-		BAD("\"\\ud800\"", 1, "lone surrogate"),
-		BAD("\"\\udc00\"", 1, "lone surrogate"),
-		BAD("\"\\ud800\\ud800\"", 1, "lone surrogate"),
-		BAD("\"\\ud800\\u0041\"", 1, "lone surrogate"),
-		BAD("\"\\ud800x\"", 1, "lone surrogate"),
-		BAD("\"\\udc00\\ud800\"", 1, "lone surrogate"),
-		BAD("\"a\nb\"", 2, "control byte"),
-		BAD("\"a\0b\"", 2, "control byte"),
-		BAD("\"\x1f\"", 1, "control byte"),
-		BAD("\"\xff\"", 1, "invalid UTF-8"),
-		BAD("\"\xc3\"", 1, "invalid UTF-8"),
-		BAD("\"\xed\xa0\x80\"", 1, "invalid UTF-8"),
-		BAD("\"\xc0\x80\"", 1, "invalid UTF-8"),
-		BAD("'a'", 0, "expected a JSON value"),
-		BAD("[1]//c", 3, "after the end"),
-		BAD("{\"a\":1,\"a\":1}", 7, "duplicate key"),
-		BAD("{\"a\":1,\"\\u0061\":1}", 7, "duplicate key"),
-		BAD("{\"\\u0061\":1,\"a\":1}", 12, "duplicate key"),
-		BAD("{\"\\u0061\":1,\"\\u0061\":1}", 12, "duplicate key"),
-		BAD("{\"\xc3\xa9\":1,\"\\u00E9\":1}", 8, "duplicate key"),
-		BAD("{\"\xf0\x9f\x98\x80\":1,\"\\ud83d\\ude00\":1}", 10, "duplicate key"),
-		BAD("{\"/\":1,\"\\/\":1}", 7, "duplicate key"),
-		BAD("{\"\":1,\"\":1}", 6, "duplicate key"),
-		BAD("[{\"x\":[{\"b\":{\"a\":1,\"c\":{\"a\":{}},\"a\":1}}]}]", 32, "duplicate key"),
-#undef BAD
-	};
-
 	(void)st;
-	for (size_t i = 0; i < N_OF(cases); i++) {
-		if (verdict(cases[i].text, NULL) == GW_OK)
-			fail_msg("accepted %.*s", GW_FMT(cases[i].text));
-		if (fault.offset != cases[i].offset || !strstr(fault.what, cases[i].what))
-			fail_msg("%.*s: %zu %s", GW_FMT(cases[i].text), fault.offset, fault.what);
+	for (size_t i = 0; i < N_OF(bad_cases); i++) {
+		if (verdict(bad_cases[i].text, NULL) == GW_OK)
+			fail_msg("accepted %.*s", GW_FMT(bad_cases[i].text));
+		if (fault.offset != bad_cases[i].offset || !strstr(fault.what, bad_cases[i].what))
+			fail_msg("%.*s: %zu %s", GW_FMT(bad_cases[i].text), fault.offset, fault.what);
 	}
 }
 
@@ -148,7 +174,9 @@ static void utf8_in_strings(void **st)
 	gw_arena_init(&a, NULL, 0, 1 << 20);
 	for (unsigned i = 0; i < 128 * 256 * N_OF(tails) * N_OF(tails); i++) {
 		unsigned lead = 0x80 + (i & 127), second = i >> 7 & 255, t = i >> 15;
-		char text[] = { '"', (char)lead, (char)second, (char)tails[t / N_OF(tails)], (char)tails[t % N_OF(tails)], '"' };
+		char text[] = {
+			'"', (char)lead, (char)second, (char)tails[t / N_OF(tails)], (char)tails[t % N_OF(tails)], '"'
+		};
 		bool is_utf8 = gw_str_is_utf8(gw_str(text + 1, 4));
 
 		if (second == '"' || second == '\\' || second < 0x20)
@@ -202,7 +230,8 @@ static void limits(void **st)
 
 static void known_keys(void **st)
 {
-	const struct gw_str known[] = { GW_LIT("model"), GW_LIT("messages"), GW_LIT("maxTokens"), GW_LIT("mode"), GW_LIT("MODE") };
+	const struct gw_str known[] = { GW_LIT("model"), GW_LIT("messages"), GW_LIT("maxTokens"), GW_LIT("mode"),
+					GW_LIT("MODE") };
 	struct gw_json_limits lim = { .max_depth = 64, .max_nodes = 1000, .known = known, .n_known = N_OF(known) };
 
 	(void)st;
@@ -223,10 +252,12 @@ static void known_keys(void **st)
 
 static void wanted(void **st)
 {
-	struct gw_str text = GW_LIT(" {\"a\" : [1, {\"b\":2}] ,\"b\":\"x\\\"y\", \"c\":-1.5e3 ,\"\\u0064\":true,\"e\":{},\"f\":null, \"n\":{\"a\":7}}");
+	struct gw_str text = GW_LIT(" {\"a\" : [1, {\"b\":2}] ,\"b\":\"x\\\"y\", \"c\":-1.5e3 "
+				    ",\"\\u0064\":true,\"e\":{},\"f\":null, \"n\":{\"a\":7}}");
 	struct gw_json_span a, b, c, d, e, f, n, none;
-	const struct gw_json_want want[] = { { GW_LIT("a"), &a }, { GW_LIT("b"), &b }, { GW_LIT("c"), &c },    { GW_LIT("d"), &d },
-					     { GW_LIT("e"), &e }, { GW_LIT("f"), &f }, { GW_LIT("none"), &none }, { GW_LIT("n"), &n } };
+	const struct gw_json_want want[] = { { GW_LIT("a"), &a },       { GW_LIT("b"), &b }, { GW_LIT("c"), &c },
+					     { GW_LIT("d"), &d },       { GW_LIT("e"), &e }, { GW_LIT("f"), &f },
+					     { GW_LIT("none"), &none }, { GW_LIT("n"), &n } };
 	struct gw_arena arena;
 #define SPAN(s) gw_str(text.p + (s).off, (s).len)
 
@@ -237,8 +268,10 @@ static void wanted(void **st)
 			assert_int_equal(gw_json_check(&arena, text, NULL, want, N_OF(want), &fault), GW_OK);
 		else
 			gw_json_members(text, (struct gw_json_span){ 1, text.n - 1, GW_JSON_OBJ }, want, N_OF(want));
-		assert_true(a.type == GW_JSON_ARR && b.type == GW_JSON_STR && c.type == GW_JSON_NUM && d.type == GW_JSON_BOOL);
-		assert_true(e.type == GW_JSON_OBJ && f.type == GW_JSON_NULL && none.type == GW_JSON_NONE && n.type == GW_JSON_OBJ);
+		assert_true(a.type == GW_JSON_ARR && b.type == GW_JSON_STR && c.type == GW_JSON_NUM &&
+			    d.type == GW_JSON_BOOL);
+		assert_true(e.type == GW_JSON_OBJ && f.type == GW_JSON_NULL && none.type == GW_JSON_NONE &&
+			    n.type == GW_JSON_OBJ);
 		assert_str(SPAN(a), "[1, {\"b\":2}]");
 		assert_str(SPAN(b), "\"x\\\"y\"");
 		assert_str(SPAN(c), "-1.5e3");
@@ -250,7 +283,8 @@ static void wanted(void **st)
 	/* the top level must be an object then; a failed check leaves nothing behind */
 	assert_int_equal(gw_json_check(&arena, GW_LIT("[1]"), NULL, want, N_OF(want), &fault), GW_E_SYNTAX);
 	assert_non_null(strstr(fault.what, "object"));
-	assert_int_equal(gw_json_check(&arena, GW_LIT("{\"a\":1,\"b\":2,\"a\":3}"), NULL, want, N_OF(want), NULL), GW_E_SYNTAX);
+	assert_int_equal(gw_json_check(&arena, GW_LIT("{\"a\":1,\"b\":2,\"a\":3}"), NULL, want, N_OF(want), NULL),
+			 GW_E_SYNTAX);
 	assert_int_equal(a.type, GW_JSON_NONE);
 	assert_int_equal(b.type, GW_JSON_NONE);
 	gw_arena_done(&arena);
@@ -472,11 +506,18 @@ static void against_yyjson(void **st)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(good),		 cmocka_unit_test(bad),		cmocka_unit_test(places),
+		cmocka_unit_test(good),
+		cmocka_unit_test(bad),
+		cmocka_unit_test(places),
 		cmocka_unit_test(utf8_in_strings),
-		cmocka_unit_test(limits),	 cmocka_unit_test(known_keys),	cmocka_unit_test(wanted),
-		cmocka_unit_test(large_objects), cmocka_unit_test(random_keys), cmocka_unit_test(hostile_sizes),
-		cmocka_unit_test(random_documents), cmocka_unit_test(against_yyjson),
+		cmocka_unit_test(limits),
+		cmocka_unit_test(known_keys),
+		cmocka_unit_test(wanted),
+		cmocka_unit_test(large_objects),
+		cmocka_unit_test(random_keys),
+		cmocka_unit_test(hostile_sizes),
+		cmocka_unit_test(random_documents),
+		cmocka_unit_test(against_yyjson),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

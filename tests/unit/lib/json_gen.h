@@ -11,9 +11,22 @@ UNUSED static void gen_space(struct gw_buf *b)
 
 UNUSED static void gen_string(struct gw_buf *b, bool is_key)
 {
-	static const char *const pieces[] = { "a",	"b",	  "key",	"\\n",	    "\\\"",    "\\\\",	     "\\u0061",
-					      "\\u00e9", "\xc3\xa9", "\\ud83d\\ude00", "\xf0\x9f\x98\x80", "\\/", "\\u0000",
-					      " ",	"longer text without anything special in it",	"\xe4\xb8\xad\xe6\x96\x87" };
+	static const char *const pieces[] = { "a",
+					      "b",
+					      "key",
+					      "\\n",
+					      "\\\"",
+					      "\\\\",
+					      "\\u0061",
+					      "\\u00e9",
+					      "\xc3\xa9",
+					      "\\ud83d\\ude00",
+					      "\xf0\x9f\x98\x80",
+					      "\\/",
+					      "\\u0000",
+					      " ",
+					      "longer text without anything special in it",
+					      "\xe4\xb8\xad\xe6\x96\x87" };
 	size_t n = is_key ? 1 + rng_below(3) : rng_below(6);
 
 	gw_buf_putc(b, '"');
@@ -26,9 +39,24 @@ UNUSED static void gen_string(struct gw_buf *b, bool is_key)
 
 UNUSED static void gen_number(struct gw_buf *b)
 {
-	static const char *const picks[] = { "0", "-0", "0.0", "-0.0", "1e5", "1E-5", "1.5e+3", "9223372036854775807", "-9223372036854775808",
-					     "18446744073709551615", "18446744073709551616", "1e308", "-1.7976931348623157e308", "5e-324",
-					     "1e-400", "123456789012345678901234567890", "0.1", "3.141592653589793238462643383279" };
+	static const char *const picks[] = { "0",
+					     "-0",
+					     "0.0",
+					     "-0.0",
+					     "1e5",
+					     "1E-5",
+					     "1.5e+3",
+					     "9223372036854775807",
+					     "-9223372036854775808",
+					     "18446744073709551615",
+					     "18446744073709551616",
+					     "1e308",
+					     "-1.7976931348623157e308",
+					     "5e-324",
+					     "1e-400",
+					     "123456789012345678901234567890",
+					     "0.1",
+					     "3.141592653589793238462643383279" };
 
 	if (rng_below(2))
 		gw_buf_puts(b, gw_str_z(picks[rng_below(N_OF(picks))]));

@@ -4,8 +4,16 @@
 #include "json_gen.h"
 #include "lib/json_scan.h"
 
-static const char *const paths[] = { "usage.prompt_tokens", "usage.prompt_tokens_details.cached_tokens", "choices.0.finish_reason",
-				     "model", "usage", "choices", "id", "choices.1.index", "error.code", "choices.10.x" };
+static const char *const paths[] = { "usage.prompt_tokens",
+				     "usage.prompt_tokens_details.cached_tokens",
+				     "choices.0.finish_reason",
+				     "model",
+				     "usage",
+				     "choices",
+				     "id",
+				     "choices.1.index",
+				     "error.code",
+				     "choices.10.x" };
 enum { N = sizeof(paths) / sizeof(paths[0]) };
 
 struct result {
@@ -70,10 +78,12 @@ static struct result scan_all_ways(struct gw_str text)
 
 static void reply(void **st)
 {
-	struct result r = scan_all_ways(GW_LIT(
-		"{\"id\":\"chatcmpl-1\",\"model\":\"gpt\\u002d4o\",\"choices\":[{\"index\":0,\"message\":{\"content\":\"\\\"usage\\\":"
-		"{\\\"prompt_tokens\\\":666}\",\"usage\":{\"prompt_tokens\":667}},\"finish_reason\":\"stop\"},{\"index\":1}],"
-		"\"usage\":{\"prompt_tokens\":12,\"completion_tokens\":3,\"prompt_tokens_details\":{\"cached_tokens\":8}}}\n"));
+	struct result r = scan_all_ways(GW_LIT("{\"id\":\"chatcmpl-1\",\"model\":\"gpt\\u002d4o\",\"choices\":[{"
+					       "\"index\":0,\"message\":{\"content\":\"\\\"usage\\\":"
+					       "{\\\"prompt_tokens\\\":666}\",\"usage\":{\"prompt_tokens\":667}},"
+					       "\"finish_reason\":\"stop\"},{\"index\":1}],"
+					       "\"usage\":{\"prompt_tokens\":12,\"completion_tokens\":3,\"prompt_"
+					       "tokens_details\":{\"cached_tokens\":8}}}\n"));
 	uint64_t u;
 
 	(void)st;
@@ -106,7 +116,8 @@ static void details(void **st)
 	assert_str(gw_scan_str(&r.v[0]), "5");
 	assert_int_equal(r.v[6].type, GW_JSON_NONE);
 	/* near misses */
-	r = scan_all_ways(GW_LIT("{\"usage\":[{\"prompt_tokens\":5}],\"ids\":1,\"i\":2,\"id\\u00e9\":3,\"x\":{\"id\":4},\"choices.0\":1}"));
+	r = scan_all_ways(GW_LIT(
+	    "{\"usage\":[{\"prompt_tokens\":5}],\"ids\":1,\"i\":2,\"id\\u00e9\":3,\"x\":{\"id\":4},\"choices.0\":1}"));
 	assert_int_equal(r.v[0].type, GW_JSON_NONE);
 	assert_int_equal(r.v[6].type, GW_JSON_NONE);
 	/* the eleventh item; keys that look like an index */
@@ -126,9 +137,12 @@ static void details(void **st)
 
 static void broken(void **st)
 {
-	static const char *const texts[] = { "{\"id\":1]", "{\"id\" 1}", "[1,]x", "{,}", "{\"id\":01}", "{\"id\":1.}", "{\"id\":-}", "{\"id\":+1}",
-					     "{\"id\":tru}", "{\"id\":\"\\x\"}", "{\"id\":\"\\u12x4\"}", "{\"id\":\"a\nb\"}", "{\"id\":1}}",
-					     "{\"id\":1} x", "]", "\xef\xbb\xbf{}", "{\"id\":NaN}", "{\"id\":1e}" };
+	static const char *const texts[] = {
+		"{\"id\":1]",           "{\"id\" 1}",        "[1,]x",       "{,}",          "{\"id\":01}",
+		"{\"id\":1.}",          "{\"id\":-}",        "{\"id\":+1}", "{\"id\":tru}", "{\"id\":\"\\x\"}",
+		"{\"id\":\"\\u12x4\"}", "{\"id\":\"a\nb\"}", "{\"id\":1}}", "{\"id\":1} x", "]",
+		"\xef\xbb\xbf{}",       "{\"id\":NaN}",      "{\"id\":1e}"
+	};
 
 	(void)st;
 	for (size_t i = 0; i < N_OF(texts); i++) {
@@ -159,9 +173,18 @@ static void usage_numbers(void **st)
 		const char *text;
 		bool ok;
 		uint64_t v;
-	} cases[] = { { "0", true, 0 },	 { "1000000000000000", true, 1000000000000000 }, { "1000000000000001", false, 0 },
-		      { "-5", false, 0 }, { "1.5", false, 0 }, { "1e3", false, 0 }, { "1e308", false, 0 }, { "\"5\"", false, 0 },
-		      { "null", false, 0 }, { "99999999999999999999999", false, 0 }, { "{}", false, 0 }, { "true", false, 0 } };
+	} cases[] = { { "0", true, 0 },
+		      { "1000000000000000", true, 1000000000000000 },
+		      { "1000000000000001", false, 0 },
+		      { "-5", false, 0 },
+		      { "1.5", false, 0 },
+		      { "1e3", false, 0 },
+		      { "1e308", false, 0 },
+		      { "\"5\"", false, 0 },
+		      { "null", false, 0 },
+		      { "99999999999999999999999", false, 0 },
+		      { "{}", false, 0 },
+		      { "true", false, 0 } };
 
 	(void)st;
 	for (size_t i = 0; i < N_OF(cases); i++) {
@@ -215,8 +238,21 @@ static yyjson_val *lookup(yyjson_val *v, const char *path)
 /* Documents with the names of the paths strewn in. */
 static void gen_reply(struct gw_buf *b, unsigned depth)
 {
-	static const char *const names[] = { "usage", "prompt_tokens", "prompt_tokens_details", "cached_tokens", "choices", "finish_reason",
-					     "model", "id",	       "index",			"error",	 "code",    "x", "0", "1", "10" };
+	static const char *const names[] = { "usage",
+					     "prompt_tokens",
+					     "prompt_tokens_details",
+					     "cached_tokens",
+					     "choices",
+					     "finish_reason",
+					     "model",
+					     "id",
+					     "index",
+					     "error",
+					     "code",
+					     "x",
+					     "0",
+					     "1",
+					     "10" };
 	size_t n = rng_below(depth ? 5 : 13), first = rng_below(N_OF(names));
 
 	if (depth > 3 || rng_below(5) == 0) {
@@ -255,9 +291,11 @@ static void against_model(void **st)
 			assert_true(r.is_done);
 		assert_false(r.is_broken);
 		for (int i = 0; i < N; i++) {
-			static const uint8_t types[] = { [YYJSON_TYPE_NULL] = GW_JSON_NULL, [YYJSON_TYPE_BOOL] = GW_JSON_BOOL,
-							 [YYJSON_TYPE_NUM] = GW_JSON_NUM,   [YYJSON_TYPE_STR] = GW_JSON_STR,
-							 [YYJSON_TYPE_ARR] = GW_JSON_ARR,   [YYJSON_TYPE_OBJ] = GW_JSON_OBJ };
+			static const uint8_t types[] = {
+				[YYJSON_TYPE_NULL] = GW_JSON_NULL, [YYJSON_TYPE_BOOL] = GW_JSON_BOOL,
+				[YYJSON_TYPE_NUM] = GW_JSON_NUM,   [YYJSON_TYPE_STR] = GW_JSON_STR,
+				[YYJSON_TYPE_ARR] = GW_JSON_ARR,   [YYJSON_TYPE_OBJ] = GW_JSON_OBJ
+			};
 			yyjson_val *v = lookup(yyjson_doc_get_root(doc), paths[i]);
 			uint64_t u;
 
@@ -291,8 +329,9 @@ static void damaged(void **st)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(reply), cmocka_unit_test(details),	     cmocka_unit_test(broken),
-					    cmocka_unit_test(usage_numbers), cmocka_unit_test(reuse), cmocka_unit_test(against_model),
+	const struct CMUnitTest tests[] = { cmocka_unit_test(reply),  cmocka_unit_test(details),
+					    cmocka_unit_test(broken), cmocka_unit_test(usage_numbers),
+					    cmocka_unit_test(reuse),  cmocka_unit_test(against_model),
 					    cmocka_unit_test(damaged) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

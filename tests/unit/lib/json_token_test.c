@@ -16,8 +16,9 @@ static void unescape(void **st)
 	assert_ptr_equal(s.p, plain.p + 1); /* a view */
 	assert_str(s, "plain \xc3\xa9");
 	assert_str(gw_json_unescape(&arena, GW_LIT("\"\"")), "");
-	assert_same(gw_json_unescape(&arena, GW_LIT("\"a\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0000\\u00e9\\u20AC\\ud83d\\uDE00z\"")),
-		    GW_LIT("a\"\\/\b\f\n\r\t\0\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80z"));
+	assert_same(
+	    gw_json_unescape(&arena, GW_LIT("\"a\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0000\\u00e9\\u20AC\\ud83d\\uDE00z\"")),
+	    GW_LIT("a\"\\/\b\f\n\r\t\0\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80z"));
 	struct gw_arena tiny;
 	gw_arena_init(&tiny, NULL, 0, 0);
 	assert_null(gw_json_unescape(&tiny, GW_LIT("\"\\n\"")).p);
@@ -68,9 +69,25 @@ static void ints_and_bools(void **st)
 static void doubles(void **st)
 {
 	static const char *const tokens[] = {
-		"0", "-0", "1", "-1.5", "0.1", "1e5", "1E+5", "1e-5", "123.456e-2", "0.00000000000000000000000000000001",
-		"1.7976931348623157e308", "5e-324", "2.4703282292062327e-324", "2.4703282292062328e-324", "1e-99999999999999",
-		"0e99999999999", "9007199254740993", "9007199254740993.0000000000000000000000000000001", "179769313486231570000e288",
+		"0",
+		"-0",
+		"1",
+		"-1.5",
+		"0.1",
+		"1e5",
+		"1E+5",
+		"1e-5",
+		"123.456e-2",
+		"0.00000000000000000000000000000001",
+		"1.7976931348623157e308",
+		"5e-324",
+		"2.4703282292062327e-324",
+		"2.4703282292062328e-324",
+		"1e-99999999999999",
+		"0e99999999999",
+		"9007199254740993",
+		"9007199254740993.0000000000000000000000000000001",
+		"179769313486231570000e288",
 	};
 	double d;
 
@@ -133,8 +150,10 @@ static void edge_of_infinity(void **st)
 
 	(void)st;
 	snprintf(edge, sizeof(edge), "%s%s%s",
-		 "1797693134862315807937289714053034150799341327100378269361737789804449682927647509466490179775872070963302864166",
-		 "9288791094655554785194040263065748867150582068190890200070838367627385484581771153176447573027006985557136695962",
+		 "17976931348623158079372897140530341507993413271003782693617377898044496829276475094664901797758720709"
+		 "63302864166",
+		 "92887910946555547851940402630657488671505820681908902000708383676273854845817711531764475730270069855"
+		 "57136695962",
 		 "2842914819860834936475292719074168444365510704342711559699508093042880177904174497792");
 	snprintf(below, sizeof(below), "%s", edge);
 	below[strlen(below) - 1] = '1'; /* ...791 */
@@ -183,9 +202,10 @@ static bool on_item(void *ctx, struct gw_json_span value)
 /* A span means the value v: type, exact bytes, and all below. */
 static void check_span(struct gw_str text, struct gw_json_span span, yyjson_val *v)
 {
-	static const enum gw_json_type types[] = { [YYJSON_TYPE_NULL] = GW_JSON_NULL, [YYJSON_TYPE_BOOL] = GW_JSON_BOOL,
-						   [YYJSON_TYPE_NUM] = GW_JSON_NUM,   [YYJSON_TYPE_STR] = GW_JSON_STR,
-						   [YYJSON_TYPE_ARR] = GW_JSON_ARR,   [YYJSON_TYPE_OBJ] = GW_JSON_OBJ };
+	static const enum gw_json_type types[] = {
+		[YYJSON_TYPE_NULL] = GW_JSON_NULL, [YYJSON_TYPE_BOOL] = GW_JSON_BOOL, [YYJSON_TYPE_NUM] = GW_JSON_NUM,
+		[YYJSON_TYPE_STR] = GW_JSON_STR,   [YYJSON_TYPE_ARR] = GW_JSON_ARR,   [YYJSON_TYPE_OBJ] = GW_JSON_OBJ
+	};
 	struct walk w = { .text = text };
 	yyjson_doc *doc;
 
@@ -194,7 +214,8 @@ static void check_span(struct gw_str text, struct gw_json_span span, yyjson_val 
 	assert_int_equal(gw_json_read(gw_str(text.p + span.off, span.len), NULL, &doc, NULL), GW_OK);
 	assert_true(yyjson_equals(yyjson_doc_get_root(doc), v));
 	yyjson_doc_free(doc);
-	assert_true(span.len > 0 && !strchr(" \t\r\n", text.p[span.off]) && !strchr(" \t\r\n", text.p[span.off + span.len - 1]));
+	assert_true(span.len > 0 && !strchr(" \t\r\n", text.p[span.off]) &&
+		    !strchr(" \t\r\n", text.p[span.off + span.len - 1]));
 	if (span.type == GW_JSON_OBJ) {
 		yyjson_obj_iter_init(v, &w.obj);
 		gw_json_each(text, span, on_member, &w);
@@ -253,7 +274,8 @@ static void stopping(void **st)
 	unsigned n = 0;
 
 	(void)st;
-	gw_json_each(GW_LIT("{\"a\":1,\"b\":2,\"c\":3}"), (struct gw_json_span){ 0, 19, GW_JSON_OBJ }, count_member, &n);
+	gw_json_each(GW_LIT("{\"a\":1,\"b\":2,\"c\":3}"), (struct gw_json_span){ 0, 19, GW_JSON_OBJ }, count_member,
+		     &n);
 	assert_int_equal(n, 2);
 	n = 0;
 	gw_json_each_item(GW_LIT("[1,2,3]"), (struct gw_json_span){ 0, 7, GW_JSON_ARR }, count_item, &n);
@@ -267,8 +289,8 @@ static void stopping(void **st)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(unescape), cmocka_unit_test(unescape_random),	cmocka_unit_test(ints_and_bools),
-		cmocka_unit_test(doubles),  cmocka_unit_test(doubles_random),	cmocka_unit_test(edge_of_infinity),
+		cmocka_unit_test(unescape), cmocka_unit_test(unescape_random), cmocka_unit_test(ints_and_bools),
+		cmocka_unit_test(doubles),  cmocka_unit_test(doubles_random),  cmocka_unit_test(edge_of_infinity),
 		cmocka_unit_test(walking),  cmocka_unit_test(stopping),
 	};
 	int rc;

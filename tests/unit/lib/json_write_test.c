@@ -52,7 +52,10 @@ static void strings(void **st)
 		CASE("\n\r\t\b\f", "\"\\n\\r\\t\\b\\f\""),
 		CASE("\x00\x01\x1f\x7f", "\"\\u0000\\u0001\\u001f\x7f\""),
 		CASE("\xc3\xa9\xf0\x9f\x98\x80", "\"\xc3\xa9\xf0\x9f\x98\x80\""),
-		CASE("a\xff" "b\xc3", "\"a\xef\xbf\xbd" "b\xef\xbf\xbd\""),
+		CASE("a\xff"
+		     "b\xc3",
+		     "\"a\xef\xbf\xbd"
+		     "b\xef\xbf\xbd\""),
 		CASE("\xed\xa0\x80", "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""),
 #undef CASE
 	};
@@ -102,9 +105,16 @@ static void doubles(void **st)
 	static const struct {
 		double v;
 		const char *out;
-	} cases[] = { { 0, "0.0" },	   { -0.0, "-0.0" },	 { 1, "1.0" },		{ 0.1, "0.1" },
-		      { -1.5e300, "-1.5e+300" }, { 5e-324, "4.94065645841247e-324" }, { 123456789012345680.0, "1.2345678901234568e+17" },
-		      { NAN, "null" },	   { INFINITY, "null" }, { -INFINITY, "null" } };
+	} cases[] = { { 0, "0.0" },
+		      { -0.0, "-0.0" },
+		      { 1, "1.0" },
+		      { 0.1, "0.1" },
+		      { -1.5e300, "-1.5e+300" },
+		      { 5e-324, "4.94065645841247e-324" },
+		      { 123456789012345680.0, "1.2345678901234568e+17" },
+		      { NAN, "null" },
+		      { INFINITY, "null" },
+		      { -INFINITY, "null" } };
 
 	(void)st;
 	for (size_t i = 0; i < N_OF(cases); i++) {
@@ -159,8 +169,9 @@ static void ceilings(void **st)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(structure), cmocka_unit_test(strings), cmocka_unit_test(random_bytes),
-					    cmocka_unit_test(doubles), cmocka_unit_test(ceilings) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(structure), cmocka_unit_test(strings),
+					    cmocka_unit_test(random_bytes), cmocka_unit_test(doubles),
+					    cmocka_unit_test(ceilings) };
 	int rc;
 
 	gw_buf_init(&b, 1 << 20);

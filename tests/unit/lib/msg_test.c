@@ -52,7 +52,7 @@ static void names(void **st)
 	(void)st;
 	assert_string_equal(gw_msg_name(GW_MSG_INIT), "INIT");
 	assert_string_equal(gw_msg_name(GW_MSG_COUNT), "unknown");
-	assert_string_equal(gw_msg_name((enum gw_msg_type)-1), "unknown");
+	assert_string_equal(gw_msg_name((enum gw_msg_type) - 1), "unknown");
 	for (int t = 1; t < GW_MSG_COUNT; t++)
 		assert_true(strlen(gw_msg_name((enum gw_msg_type)t)) > 1);
 }
@@ -63,7 +63,6 @@ static void begin(uint32_t pairs)
 	gw_mp_map(&out, pairs);
 	gw_mp_u64(&out, GW_MK_type_);
 	gw_mp_u64(&out, GW_MSG_READY);
-
 }
 
 static void strict(void **st)
@@ -121,7 +120,8 @@ static void strict(void **st)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(there_and_back), cmocka_unit_test(names), cmocka_unit_test(strict) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(there_and_back), cmocka_unit_test(names),
+					    cmocka_unit_test(strict) };
 	int rc;
 
 	gw_buf_init(&out, 1 << 20);

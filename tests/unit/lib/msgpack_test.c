@@ -8,7 +8,10 @@
 
 /* ---- random documents ---- */
 
-static uint64_t random_u64(void) { return rng() >> rng_below(64); }
+static uint64_t random_u64(void)
+{
+	return rng() >> rng_below(64);
+}
 
 static double random_double(void)
 {
@@ -216,7 +219,10 @@ static void random_bytes(void **st)
 	assert_true(accepted > 2000);
 }
 
-static struct gw_mp reader_of(const char *bytes, size_t n) { return gw_mp_reader(gw_str(bytes, n)); }
+static struct gw_mp reader_of(const char *bytes, size_t n)
+{
+	return gw_mp_reader(gw_str(bytes, n));
+}
 #define READER(lit) reader_of("" lit, sizeof(lit) - 1)
 
 static void errors_stick(void **st)

@@ -130,7 +130,8 @@ static void put_expected(struct gw_buf *b, yyjson_val *events)
 	size_t i, n;
 	yyjson_val *e;
 
-	yyjson_arr_foreach(events, i, n, e) {
+	yyjson_arr_foreach(events, i, n, e)
+	{
 		struct gw_str type = gw_json_str(yyjson_obj_get(e, "event"));
 
 		gw_buf_puts(b, gw_str_eq(type, GW_LIT("message")) ? GW_LIT("") : type);
@@ -157,7 +158,8 @@ static void corpus(void **st)
 	yyjson_val *c, *chunk;
 
 	(void)st;
-	yyjson_arr_foreach(yyjson_obj_get(yyjson_doc_get_root(corpus_doc), "cases"), i, n, c) {
+	yyjson_arr_foreach(yyjson_obj_get(yyjson_doc_get_root(corpus_doc), "cases"), i, n, c)
+	{
 		struct gw_buf text, want, got, clean;
 		struct log l;
 
@@ -166,14 +168,14 @@ static void corpus(void **st)
 		gw_buf_init(&got, 1 << 20);
 		gw_buf_init(&clean, 1 << 20);
 		yyjson_arr_foreach(yyjson_obj_get(c, "chunks_b64"), k, nk, chunk)
-			assert_true(gw_b64_read(&text, gw_json_str(chunk)));
+		    assert_true(gw_b64_read(&text, gw_json_str(chunk)));
 		all_ways(gw_buf_view(&text), &l);
 		put_expected(&want, yyjson_obj_get(c, "events"));
 		dispatched(&got, gw_buf_view(&l.events));
 		replace_invalid(&clean, gw_buf_view(&got));
 		if (!gw_str_eq(gw_buf_view(&clean), gw_buf_view(&want)))
-			fail_msg("%s: got '%.*s', want '%.*s'", yyjson_get_str(yyjson_obj_get(c, "name")),
-				 (int)clean.n, clean.p, (int)want.n, want.p);
+			fail_msg("%s: got '%.*s', want '%.*s'", yyjson_get_str(yyjson_obj_get(c, "name")), (int)clean.n,
+				 clean.p, (int)want.n, want.p);
 		gw_buf_done(&text);
 		gw_buf_done(&want);
 		gw_buf_done(&got);
@@ -190,29 +192,55 @@ static void blocks(void **st)
 	(void)st;
 	/* comments and nameless blocks come too, without data, so that their bytes can go on */
 	all_ways(GW_LIT(": ping\n\n: c\ndata: a\n\nevent: x\n\n\ndata:\n\n"), &l);
-	assert_str(gw_buf_view(&l.events), "\1\1\1" "0\2" "8\n"		 /* : ping */
-					   "\1a\1\1" "1\2" "13\n"	 /* the comment belongs to the event */
-					   "x\1\1\1" "0\2" "10\n"	 /* event without data */
-					   "\1\1\1" "0\2" "1\n"		 /* an empty line */
-					   "\1\1\1" "1\2" "7\n"		 /* empty data is data */
+	assert_str(gw_buf_view(&l.events), "\1\1\1"
+					   "0\2"
+					   "8\n" /* : ping */
+					   "\1a\1\1"
+					   "1\2"
+					   "13\n" /* the comment belongs to the event */
+					   "x\1\1\1"
+					   "0\2"
+					   "10\n" /* event without data */
+					   "\1\1\1"
+					   "0\2"
+					   "1\n" /* an empty line */
+					   "\1\1\1"
+					   "1\2"
+					   "7\n" /* empty data is data */
 					   "pending 0 rest 0");
 	log_done(&l);
 	/* CRLF: raw ends with the LF; lone CR: an event does not wait for the next byte */
 	all_ways(GW_LIT("data: a\r\n\r\ndata: b\r\n\r\n"), &l);
-	assert_str(gw_buf_view(&l.events), "\1a\1\1" "1\2" "11\n\1b\1\1" "1\2" "11\npending 0 rest 0");
+	assert_str(gw_buf_view(&l.events), "\1a\1\1"
+					   "1\2"
+					   "11\n\1b\1\1"
+					   "1\2"
+					   "11\npending 0 rest 0");
 	log_done(&l);
 	all_ways(GW_LIT("data: a\r\rdata: b\r\r"), &l);
-	assert_str(gw_buf_view(&l.events), "\1a\1\1" "1\2" "9\n\1b\1\1" "1\2" "9\npending 0 rest 0");
+	assert_str(gw_buf_view(&l.events), "\1a\1\1"
+					   "1\2"
+					   "9\n\1b\1\1"
+					   "1\2"
+					   "9\npending 0 rest 0");
 	log_done(&l);
 	all_ways(GW_LIT("data: a\r\n\r"), &l); /* ends between CR and LF */
-	assert_str(gw_buf_view(&l.events), "\1a\1\1" "1\2" "10\npending 0 rest 0");
+	assert_str(gw_buf_view(&l.events), "\1a\1\1"
+					   "1\2"
+					   "10\npending 0 rest 0");
 	log_done(&l);
 	all_ways(GW_LIT("data: a\r\n\rdata: b\n\n"), &l);
-	assert_str(gw_buf_view(&l.events), "\1a\1\1" "1\2" "10\n\1b\1\1" "1\2" "9\npending 0 rest 0");
+	assert_str(gw_buf_view(&l.events), "\1a\1\1"
+					   "1\2"
+					   "10\n\1b\1\1"
+					   "1\2"
+					   "9\npending 0 rest 0");
 	log_done(&l);
 	/* a lone CR was taken as the end; its LF is left over and means nothing */
 	all_ways(GW_LIT("data: a\r\r\n"), &l);
-	assert_str(gw_buf_view(&l.events), "\1a\1\1" "1\2" "9\npending 0 rest 1");
+	assert_str(gw_buf_view(&l.events), "\1a\1\1"
+					   "1\2"
+					   "9\npending 0 rest 1");
 	log_done(&l);
 }
 
@@ -221,8 +249,10 @@ static void unfinished(void **st)
 	static const struct {
 		const char *text;
 		bool pending;
-	} cases[] = { { "data: a\n", true }, { "data: a", true }, { "d", true }, { ": comment\n", false }, { ": comm", false },
-		      { "", false }, { "data: a\n\n", false }, { "data: a\n\n: x", false }, { "id: 5\n: x\n", true }, { "\xef\xbb", false } };
+	} cases[] = { { "data: a\n", true },    { "data: a", true },         { "d", true },
+		      { ": comment\n", false }, { ": comm", false },         { "", false },
+		      { "data: a\n\n", false }, { "data: a\n\n: x", false }, { "id: 5\n: x\n", true },
+		      { "\xef\xbb", false } };
 
 	(void)st;
 	for (size_t i = 0; i < N_OF(cases); i++) {
@@ -311,7 +341,8 @@ static void ceilings(void **st)
 			gw_sse_done(&s);
 			gw_sse_init(&s, extra ? 23 : 24, extra ? 26 : 25);
 			if (gw_sse_feed(&s, text.p, cut, on_event, &l) == GW_OK)
-				assert_int_equal(gw_sse_feed(&s, text.p + cut, text.n - cut, on_event, &l), GW_E_TOO_BIG);
+				assert_int_equal(gw_sse_feed(&s, text.p + cut, text.n - cut, on_event, &l),
+						 GW_E_TOO_BIG);
 			assert_int_equal(l.n_data, 1);
 			gw_sse_done(&s);
 			log_done(&l);
@@ -322,8 +353,10 @@ static void ceilings(void **st)
 
 static void random_streams(void **st)
 {
-	static const char *const pieces[] = { "data: ", "data", "data:x", "event: e", "id: 1", "id", ": c", "\n", "\n", "\r", "\r\n", "\r\n",
-					      "\n\n", "\r\r", "\r\n\r\n", "x", "\xef\xbb\xbf", "\xff", "retry: 5", "" };
+	static const char *const pieces[] = { "data: ", "data",         "data:x", "event: e", "id: 1",
+					      "id",     ": c",          "\n",     "\n",       "\r",
+					      "\r\n",   "\r\n",         "\n\n",   "\r\r",     "\r\n\r\n",
+					      "x",      "\xef\xbb\xbf", "\xff",   "retry: 5", "" };
 
 	(void)st;
 	for (int round = 0; round < 1200; round++) {
@@ -341,8 +374,9 @@ static void random_streams(void **st)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(blocks),	cmocka_unit_test(unfinished), cmocka_unit_test(no_copy),
-					    cmocka_unit_test(ceilings), cmocka_unit_test(random_streams) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(blocks), cmocka_unit_test(unfinished),
+					    cmocka_unit_test(no_copy), cmocka_unit_test(ceilings),
+					    cmocka_unit_test(random_streams) };
 	const struct CMUnitTest with_corpus[] = { cmocka_unit_test(corpus) };
 	struct gw_str text = shared_file("corpora/sse/cases.json");
 	int rc = cmocka_run_group_tests(tests, NULL, NULL);

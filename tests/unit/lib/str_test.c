@@ -108,8 +108,8 @@ static void utf8(void **st)
 	assert_false(gw_str_is_utf8(GW_LIT("\xf4\x90\x80\x80")));
 	assert_false(gw_str_is_utf8(GW_LIT("\xe2\x82")));
 	/* every sequence of up to 3 interesting bytes, at every place around the 8-byte step */
-	static const uint8_t bytes[] = { 0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1, 0xc2, 0xdf, 0xe0,
-					 0xe1, 0xec, 0xed, 0xee, 0xef, 0xf0, 0xf1, 0xf3, 0xf4, 0xf5, 0xff };
+	static const uint8_t bytes[] = { 0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1, 0xc2, 0xdf,
+					 0xe0, 0xe1, 0xec, 0xed, 0xee, 0xef, 0xf0, 0xf1, 0xf3, 0xf4, 0xf5, 0xff };
 	for (size_t k = 0; k < 400000; k++) {
 		char text[16];
 		size_t n = 1 + rng_below(sizeof(text));
@@ -127,8 +127,8 @@ static void utf8(void **st)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(compare), cmocka_unit_test(parts), cmocka_unit_test(numbers),
-					    cmocka_unit_test(utf8) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(compare), cmocka_unit_test(parts),
+					    cmocka_unit_test(numbers), cmocka_unit_test(utf8) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

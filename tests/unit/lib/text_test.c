@@ -5,9 +5,15 @@
 
 static struct gw_buf out;
 
-static struct gw_str done(void) { return gw_buf_view(&out); }
+static struct gw_str done(void)
+{
+	return gw_buf_view(&out);
+}
 
-static void start(void) { gw_buf_clear(&out, 1 << 20); }
+static void start(void)
+{
+	gw_buf_clear(&out, 1 << 20);
+}
 
 static void hex(void **st)
 {
@@ -27,13 +33,19 @@ static void hex(void **st)
 
 static void base64(void **st)
 {
-	static const char *const pairs[][3] = { /* RFC 4648 section 10, and the url alphabet */
-		{ "", "", "" },	      { "f", "Zg==", "Zg" },	      { "fo", "Zm8=", "Zm8" },
-		{ "foo", "Zm9v", "Zm9v" }, { "foob", "Zm9vYg==", "Zm9vYg" }, { "fooba", "Zm9vYmE=", "Zm9vYmE" },
-		{ "foobar", "Zm9vYmFy", "Zm9vYmFy" }, { "\xfb\xff\xfe", "+//+", "-__-" },
+	static const char *const pairs[][3] = {
+		/* RFC 4648 section 10, and the url alphabet */
+		{ "", "", "" },
+		{ "f", "Zg==", "Zg" },
+		{ "fo", "Zm8=", "Zm8" },
+		{ "foo", "Zm9v", "Zm9v" },
+		{ "foob", "Zm9vYg==", "Zm9vYg" },
+		{ "fooba", "Zm9vYmE=", "Zm9vYmE" },
+		{ "foobar", "Zm9vYmFy", "Zm9vYmFy" },
+		{ "\xfb\xff\xfe", "+//+", "-__-" },
 	};
-	static const char *const bad[] = { "Z", "Zg", "Zg=", "Zg===", "Zh==", "Zm9=", "Zm9v ", "Zm9v\n", "====", "=", "Zg==Zg==",
-					   "-__-", "Z=g=" };
+	static const char *const bad[] = { "Z",      "Zg",   "Zg=", "Zg===",    "Zh==", "Zm9=", "Zm9v ",
+					   "Zm9v\n", "====", "=",   "Zg==Zg==", "-__-", "Z=g=" };
 
 	(void)st;
 	for (size_t i = 0; i < N_OF(pairs); i++) {
@@ -147,11 +159,15 @@ static void durations(void **st)
 		const char *text;
 		uint64_t ms;
 		const char *back;
-	} good[] = { { "1500ms", 1500, "1500ms" }, { "30s", 30000, "30s" }, { "5m", 300000, "5m" }, { "2h", 7200000, "2h" },
-		     { "7d", 604800000, "7d" },	   { "250", 250, "250ms" }, { "0", 0, "0s" },	      { "90s", 90000, "90s" },
-		     { "60s", 60000, "1m" } };
-	static const char *const bad[] = { "", "s", "-1s", "1.5s", "1 s", "1S", "1sec", "1w", "18446744073709551616", "99999999999999999d",
-					   "5m30s", " 1s", "1s " };
+	} good[] = {
+		{ "1500ms", 1500, "1500ms" }, { "30s", 30000, "30s" }, { "5m", 300000, "5m" }, { "2h", 7200000, "2h" },
+		{ "7d", 604800000, "7d" },    { "250", 250, "250ms" }, { "0", 0, "0s" },       { "90s", 90000, "90s" },
+		{ "60s", 60000, "1m" }
+	};
+	static const char *const bad[] = {
+		"",      "s",   "-1s", "1.5s", "1 s", "1S", "1sec", "1w", "18446744073709551616", "99999999999999999d",
+		"5m30s", " 1s", "1s "
+	};
 
 	(void)st;
 	for (size_t i = 0; i < N_OF(good); i++) {
@@ -220,13 +236,29 @@ static void times(void **st)
 	static const struct {
 		const char *text;
 		int64_t us;
-	} reads[] = { { "2024-12-31T23:59:59Z", 1735689599000000 },	 { "2025-01-01T01:59:59+02:00", 1735689599000000 },
-		      { "2024-12-31T18:29:59-05:30", 1735689599000000 }, { "2024-12-31t23:59:59.1234567z", 1735689599123456 } };
-	static const char *const bad[] = { "", "2024-12-31", "2024-12-31T23:59Z", "2024-12-31T23:59:59", "2024-13-01T00:00:00Z",
-					   "2023-02-29T00:00:00Z", "1900-02-29T00:00:00Z", "2024-04-31T00:00:00Z", "2024-01-00T00:00:00Z",
-					   "2024-01-01T24:00:00Z", "2024-01-01T00:60:00Z", "2024-01-01T00:00:60Z", "2024-01-01T00:00:00.Z",
-					   "2024-01-01T00:00:00.1234567890Z", "2024-01-01T00:00:00Z ", "2024-01-01 00:00:00Z",
-					   "2024-01-01T00:00:00+2:00", "2024-01-01T00:00:00+24:00", "+024-01-01T00:00:00Z" };
+	} reads[] = { { "2024-12-31T23:59:59Z", 1735689599000000 },
+		      { "2025-01-01T01:59:59+02:00", 1735689599000000 },
+		      { "2024-12-31T18:29:59-05:30", 1735689599000000 },
+		      { "2024-12-31t23:59:59.1234567z", 1735689599123456 } };
+	static const char *const bad[] = { "",
+					   "2024-12-31",
+					   "2024-12-31T23:59Z",
+					   "2024-12-31T23:59:59",
+					   "2024-13-01T00:00:00Z",
+					   "2023-02-29T00:00:00Z",
+					   "1900-02-29T00:00:00Z",
+					   "2024-04-31T00:00:00Z",
+					   "2024-01-00T00:00:00Z",
+					   "2024-01-01T24:00:00Z",
+					   "2024-01-01T00:60:00Z",
+					   "2024-01-01T00:00:60Z",
+					   "2024-01-01T00:00:00.Z",
+					   "2024-01-01T00:00:00.1234567890Z",
+					   "2024-01-01T00:00:00Z ",
+					   "2024-01-01 00:00:00Z",
+					   "2024-01-01T00:00:00+2:00",
+					   "2024-01-01T00:00:00+24:00",
+					   "+024-01-01T00:00:00Z" };
 
 	(void)st;
 	for (size_t i = 0; i < N_OF(both); i++) {
@@ -285,9 +317,10 @@ static void nearest(void **st)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(hex),	 cmocka_unit_test(base64),    cmocka_unit_test(crc32c),
-					    cmocka_unit_test(uuid),	 cmocka_unit_test(durations), cmocka_unit_test(sizes),
-					    cmocka_unit_test(times),	 cmocka_unit_test(nearest) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(hex),       cmocka_unit_test(base64),
+					    cmocka_unit_test(crc32c),    cmocka_unit_test(uuid),
+					    cmocka_unit_test(durations), cmocka_unit_test(sizes),
+					    cmocka_unit_test(times),     cmocka_unit_test(nearest) };
 	int rc;
 
 	gw_buf_init(&out, 1 << 20);

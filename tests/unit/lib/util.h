@@ -14,7 +14,7 @@
 #include "lib/buf.h"
 #include "lib/str.h"
 
-#define UNUSED __attribute__((unused))
+#define UNUSED  __attribute__((unused))
 #define N_OF(a) (sizeof(a) / sizeof((a)[0]))
 
 UNUSED static uint64_t rng_state = 0x9e3779b97f4a7c15u;
@@ -26,7 +26,10 @@ UNUSED static uint64_t rng(void)
 	rng_state ^= rng_state >> 27;
 	return rng_state * 0x2545f4914f6cdd1du;
 }
-UNUSED static size_t rng_below(size_t n) { return (size_t)(rng() % n); }
+UNUSED static size_t rng_below(size_t n)
+{
+	return (size_t)(rng() % n);
+}
 
 /* A heap copy of exactly n bytes; free .p */
 UNUSED static struct gw_str exact(struct gw_str s)

@@ -34,37 +34,88 @@ static struct gw_str json_of(struct gw_buf *b, struct gw_str yaml, bool is_strea
 	return gw_buf_view(b);
 }
 
+static const char *const core_cases[][2] = {
+	{ "~", "null" },
+	{ "null", "null" },
+	{ "NULL", "null" },
+	{ "nULL", "\"nULL\"" },
+	{ "", "null" },
+	{ "# only a comment\n", "null" },
+	{ "true", "true" },
+	{ "False", "false" },
+	{ "tRUE", "\"tRUE\"" },
+	{ "yes", "\"yes\"" },
+	{ "No", "\"No\"" },
+	{ "on", "\"on\"" },
+	{ "y", "\"y\"" },
+	{ "0", "0" },
+	{ "-0", "0" },
+	{ "+12", "12" },
+	{ "-12", "-12" },
+	{ "007", "7" },
+	{ "0o17", "15" },
+	{ "0x1F", "31" },
+	{ "0xffffffffffffffff", "18446744073709551615" },
+	{ "-0x1F", "\"-0x1F\"" },
+	{ "0b11", "\"0b11\"" },
+	{ "1_000", "\"1_000\"" },
+	{ "18446744073709551615", "18446744073709551615" },
+	{ "-9223372036854775808", "-9223372036854775808" },
+	{ "18446744073709551616", "1.8446744073709552e+19" },
+	{ "1.5", "1.5" },
+	{ "1.", "1.0" },
+	{ ".5", "0.5" },
+	{ "-.5", "-0.5" },
+	{ "+1.5e3", "1500.0" },
+	{ "1e3", "1000.0" },
+	{ "1E-2", "0.01" },
+	{ ".", "\".\"" },
+	{ "1e", "\"1e\"" },
+	{ "e3", "\"e3\"" },
+	{ "1.2.3", "\"1.2.3\"" },
+	{ "12:30", "\"12:30\"" },
+	{ "2024-01-01", "\"2024-01-01\"" },
+	{ "'1'", "\"1\"" },
+	{ "\"true\"", "\"true\"" },
+	{ "'it''s'", "\"it's\"" },
+	{ "\"a\\tb\\u00e9\\x41\"", "\"a\\tb\xc3\xa9"
+				   "A\"" },
+	{ "!!str 12", "\"12\"" },
+	{ "!!int 12", "12" },
+	{ "!!float 12", "12.0" },
+	{ "!!str", "\"\"" },
+	{ "!!null ''", NULL },
+	{ "!!bool true", "true" },
+	{ "a: 1\nb: [1, two, {c: ~}]\n", "{\"a\":1,\"b\":[1,\"two\",{\"c\":null}]}" },
+	{ "- a\n- - b\n  - c\n- k: v\n", "[\"a\",[\"b\",\"c\"],{\"k\":\"v\"}]" },
+	{ "s: |\n  one\n  two\n", "{\"s\":\"one\\ntwo\\n\"}" },
+	{ "s: >-\n  one\n  two\n", "{\"s\":\"one two\"}" },
+	{ "'1': x\n\"true\": y\n", "{\"1\":\"x\",\"true\":\"y\"}" },
+	{ "{\"json\": [1, 2.5, \"x\"], \"n\": null}", "{\"json\":[1,2.5,\"x\"],\"n\":null}" },
+	{ "yes: 1", "{\"yes\":1}" },
+	{ "\xef\xbb\xbf"
+	  "a: 1",
+	  "{\"a\":1}" },
+	{ "%YAML 1.2\n---\na: 1\n...\n", "{\"a\":1}" },
+	{ "{}", "{}" },
+	{ "[]", "[]" },
+	{ "!!map {a: 1}", "{\"a\":1}" },
+	{ "a:\n", "{\"a\":null}" },
+};
+
 static void core_schema(void **st)
 {
-	static const char *const cases[][2] = {
-		{ "~", "null" }, { "null", "null" }, { "NULL", "null" }, { "nULL", "\"nULL\"" }, { "", "null" }, { "# only a comment\n", "null" },
-		{ "true", "true" }, { "False", "false" }, { "tRUE", "\"tRUE\"" }, { "yes", "\"yes\"" }, { "No", "\"No\"" }, { "on", "\"on\"" },
-		{ "y", "\"y\"" }, { "0", "0" }, { "-0", "0" }, { "+12", "12" }, { "-12", "-12" }, { "007", "7" }, { "0o17", "15" }, { "0x1F", "31" },
-		{ "0xffffffffffffffff", "18446744073709551615" }, { "-0x1F", "\"-0x1F\"" }, { "0b11", "\"0b11\"" }, { "1_000", "\"1_000\"" },
-		{ "18446744073709551615", "18446744073709551615" }, { "-9223372036854775808", "-9223372036854775808" },
-		{ "18446744073709551616", "1.8446744073709552e+19" }, { "1.5", "1.5" }, { "1.", "1.0" }, { ".5", "0.5" }, { "-.5", "-0.5" },
-		{ "+1.5e3", "1500.0" }, { "1e3", "1000.0" }, { "1E-2", "0.01" }, { ".", "\".\"" }, { "1e", "\"1e\"" }, { "e3", "\"e3\"" },
-		{ "1.2.3", "\"1.2.3\"" }, { "12:30", "\"12:30\"" }, { "2024-01-01", "\"2024-01-01\"" }, { "'1'", "\"1\"" }, { "\"true\"", "\"true\"" },
-		{ "'it''s'", "\"it's\"" }, { "\"a\\tb\\u00e9\\x41\"", "\"a\\tb\xc3\xa9" "A\"" }, { "!!str 12", "\"12\"" }, { "!!int 12", "12" },
-		{ "!!float 12", "12.0" }, { "!!str", "\"\"" }, { "!!null ''", NULL }, { "!!bool true", "true" },
-		{ "a: 1\nb: [1, two, {c: ~}]\n", "{\"a\":1,\"b\":[1,\"two\",{\"c\":null}]}" },
-		{ "- a\n- - b\n  - c\n- k: v\n", "[\"a\",[\"b\",\"c\"],{\"k\":\"v\"}]" },
-		{ "s: |\n  one\n  two\n", "{\"s\":\"one\\ntwo\\n\"}" }, { "s: >-\n  one\n  two\n", "{\"s\":\"one two\"}" },
-		{ "'1': x\n\"true\": y\n", "{\"1\":\"x\",\"true\":\"y\"}" }, { "{\"json\": [1, 2.5, \"x\"], \"n\": null}", "{\"json\":[1,2.5,\"x\"],\"n\":null}" },
-		{ "yes: 1", "{\"yes\":1}" }, { "\xef\xbb\xbf" "a: 1", "{\"a\":1}" }, { "%YAML 1.2\n---\na: 1\n...\n", "{\"a\":1}" },
-		{ "{}", "{}" }, { "[]", "[]" }, { "!!map {a: 1}", "{\"a\":1}" }, { "a:\n", "{\"a\":null}" },
-	};
 	struct gw_buf b;
 
 	(void)st;
 	gw_buf_init(&b, 1 << 20);
-	for (size_t i = 0; i < N_OF(cases); i++) {
-		struct gw_str got = json_of(&b, gw_str_z(cases[i][0]), false);
+	for (size_t i = 0; i < N_OF(core_cases); i++) {
+		struct gw_str got = json_of(&b, gw_str_z(core_cases[i][0]), false);
 
-		if (cases[i][1] && (!gw_str_eq(got, gw_str_z(cases[i][1])) || fault.what))
-			fail_msg("%s: %.*s", cases[i][0], GW_FMT(got));
-		if (!cases[i][1] && !fault.what)
-			fail_msg("accepted %s: %.*s", cases[i][0], GW_FMT(got));
+		if (core_cases[i][1] && (!gw_str_eq(got, gw_str_z(core_cases[i][1])) || fault.what))
+			fail_msg("%s: %.*s", core_cases[i][0], GW_FMT(got));
+		if (!core_cases[i][1] && !fault.what)
+			fail_msg("accepted %s: %.*s", core_cases[i][0], GW_FMT(got));
 	}
 	gw_buf_done(&b);
 }
@@ -113,7 +164,8 @@ static void refused(void **st)
 
 		if (!fault.what)
 			fail_msg("accepted %s: %.*s", cases[i].text, GW_FMT(got));
-		if (!strstr(fault.what, cases[i].what) || fault.line != cases[i].line || fault.column != cases[i].column)
+		if (!strstr(fault.what, cases[i].what) || fault.line != cases[i].line ||
+		    fault.column != cases[i].column)
 			fail_msg("%s: %u:%u %s", cases[i].text, fault.line, fault.column, fault.what);
 	}
 	gw_buf_done(&b);
@@ -126,7 +178,8 @@ static void streams(void **st)
 	(void)st;
 	gw_buf_init(&b, 1 << 20);
 	assert_str(json_of(&b, GW_LIT("a: 1\n---\nb: 2\n---\n- 3\n"), true), "[{\"a\":1},{\"b\":2},[3]]");
-	assert_str(json_of(&b, GW_LIT("---\na: 1\n---\n---\n# nothing\n---\nb: 2\n...\n---\n"), true), "[{\"a\":1},{\"b\":2}]");
+	assert_str(json_of(&b, GW_LIT("---\na: 1\n---\n---\n# nothing\n---\nb: 2\n...\n---\n"), true),
+		   "[{\"a\":1},{\"b\":2}]");
 	assert_str(json_of(&b, GW_LIT("--- ~\n"), true), "[null]"); /* said, not left out */
 	assert_str(json_of(&b, GW_LIT(""), true), "[]");
 	assert_str(json_of(&b, GW_LIT("a: 1"), true), "[{\"a\":1}]");
@@ -169,14 +222,25 @@ static void depth_and_size(void **st)
 
 static void where(void **st)
 {
-	struct gw_str text = GW_LIT("kind: model\nspec:\n  name: x\n  targets:\n    - a\n    - b: 1\n      c/d: 2\n      'e~f': 3\n---\nkind: key\n");
+	struct gw_str text = GW_LIT("kind: model\nspec:\n  name: x\n  targets:\n    - a\n    - b: 1\n      c/d: 2\n    "
+				    "  'e~f': 3\n---\nkind: key\n");
 	static const struct {
 		const char *pointer;
 		uint32_t line, column;
-	} found[] = { { "", 1, 1 },		   { "/0/kind", 1, 1 },		 { "/0/spec", 2, 1 },	      { "/0/spec/name", 3, 3 },
-		      { "/0/spec/targets/0", 5, 7 }, { "/0/spec/targets/1", 6, 7 }, { "/0/spec/targets/1/b", 6, 7 },
-		      { "/0/spec/targets/1/c~1d", 7, 7 }, { "/0/spec/targets/1/e~0f", 8, 7 }, { "/1/kind", 10, 1 }, { "/1", 10, 1 } };
-	static const char *const absent[] = { "/2", "/0/nothing", "/0/spec/targets/2", "/0/spec/targets/x", "kind", "/0/kind/x", "/" };
+	} found[] = { { "", 1, 1 },
+		      { "/0/kind", 1, 1 },
+		      { "/0/spec", 2, 1 },
+		      { "/0/spec/name", 3, 3 },
+		      { "/0/spec/targets/0", 5, 7 },
+		      { "/0/spec/targets/1", 6, 7 },
+		      { "/0/spec/targets/1/b", 6, 7 },
+		      { "/0/spec/targets/1/c~1d", 7, 7 },
+		      { "/0/spec/targets/1/e~0f", 8, 7 },
+		      { "/1/kind", 10, 1 },
+		      { "/1", 10, 1 } };
+	static const char *const absent[] = {
+		"/2", "/0/nothing", "/0/spec/targets/2", "/0/spec/targets/x", "kind", "/0/kind/x", "/"
+	};
 	struct gw_yaml_pos *pos;
 	yyjson_doc *doc;
 	uint32_t line, column;
@@ -205,13 +269,18 @@ static void where(void **st)
 
 static void writing(void **st)
 {
-	static const char json[] =
-		"{\"name\":\"gpt-4o\",\"empty\":\"\",\"n\":1,\"f\":2.0,\"t\":true,\"z\":null,\"quoted\":[\"yes\",\"true\",\"1\",\"~\",\"- x\",\"a: b\",\"a #b\","
-		"\"x:\",\" x\",\"x \",\"#x\",\"é\",\"two\\nlines\",\"@x\",\"=\"],\"list\":[{\"a\":1,\"b\":[]},[1,[2]],{}],\"m\":{\"k\":{\"1\":\"a b\"}},\"url\":\"http://x:1/y?z#w\"}";
-	static const char want[] = "name: gpt-4o\nempty: \"\"\n\"n\": 1\nf: 2.0\nt: true\nz: null\nquoted:\n  - \"yes\"\n  - \"true\"\n  - \"1\"\n"
-				   "  - \"~\"\n  - \"- x\"\n  - \"a: b\"\n  - \"a #b\"\n  - \"x:\"\n  - \" x\"\n  - \"x \"\n  - \"#x\"\n  - \"é\"\n"
-				   "  - \"two\\nlines\"\n  - \"@x\"\n  - \"=\"\nlist:\n  - a: 1\n    b: []\n  - - 1\n    - - 2\n  - {}\n"
-				   "m:\n  k:\n    \"1\": a b\nurl: http://x:1/y?z#w\n";
+	static const char json[] = "{\"name\":\"gpt-4o\",\"empty\":\"\",\"n\":1,\"f\":2.0,\"t\":true,\"z\":null,"
+				   "\"quoted\":[\"yes\",\"true\",\"1\",\"~\",\"- x\",\"a: b\",\"a #b\","
+				   "\"x:\",\" x\",\"x "
+				   "\",\"#x\",\"é\",\"two\\nlines\",\"@x\",\"=\"],\"list\":[{\"a\":1,\"b\":[]},[1,[2]],"
+				   "{}],\"m\":{\"k\":{\"1\":\"a b\"}},\"url\":\"http://x:1/y?z#w\"}";
+	static const char want[] =
+	    "name: gpt-4o\nempty: \"\"\n\"n\": 1\nf: 2.0\nt: true\nz: null\nquoted:\n  - \"yes\"\n  - \"true\"\n  - "
+	    "\"1\"\n"
+	    "  - \"~\"\n  - \"- x\"\n  - \"a: b\"\n  - \"a #b\"\n  - \"x:\"\n  - \" x\"\n  - \"x \"\n  - \"#x\"\n  - "
+	    "\"é\"\n"
+	    "  - \"two\\nlines\"\n  - \"@x\"\n  - \"=\"\nlist:\n  - a: 1\n    b: []\n  - - 1\n    - - 2\n  - {}\n"
+	    "m:\n  k:\n    \"1\": a b\nurl: http://x:1/y?z#w\n";
 	struct gw_buf b;
 	yyjson_doc *doc;
 
@@ -267,9 +336,52 @@ static void round_trip(void **st)
 /* Strings and keys of every awkward kind come back the same. */
 static void awkward_strings(void **st)
 {
-	static const char *const pieces[] = { "a", " ", ":", "#", "-", "?", ",", "[", "]", "{", "}", "&", "*", "!", "|", ">", "'", "\"", "%", "@", "`",
-					      "\n", "\t", "\r", "\x01", "\x7f", "\xc2\x80", "\xc2\x85", "\xc2\xa0", "\xe2\x80\xa8", "\xef\xbb\xbf",
-					      "\xef\xbf\xbe", "\xef\xbf\xbf", "\xf0\x9f\x98\x80", "1", ".", "e", "0x", "~", "null", "true", "...", "---", "<<", "=", "\\" };
+	static const char *const pieces[] = { "a",
+					      " ",
+					      ":",
+					      "#",
+					      "-",
+					      "?",
+					      ",",
+					      "[",
+					      "]",
+					      "{",
+					      "}",
+					      "&",
+					      "*",
+					      "!",
+					      "|",
+					      ">",
+					      "'",
+					      "\"",
+					      "%",
+					      "@",
+					      "`",
+					      "\n",
+					      "\t",
+					      "\r",
+					      "\x01",
+					      "\x7f",
+					      "\xc2\x80",
+					      "\xc2\x85",
+					      "\xc2\xa0",
+					      "\xe2\x80\xa8",
+					      "\xef\xbb\xbf",
+					      "\xef\xbf\xbe",
+					      "\xef\xbf\xbf",
+					      "\xf0\x9f\x98\x80",
+					      "1",
+					      ".",
+					      "e",
+					      "0x",
+					      "~",
+					      "null",
+					      "true",
+					      "...",
+					      "---",
+					      "<<",
+					      "=",
+					      "\\" };
 	struct gw_buf b;
 
 	(void)st;
@@ -287,7 +399,8 @@ static void awkward_strings(void **st)
 			for (size_t k = 200 + rng_below(1400); k > 0; k--)
 				text[n++] = 'k';
 		yyjson_mut_arr_append(list, yyjson_mut_strn(m, text, n));
-		yyjson_mut_obj_add(root, yyjson_mut_strn(m, text, n), rng_below(2) ? list : yyjson_mut_strn(m, text, n));
+		yyjson_mut_obj_add(root, yyjson_mut_strn(m, text, n),
+				   rng_below(2) ? list : yyjson_mut_strn(m, text, n));
 		yyjson_mut_doc_set_root(m, root);
 		doc = yyjson_mut_doc_imut_copy(m, NULL);
 		gw_buf_clear(&b, SIZE_MAX);
@@ -318,7 +431,8 @@ static void json_is_yaml(void **st)
 		gw_buf_putc(&json, '\0');
 		json.n--;
 		/* surrogate pairs are not YAML; -0 is an integer 0 here and a double in JSON */
-		if (strstr(json.p, "\\ud83d") || strstr(json.p, "-0") || gw_json_read(gw_buf_view(&json), NULL, &doc, NULL))
+		if (strstr(json.p, "\\ud83d") || strstr(json.p, "-0") ||
+		    gw_json_read(gw_buf_view(&json), NULL, &doc, NULL))
 			continue;
 		n++;
 		if (!same_tree(gw_buf_view(&json), yyjson_doc_get_root(doc)))
@@ -357,9 +471,9 @@ static void damaged(void **st)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(core_schema),	  cmocka_unit_test(refused),	     cmocka_unit_test(streams),
-		cmocka_unit_test(depth_and_size), cmocka_unit_test(where),	     cmocka_unit_test(writing),
-		cmocka_unit_test(round_trip),	  cmocka_unit_test(awkward_strings), cmocka_unit_test(json_is_yaml),
+		cmocka_unit_test(core_schema),    cmocka_unit_test(refused),         cmocka_unit_test(streams),
+		cmocka_unit_test(depth_and_size), cmocka_unit_test(where),           cmocka_unit_test(writing),
+		cmocka_unit_test(round_trip),     cmocka_unit_test(awkward_strings), cmocka_unit_test(json_is_yaml),
 		cmocka_unit_test(damaged),
 	};
 
