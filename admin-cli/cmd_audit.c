@@ -14,6 +14,8 @@ struct seen { uint32_t slot, epoch; uint64_t last; };
 struct trail {
 	struct file *v;
 	size_t n, cap;
+	uint8_t (*hashes)[32];  /* of every block so far: what a new writer's first segment may continue */
+	size_t n_hashes, cap_hashes;
 	struct seen *seen;
 	size_t n_seen, cap_seen;
 	uint64_t records, blocks, checkpoints, unsigned_, bad;
@@ -83,10 +85,52 @@ static void on_span(void *ctx, const struct gw_seg_span *s)
 	t->seen[t->n_seen++] = (struct seen){ s->slot, s->epoch, s->last_seq };
 }
 
-static void check_file(struct trail *t, const char *dir, const struct file *f, uint8_t prev[32], bool *has_prev)
+static void note_hash(struct trail *t, const uint8_t hash[32])
+{
+	if (t->n_hashes && memcmp(t->hashes[t->n_hashes - 1], hash, 32) == 0)
+		return;
+	if (t->n_hashes == t->cap_hashes) {
+		void *v = realloc(t->hashes, (t->cap_hashes = t->cap_hashes ? t->cap_hashes * 2 : 4096) * 32);
+
+		if (!v)
+			return;
+		t->hashes = v;
+	}
+	memcpy(t->hashes[t->n_hashes++], hash, 32);
+}
+
+static bool is_known_hash(const struct trail *t, const uint8_t hash[32])
+{
+	for (size_t i = t->n_hashes; i-- > 0;)
+		if (memcmp(t->hashes[i], hash, 32) == 0)
+			return true;
+	return false;
+}
+
+/* A segment continues one before it: the last block of its own writer, or, at a writer's first segment, any block that stood when it began
+ * (two loggers write side by side during an upgrade). The very first continues nothing. */
+static void check_link(struct trail *t, struct gw_str bytes, bool is_oldest)
+{
+	static const uint8_t zeros[32];
+	struct gw_seg_reader r;
+	struct gw_seg_record rec;
+
+	if (gw_seg_open(&r, bytes) != GW_OK)
+		return;
+	bool is_nothing = memcmp(r.info.prev_final_hash, zeros, 32) == 0;
+	if (is_nothing ? t->n_hashes > 0 && !is_oldest : !is_oldest && !is_known_hash(t, r.info.prev_final_hash)) {
+		cli_error("%s: does not continue a segment before it (one is missing, or the end of one was cut)", t->now);
+		t->bad++;
+	}
+	note_hash(t, r.hash);
+	while (gw_seg_next(&r, false, &rec))
+		note_hash(t, r.hash);
+	note_hash(t, r.hash);
+}
+
+static void check_file(struct trail *t, const char *dir, const struct file *f, bool is_oldest)
 {
 	struct gw_seg_verdict v;
-	struct gw_seg_reader r;
 	struct stat st;
 	char path[4400];
 
@@ -116,12 +160,8 @@ static void check_file(struct trail *t, const char *dir, const struct file *f, u
 		cli_error("%s: %s at byte %zu, block %llu", f->name, v.what, v.bad_offset, (unsigned long long)v.bad_block);
 		t->bad++;
 	}
-	if (gw_seg_open(&r, bytes) == GW_OK && *has_prev && memcmp(r.info.prev_final_hash, prev, 32) != 0) {
-		cli_error("%s: does not continue the segment before it (one is missing, or the end of one was cut)", f->name);
-		t->bad++;
-	}
-	memcpy(prev, v.final_hash, 32);
-	*has_prev = true;
+	check_link(t, bytes, is_oldest);
+	note_hash(t, v.final_hash);
 	munmap(p, (size_t)st.st_size);
 }
 
@@ -149,19 +189,19 @@ static int find_key(struct cli *c, struct trail *t)
 
 static void check_all(struct trail *t, const char *dir)
 {
-	uint8_t prev[32];
-	bool has_prev = false;
 	int cls = -1;
 
 	qsort(t->v, t->n, sizeof t->v[0], by_no);
 	for (size_t i = 0; i < t->n; i++) {
-		if (t->v[i].cls != cls) {
+		bool is_oldest = t->v[i].cls != cls;
+
+		if (is_oldest) {
 			cls = t->v[i].cls;
-			has_prev = false;
 			t->n_seen = 0;
+			t->n_hashes = 0;
 			t->has_first = t->v[i].no == 1;
 		}
-		check_file(t, dir, &t->v[i], prev, &has_prev);
+		check_file(t, dir, &t->v[i], is_oldest);
 	}
 }
 
@@ -196,5 +236,6 @@ int cli_cmd_audit_verify(struct cli *c)
 	cli_note(t.bad ? "The trail is NOT intact." : "The trail is intact.");
 	free(t.v);
 	free(t.seen);
+	free(t.hashes);
 	return t.bad ? CLI_FAILED : CLI_OK;
 }

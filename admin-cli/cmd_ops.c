@@ -161,9 +161,9 @@ static void logs_query(struct cli *c, struct gw_buf *q)
 
 static const char *const *log_columns(const struct cli *c)
 {
-	static const char *const request[] = { "ts_start", "key", "team", "model", "deployment", "status", "error", "tokens_input", "tokens_output",
+	static const char *const request[] = { "ts_start_us", "key", "team", "model", "deployment", "status", "error", "tokens_input", "tokens_output",
 					       "cost_nanousd", "total_us", "ttft_us", "request_id", NULL };
-	static const char *const admin[] = { "ts", "actor", "role", "act", "kind", "object", "status", "error", "source", NULL };
+	static const char *const admin[] = { "ts_us", "actor", "role", "act", "kind", "object", "status", "error", "source", NULL };
 
 	return c->o.class_ && strcmp(c->o.class_, "admin") == 0 ? admin : request;
 }

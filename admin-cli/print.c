@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include "admin-cli/cli.h"
+#include "lib/text.h"
 #include "lib/yaml.h"
 
 enum { COLUMNS_MAX = 16, CELL_MAX = 60 };
@@ -70,7 +71,10 @@ static const yyjson_val *at_path(const yyjson_val *v, const char *path)
 	return v;
 }
 
-static void cell_text(const yyjson_val *cv, char *out, size_t n)
+/* Columns of moments: Unix microseconds in records, shown as time of day. */
+static bool is_moment(const char *column) { return strncmp(column, "ts_", 3) == 0; }
+
+static void cell_text(const char *column, const yyjson_val *cv, char *out, size_t n)
 {
 	yyjson_val *v = (yyjson_val *)(uintptr_t)cv;
 	struct gw_buf b;
@@ -78,7 +82,12 @@ static void cell_text(const yyjson_val *cv, char *out, size_t n)
 	out[0] = 0;
 	if (!v || yyjson_is_null(v))
 		return;
-	if (yyjson_is_str(v)) {
+	if (is_moment(column) && yyjson_is_int(v)) {
+		gw_buf_init(&b, 64);
+		gw_time_put(&b, yyjson_get_sint(v));
+		snprintf(out, n, "%.*s", GW_FMT(gw_buf_view(&b)));
+		gw_buf_done(&b);
+	} else if (yyjson_is_str(v)) {
 		snprintf(out, n, "%s", yyjson_get_str(v));
 	} else if (yyjson_is_bool(v)) {
 		snprintf(out, n, "%s", yyjson_get_bool(v) ? "yes" : "no");
@@ -102,7 +111,7 @@ static void print_row(const yyjson_val *row, const char *const *columns, const i
 	char text[CELL_MAX + 1];
 
 	for (int i = 0; columns[i]; i++) {
-		cell_text(at_path(row, columns[i]), text, sizeof text);
+		cell_text(columns[i], at_path(row, columns[i]), text, sizeof text);
 		printf(columns[i + 1] ? "%-*s  " : "%.*s", columns[i + 1] ? width[i] : CELL_MAX, text);
 	}
 	putchar('\n');
@@ -119,7 +128,7 @@ static void print_table(yyjson_val *rows, const char *const *columns)
 		width[k] = (int)strlen(columns[k]);
 	yyjson_arr_foreach(rows, i, n, v)
 		for (int k = 0; columns[k] && k < COLUMNS_MAX; k++) {
-			cell_text(at_path(v, columns[k]), text, sizeof text);
+			cell_text(columns[k], at_path(v, columns[k]), text, sizeof text);
 			if ((int)strlen(text) > width[k])
 				width[k] = (int)strlen(text);
 		}

@@ -109,6 +109,11 @@ static void processes(struct gw_buf *b, const struct gw_admin *ad)
 		if (atomic_load(&ad->control->workers[i].state) != GW_CHILD_NONE)
 			gw_buf_printf(b, "llmgw_process_restarts_total{role=\"worker\",slot=\"%u\"} %u\n", i,
 				      atomic_load(&ad->control->workers[i].restarts));
+	gw_buf_puts(b, GW_LIT("# HELP llmgw_worker_generation Configuration generation that the worker serves.\n# TYPE llmgw_worker_generation gauge\n"));
+	for (uint32_t i = 0; i < GW_MAX_SLOTS; i++)
+		if (ad->slots.slot[i] && ad->slots.is_live[i])
+			gw_buf_printf(b, "llmgw_worker_generation{slot=\"%u\"} %llu\n", i,
+				      (unsigned long long)atomic_load(&ad->slots.slot[i]->generation));
 	gw_buf_printf(b,
 		      "# HELP llmgw_config_generation Generation of the images last published.\n# TYPE llmgw_config_generation gauge\n"
 		      "llmgw_config_generation %llu\n"

@@ -13,7 +13,7 @@
 #include "lib/sys/fd.h"
 #include "logger/logger.h"
 
-enum { SEGMENT_BYTES = 64 << 20, RESERVE_BYTES = 64 << 20, KEY_WAIT_MS = 3000 };
+enum { SEGMENT_BYTES = 64 << 20, RESERVE_BYTES = 64 << 20, KEY_WAIT_MS = 3000, STOCK_FILES = 4 };
 #define SEGMENT_AGE_US (3600LL * 1000000)
 
 static const char *class_name(enum gw_seg_class c) { return c == GW_SEG_REQUEST ? "request" : "admin"; }
@@ -124,12 +124,13 @@ static void take_stock(struct gw_logger *l, const struct found *f, struct gw_lg_
 	gw_close(&fd);
 }
 
-/* The last files of a class say what is durable: two, because the newest may have begun just before the end. */
+/* The last files of a class say what is durable: a few, because the newest may have begun just before the end and two loggers may have
+ * written side by side. */
 static void take_stock_of(struct gw_logger *l, const struct found *v, size_t n, struct gw_lg_file *file)
 {
 	size_t last = n, taken = 0;
 
-	for (size_t i = n; i-- > 0 && taken < 2;) {
+	for (size_t i = n; i-- > 0 && taken < STOCK_FILES;) {
 		if (v[i].cls != file->cls)
 			continue;
 		last = i;

@@ -81,7 +81,6 @@ static void swap(struct gw_worker *w, uint64_t generation, struct gw_image *imag
 	}
 	w->images.generation = generation;
 	read_settings(w);
-	gw_gauge(&w->page->metric[GW_M_generation], generation);
 	atomic_store_explicit(&w->page->generation, generation, memory_order_release);
 	gw_count(&w->page->metric[GW_M_images_swapped], 1);
 	gw_observe(&w->page->hist[GW_MH_swap_pause], (gw_now_ns() - begun) / 1000);
