@@ -32,7 +32,10 @@ static bool has_word(const char *list, const char *word)
 	return false;
 }
 
-static bool takes(const struct cli_command *cmd, const struct cli_option *o) { return o->is_global || has_word(cmd->options, o->name); }
+static bool takes(const struct cli_command *cmd, const struct cli_option *o)
+{
+	return o->is_global || has_word(cmd->options, o->name);
+}
 
 static void help_options(FILE *f, const struct cli_command *cmd, bool is_global)
 {
@@ -41,8 +44,8 @@ static void help_options(FILE *f, const struct cli_command *cmd, bool is_global)
 
 		if (o->is_global != is_global || !takes(cmd, o))
 			continue;
-		fprintf(f, "  --%s%s%-*s %s\n", o->name, o->arg[0] ? " " : "", (int)(22 - strlen(o->name)) > 0 ? (int)(22 - strlen(o->name)) : 1, o->arg,
-			o->doc);
+		fprintf(f, "  --%s%s%-*s %s\n", o->name, o->arg[0] ? " " : "",
+			(int)(22 - strlen(o->name)) > 0 ? (int)(22 - strlen(o->name)) : 1, o->arg, o->doc);
 	}
 }
 
@@ -60,7 +63,8 @@ static void help_all(FILE *f)
 		snprintf(left, sizeof left, "%s %s", cli_commands[i].words, cli_commands[i].args);
 		fprintf(f, "  %-38s %s\n", left, cli_commands[i].doc);
 	}
-	fprintf(f, "\n`llmgwctl help <command>` says more. Exit status: 0 done, 1 failed, 2 usage, 3 not found, 4 conflict, 5 not valid,\n"
+	fprintf(f, "\n`llmgwctl help <command>` says more. Exit status: 0 done, 1 failed, 2 usage, 3 not found, 4 "
+		   "conflict, 5 not valid,\n"
 		   "6 not allowed, 7 not reachable, 8 differs (diff).\n");
 }
 
@@ -90,26 +94,31 @@ void cli_help(FILE *f, const struct cli_command *cmd)
 
 void cli_doc_commands(struct gw_buf *b)
 {
-	gw_buf_puts(b, GW_LIT("# Commands of llmgwctl\n\nPrinted by `llmgwctl doc commands` from schemas/commands.def.\n"));
+	gw_buf_puts(
+	    b, GW_LIT("# Commands of llmgwctl\n\nPrinted by `llmgwctl doc commands` from schemas/commands.def.\n"));
 	for (unsigned i = 0; i < cli_n_commands; i++) {
 		const struct cli_command *c = &cli_commands[i];
 
-		gw_buf_printf(b, "\n## llmgwctl %s%s%s\n\n%s\n\n```\n%s\n```\n", c->words, c->args[0] ? " " : "", c->args, c->doc, c->examples);
+		gw_buf_printf(b, "\n## llmgwctl %s%s%s\n\n%s\n\n```\n%s\n```\n", c->words, c->args[0] ? " " : "",
+			      c->args, c->doc, c->examples);
 		for (unsigned k = 0; k < cli_n_options; k++)
 			if (!cli_options[k].is_global && takes(c, &cli_options[k]))
-				gw_buf_printf(b, "- `--%s%s%s` %s\n", cli_options[k].name, cli_options[k].arg[0] ? " " : "", cli_options[k].arg,
-					      cli_options[k].doc);
+				gw_buf_printf(b, "- `--%s%s%s` %s\n", cli_options[k].name,
+					      cli_options[k].arg[0] ? " " : "", cli_options[k].arg, cli_options[k].doc);
 	}
 	gw_buf_puts(b, GW_LIT("\n## Global options\n\n"));
 	for (unsigned k = 0; k < cli_n_options; k++)
 		if (cli_options[k].is_global)
-			gw_buf_printf(b, "- `--%s%s%s` %s\n", cli_options[k].name, cli_options[k].arg[0] ? " " : "", cli_options[k].arg, cli_options[k].doc);
+			gw_buf_printf(b, "- `--%s%s%s` %s\n", cli_options[k].name, cli_options[k].arg[0] ? " " : "",
+				      cli_options[k].arg, cli_options[k].doc);
 }
 
 /* --- parsing --- */
 static const struct cli_option *find_option(struct gw_str name)
 {
-	static const struct { const char *s, *name; } shorts[] = { { "f", "file" }, { "o", "output" }, { "y", "yes" } };
+	static const struct {
+		const char *s, *name;
+	} shorts[] = { { "f", "file" }, { "o", "output" }, { "y", "yes" } };
 
 	for (size_t i = 0; i < sizeof shorts / sizeof shorts[0]; i++)
 		if (gw_str_eq(name, gw_str_z(shorts[i].s)))
@@ -222,7 +231,8 @@ static int check_args(const struct cli *c, const struct cli_command *cmd)
 		const char *v = *(const char *const *)(const void *)((const char *)&c->o + cli_options[i].offset);
 
 		if (v && !takes(cmd, &cli_options[i])) {
-			cli_error("\"%s\" takes no --%s (see llmgwctl help %s)", cmd->words, cli_options[i].name, cmd->words);
+			cli_error("\"%s\" takes no --%s (see llmgwctl help %s)", cmd->words, cli_options[i].name,
+				  cmd->words);
 			return CLI_USAGE;
 		}
 	}

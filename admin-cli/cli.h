@@ -12,7 +12,17 @@
  *   cmd_*.c  one file a family of commands
  *
  * Exit status: 0 done, 1 failed, 2 usage, 3 not found, 4 conflict, 5 not valid, 6 not allowed, 7 not reachable, 8 differs. */
-enum cli_exit { CLI_OK, CLI_FAILED, CLI_USAGE, CLI_NOT_FOUND, CLI_CONFLICT, CLI_INVALID, CLI_AUTH, CLI_UNREACHABLE, CLI_DIFFERS };
+enum cli_exit {
+	CLI_OK,
+	CLI_FAILED,
+	CLI_USAGE,
+	CLI_NOT_FOUND,
+	CLI_CONFLICT,
+	CLI_INVALID,
+	CLI_AUTH,
+	CLI_UNREACHABLE,
+	CLI_DIFFERS
+};
 enum { CLI_MAX_ARGS = 16, CLI_MAX_FILTERS = 32 };
 
 struct cli_opts { /* NULL = not given; switches: "" */
@@ -32,8 +42,17 @@ struct cli {
 	char block[16384];
 };
 typedef int cli_run_fn(struct cli *c);
-struct cli_command { const char *words, *args; cli_run_fn *run; const char *options, *doc, *examples; };
-struct cli_option { const char *name, *arg; bool is_global; size_t offset; const char *doc; };
+struct cli_command {
+	const char *words, *args;
+	cli_run_fn *run;
+	const char *options, *doc, *examples;
+};
+struct cli_option {
+	const char *name, *arg;
+	bool is_global;
+	size_t offset;
+	const char *doc;
+};
 extern const struct cli_command cli_commands[];
 extern const unsigned cli_n_commands;
 extern const struct cli_option cli_options[];
@@ -47,13 +66,18 @@ void cli_doc_commands(struct gw_buf *b);
 /* client.c */
 void cli_client_start(void);
 void cli_client_end(void);
-struct cli_reply { long status; struct gw_buf body; char etag[40]; };
+struct cli_reply {
+	long status;
+	struct gw_buf body;
+	char etag[40];
+};
 /* One call. path is absolute ("/admin/v1/models"); query may be NIL; body with its type or NIL. Fills r (init inside; done by the caller).
  * Unreachable: says so and returns CLI_UNREACHABLE. HTTP errors are returned in r->status, nothing is said. */
-int cli_call(struct cli *c, const char *method, struct gw_str path, struct gw_str query, struct gw_str body, const char *type,
-	     struct cli_reply *r);
+int cli_call(struct cli *c, const char *method, struct gw_str path, struct gw_str query, struct gw_str body,
+	     const char *type, struct cli_reply *r);
 /* As above; on an HTTP error says what is wrong and returns the exit status. */
-int cli_call_ok(struct cli *c, const char *method, struct gw_str path, struct gw_str query, struct gw_str body, struct cli_reply *r);
+int cli_call_ok(struct cli *c, const char *method, struct gw_str path, struct gw_str query, struct gw_str body,
+		struct cli_reply *r);
 void cli_reply_done(struct cli_reply *r);
 /* The error body in words on standard error; returns the exit status of that HTTP status. */
 int cli_say_error(struct cli *c, const struct cli_reply *r);
@@ -61,7 +85,8 @@ int cli_say_error(struct cli *c, const struct cli_reply *r);
 typedef bool cli_event_fn(void *ctx, struct gw_str data);
 int cli_stream(struct cli *c, struct gw_str path, struct gw_str query, cli_event_fn *fn, void *ctx);
 /* A POST to the data plane with a virtual key; pieces of the body to fn as they come. */
-int cli_post_gateway(struct cli *c, struct gw_str url, struct gw_str key, struct gw_str body, cli_event_fn *piece, void *ctx, long *status);
+int cli_post_gateway(struct cli *c, struct gw_str url, struct gw_str key, struct gw_str body, cli_event_fn *piece,
+		     void *ctx, long *status);
 const char *cli_data_dir(struct cli *c);
 /* A virtual key for test calls: --key @FILE or $LLMGW_KEY. */
 struct gw_str cli_key(struct cli *c);
@@ -85,7 +110,8 @@ int cli_read_objects(struct cli *c, struct gw_buf *json);
 int cli_read_secret(struct cli *c, struct gw_buf *out);
 
 /* Path and query building. */
-struct gw_str cli_path(struct cli *c, const char *fmt, ...) __attribute__((format(printf, 2, 3))); /* parts must be encoded already */
+struct gw_str cli_path(struct cli *c, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3))); /* parts must be encoded already */
 struct gw_str cli_enc(struct cli *c, const char *text); /* percent-encoded */
 /* "deployment", "deployments" -> "deployments"; says so and returns NULL when there is none. */
 const char *cli_plural(const char *kind);

@@ -15,8 +15,14 @@
 
 enum { REPLY_MAX = 256 << 20, TOKEN_MAX = 4096 };
 
-void cli_client_start(void) { curl_global_init(CURL_GLOBAL_DEFAULT); }
-void cli_client_end(void) { curl_global_cleanup(); }
+void cli_client_start(void)
+{
+	curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+void cli_client_end(void)
+{
+	curl_global_cleanup();
+}
 
 /* --- where and who --- */
 const char *cli_data_dir(struct cli *c)
@@ -25,7 +31,8 @@ const char *cli_data_dir(struct cli *c)
 	const char *d = c->o.data_dir ? c->o.data_dir : getenv("LLMGW_DATA_DIR");
 
 	if (!d)
-		d = access("./var/config", F_OK) == 0 || access("./var/admin.token", F_OK) == 0 ? "./var" : "/var/lib/llmgw";
+		d = access("./var/config", F_OK) == 0 || access("./var/admin.token", F_OK) == 0 ? "./var"
+												: "/var/lib/llmgw";
 	if (!realpath(d, path))
 		snprintf(path, sizeof path, "%s", d);
 	return path;
@@ -60,7 +67,8 @@ static void auth_header(struct cli *c, struct gw_buf *h)
 
 	gw_buf_init(&t, TOKEN_MAX);
 	if (c->o.token_file || !env) {
-		snprintf(path, sizeof path, "%s%s", c->o.token_file ? c->o.token_file : cli_data_dir(c), c->o.token_file ? "" : "/admin.token");
+		snprintf(path, sizeof path, "%s%s", c->o.token_file ? c->o.token_file : cli_data_dir(c),
+			 c->o.token_file ? "" : "/admin.token");
 		if (gw_read_file(AT_FDCWD, path, &t) != GW_OK)
 			gw_buf_clear(&t, TOKEN_MAX);
 	} else {
@@ -87,7 +95,8 @@ struct gw_str cli_key(struct cli *c)
 	if (!c->o.key)
 		return gw_str_z(k);
 	if (k[0] != '@') {
-		cli_error("--key: give a file as --key @FILE, or set LLMGW_KEY; a key on the command line is visible to others");
+		cli_error("--key: give a file as --key @FILE, or set LLMGW_KEY; a key on the command line is visible "
+			  "to others");
 		return GW_NIL;
 	}
 	gw_buf_init(&b, TOKEN_MAX);
@@ -146,7 +155,8 @@ static long timeout_ms(const struct cli *c)
 
 static bool begin(struct cli *c, struct call *k, struct gw_str path, struct gw_str query)
 {
-	const char *server = c->o.server ? c->o.server : getenv("LLMGW_ADMIN_URL"), *sock = server ? NULL : socket_path(c);
+	const char *server = c->o.server ? c->o.server : getenv("LLMGW_ADMIN_URL"),
+		   *sock = server ? NULL : socket_path(c);
 
 	*k = (struct call){ .h = curl_easy_init() };
 	gw_buf_init(&k->auth, TOKEN_MAX + 64);
@@ -195,13 +205,14 @@ static void end(struct call *k)
 
 static int unreachable(const struct call *k, CURLcode rc)
 {
-	cli_error("cannot reach the admin API at %s: %s\nIs the gateway running? (`./run --status`, `systemctl status llmgw`; --server, --data-dir name another one)",
+	cli_error("cannot reach the admin API at %s: %s\nIs the gateway running? (`./run --status`, `systemctl status "
+		  "llmgw`; --server, --data-dir name another one)",
 		  k->where, curl_easy_strerror(rc));
 	return CLI_UNREACHABLE;
 }
 
-int cli_call(struct cli *c, const char *method, struct gw_str path, struct gw_str query, struct gw_str body, const char *type,
-	     struct cli_reply *r)
+int cli_call(struct cli *c, const char *method, struct gw_str path, struct gw_str query, struct gw_str body,
+	     const char *type, struct cli_reply *r)
 {
 	struct call k;
 	char content[80];
@@ -236,16 +247,28 @@ int cli_call(struct cli *c, const char *method, struct gw_str path, struct gw_st
 	return out;
 }
 
-void cli_reply_done(struct cli_reply *r) { gw_buf_done(&r->body); }
+void cli_reply_done(struct cli_reply *r)
+{
+	gw_buf_done(&r->body);
+}
 
 static int exit_of(long status)
 {
 	switch (status) {
-	case 401: case 403: return CLI_AUTH;
-	case 404:           return CLI_NOT_FOUND;
-	case 409: case 412: return CLI_CONFLICT;
-	case 400: case 413: case 415: return CLI_INVALID;
-	default:            return CLI_FAILED;
+	case 401:
+	case 403:
+		return CLI_AUTH;
+	case 404:
+		return CLI_NOT_FOUND;
+	case 409:
+	case 412:
+		return CLI_CONFLICT;
+	case 400:
+	case 413:
+	case 415:
+		return CLI_INVALID;
+	default:
+		return CLI_FAILED;
 	}
 }
 
@@ -256,7 +279,8 @@ static void say_faults(yyjson_val *error)
 
 	yyjson_arr_foreach(yyjson_obj_get(error, "faults"), i, n, v)
 	{
-		const char *at = yyjson_get_str(yyjson_obj_get(v, "pointer")), *m = yyjson_get_str(yyjson_obj_get(v, "message"));
+		const char *at = yyjson_get_str(yyjson_obj_get(v, "pointer")),
+			   *m = yyjson_get_str(yyjson_obj_get(v, "message"));
 		yyjson_val *line = yyjson_obj_get(v, "line");
 
 		if (line)
@@ -267,7 +291,8 @@ static void say_faults(yyjson_val *error)
 		fprintf(stderr, "%s%s%s\n", at && at[0] ? at : "", at && at[0] ? ": " : "", m ? m : "");
 	}
 	yyjson_arr_foreach(yyjson_obj_get(error, "used_by"), i, n, v)
-		fprintf(stderr, "  used by %s %s\n", yyjson_get_str(yyjson_obj_get(v, "kind")), yyjson_get_str(yyjson_obj_get(v, "id")));
+	    fprintf(stderr, "  used by %s %s\n", yyjson_get_str(yyjson_obj_get(v, "kind")),
+		    yyjson_get_str(yyjson_obj_get(v, "id")));
 }
 
 int cli_say_error(struct cli *c, const struct cli_reply *r)
@@ -291,7 +316,8 @@ int cli_say_error(struct cli *c, const struct cli_reply *r)
 	return exit_of(r->status);
 }
 
-int cli_call_ok(struct cli *c, const char *method, struct gw_str path, struct gw_str query, struct gw_str body, struct cli_reply *r)
+int cli_call_ok(struct cli *c, const char *method, struct gw_str path, struct gw_str query, struct gw_str body,
+		struct cli_reply *r)
 {
 	int rc = cli_call(c, method, path, query, body, NULL, r);
 
@@ -363,7 +389,10 @@ int cli_stream(struct cli *c, struct gw_str path, struct gw_str query, cli_event
 	return out;
 }
 
-struct pieces { cli_event_fn *fn; void *ctx; };
+struct pieces {
+	cli_event_fn *fn;
+	void *ctx;
+};
 
 static size_t on_piece(char *p, size_t size, size_t n, void *ctx)
 {
@@ -372,7 +401,8 @@ static size_t on_piece(char *p, size_t size, size_t n, void *ctx)
 	return s->fn(s->ctx, gw_str(p, size * n)) ? size * n : 0;
 }
 
-int cli_post_gateway(struct cli *c, struct gw_str url, struct gw_str key, struct gw_str body, cli_event_fn *piece, void *ctx, long *status)
+int cli_post_gateway(struct cli *c, struct gw_str url, struct gw_str key, struct gw_str body, cli_event_fn *piece,
+		     void *ctx, long *status)
 {
 	struct pieces s = { piece, ctx };
 	struct curl_slist *headers = NULL;

@@ -9,12 +9,19 @@
 #include "lib/segment.h"
 #include "lib/text.h"
 
-struct file { char name[96]; uint64_t no; int cls; };
-struct seen { uint32_t slot, epoch; uint64_t last; };
+struct file {
+	char name[96];
+	uint64_t no;
+	int cls;
+};
+struct seen {
+	uint32_t slot, epoch;
+	uint64_t last;
+};
 struct trail {
 	struct file *v;
 	size_t n, cap;
-	uint8_t (*hashes)[32];  /* of every block so far: what a new writer's first segment may continue */
+	uint8_t (*hashes)[32]; /* of every block so far: what a new writer's first segment may continue */
 	size_t n_hashes, cap_hashes;
 	struct seen *seen;
 	size_t n_seen, cap_seen;
@@ -64,15 +71,17 @@ static void on_span(void *ctx, const struct gw_seg_span *s)
 		if (k->slot != s->slot || k->epoch != s->epoch)
 			continue;
 		if (s->first_seq != k->last + 1) {
-			cli_error("%s: records %llu to %llu of slot %u epoch %u are missing", t->now, (unsigned long long)k->last + 1,
-				  (unsigned long long)s->first_seq - 1, s->slot, s->epoch);
+			cli_error("%s: records %llu to %llu of slot %u epoch %u are missing", t->now,
+				  (unsigned long long)k->last + 1, (unsigned long long)s->first_seq - 1, s->slot,
+				  s->epoch);
 			t->bad++;
 		}
 		k->last = s->last_seq;
 		return;
 	}
 	if (s->first_seq != 1 && t->has_first) {
-		cli_error("%s: slot %u epoch %u begins with record %llu", t->now, s->slot, s->epoch, (unsigned long long)s->first_seq);
+		cli_error("%s: slot %u epoch %u begins with record %llu", t->now, s->slot, s->epoch,
+			  (unsigned long long)s->first_seq);
 		t->bad++;
 	}
 	if (t->n_seen == t->cap_seen) {
@@ -119,7 +128,8 @@ static void check_link(struct trail *t, struct gw_str bytes, bool is_oldest)
 		return;
 	bool is_nothing = memcmp(r.info.prev_final_hash, zeros, 32) == 0;
 	if (is_nothing ? t->n_hashes > 0 && !is_oldest : !is_oldest && !is_known_hash(t, r.info.prev_final_hash)) {
-		cli_error("%s: does not continue a segment before it (one is missing, or the end of one was cut)", t->now);
+		cli_error("%s: does not continue a segment before it (one is missing, or the end of one was cut)",
+			  t->now);
 		t->bad++;
 	}
 	note_hash(t, r.hash);
@@ -157,7 +167,8 @@ static void check_file(struct trail *t, const char *dir, const struct file *f, b
 	t->checkpoints += v.n_checkpoints;
 	t->unsigned_ += v.n_unsigned;
 	if (v.err) {
-		cli_error("%s: %s at byte %zu, block %llu", f->name, v.what, v.bad_offset, (unsigned long long)v.bad_block);
+		cli_error("%s: %s at byte %zu, block %llu", f->name, v.what, v.bad_offset,
+			  (unsigned long long)v.bad_block);
 		t->bad++;
 	}
 	check_link(t, bytes, is_oldest);
@@ -180,7 +191,8 @@ static int find_key(struct cli *c, struct trail *t)
 	if (c->o.dir || cli_call(c, "GET", GW_LIT("/admin/v1/audit/key"), GW_NIL, GW_NIL, NULL, &r) != CLI_OK)
 		return CLI_OK;
 	if (r.status == 200 && gw_json_read(gw_buf_view(&r.body), &gw_json_default_limits, &doc, &fault) == GW_OK) {
-		t->has_key = gw_hex_read(gw_json_str(yyjson_obj_get(yyjson_doc_get_root(doc), "public_key")), t->key, 65);
+		t->has_key =
+		    gw_hex_read(gw_json_str(yyjson_obj_get(yyjson_doc_get_root(doc), "public_key")), t->key, 65);
 		yyjson_doc_free(doc);
 	}
 	cli_reply_done(&r);
@@ -228,11 +240,13 @@ int cli_cmd_audit_verify(struct cli *c)
 			break;
 	closedir(d);
 	check_all(&t, dir);
-	printf("{\"segments\":%zu,\"blocks\":%llu,\"records\":%llu,\"checkpoints\":%llu,\"unsigned_checkpoints\":%llu,\"signatures\":\"%s\",\"faults\":%llu}\n",
+	printf("{\"segments\":%zu,\"blocks\":%llu,\"records\":%llu,\"checkpoints\":%llu,\"unsigned_checkpoints\":%llu,"
+	       "\"signatures\":\"%s\",\"faults\":%llu}\n",
 	       t.n, (unsigned long long)t.blocks, (unsigned long long)t.records, (unsigned long long)t.checkpoints,
 	       (unsigned long long)t.unsigned_, t.has_key ? "checked" : "not checked", (unsigned long long)t.bad);
 	if (!t.has_key)
-		cli_note("Signatures were not checked: no public key (the gateway was not asked or did not answer); give --public-key.");
+		cli_note("Signatures were not checked: no public key (the gateway was not asked or did not answer); "
+			 "give --public-key.");
 	cli_note(t.bad ? "The trail is NOT intact." : "The trail is intact.");
 	free(t.v);
 	free(t.seen);

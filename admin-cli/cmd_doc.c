@@ -9,9 +9,11 @@
 
 static void doc_routes(struct gw_buf *b)
 {
-	gw_buf_puts(b, GW_LIT("# Routes of the admin API\n\nPrinted by `llmgwctl doc routes` from schemas/routes.def. Roles: P platform-admin, O org-admin, T team-admin,\n"
-			      "M member, V viewer, A auditor; NONE needs no token.\n\n| method | path | roles | scope | |\n|---|---|---|---|---|\n"));
-#define GW_ROUTE(name, method, path, roles, scope, body, audit, doc) \
+	gw_buf_puts(b, GW_LIT("# Routes of the admin API\n\nPrinted by `llmgwctl doc routes` from schemas/routes.def. "
+			      "Roles: P platform-admin, O org-admin, T team-admin,\n"
+			      "M member, V viewer, A auditor; NONE needs no token.\n\n| method | path | roles | scope "
+			      "| |\n|---|---|---|---|---|\n"));
+#define GW_ROUTE(name, method, path, roles, scope, body, audit, doc)                                                   \
 	gw_buf_printf(b, "| %s | `%s` | %s | %s | %s |\n", #method, path, #roles, #scope, doc);
 #include "schemas/routes.def"
 #undef GW_ROUTE
@@ -19,7 +21,8 @@ static void doc_routes(struct gw_buf *b)
 
 static void doc_boot(struct gw_buf *b)
 {
-	gw_buf_puts(b, GW_LIT("# Boot options\n\nPrinted by `llmgwctl doc boot` from schemas/boot.def. Each is a flag, an environment variable and a key of the boot file.\n\n"
+	gw_buf_puts(b, GW_LIT("# Boot options\n\nPrinted by `llmgwctl doc boot` from schemas/boot.def. Each is a flag, "
+			      "an environment variable and a key of the boot file.\n\n"
 			      "| flag | environment | default | |\n|---|---|---|---|\n"));
 	for (unsigned i = 0; i < gw_boot_n_rows; i++) {
 		const struct gw_boot_row *r = &gw_boot_rows[i];
@@ -39,13 +42,16 @@ static void doc_boot(struct gw_buf *b)
 
 static void doc_pipeline(struct gw_buf *b)
 {
-	static const struct { const char *name, *edges, *doc; } steps[] = {
+	static const struct {
+		const char *name, *edges, *doc;
+	} steps[] = {
 #define GW_STEP(name, edges, doc) { #name, #edges, doc },
 #include "worker/req_steps.def"
 #undef GW_STEP
 	};
 
-	gw_buf_puts(b, GW_LIT("# The request pipeline\n\nPrinted by `llmgwctl doc pipeline` from worker/req_steps.def.\n\n```dot\ndigraph request {\n"));
+	gw_buf_puts(b, GW_LIT("# The request pipeline\n\nPrinted by `llmgwctl doc pipeline` from "
+			      "worker/req_steps.def.\n\n```dot\ndigraph request {\n"));
 	for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++)
 		for (const char *p = steps[i].edges; (p = strstr(p, "E(")) != NULL;) {
 			p += 2;
@@ -56,7 +62,11 @@ static void doc_pipeline(struct gw_buf *b)
 		gw_buf_printf(b, "| %s | %s |\n", steps[i].name, steps[i].doc);
 }
 
-static const struct { const char *name; void (*print)(struct gw_buf *b); const char *doc; } own[] = {
+static const struct {
+	const char *name;
+	void (*print)(struct gw_buf *b);
+	const char *doc;
+} own[] = {
 	{ "commands", cli_doc_commands, "Commands and options of llmgwctl." },
 	{ "routes", doc_routes, "Routes of the admin API with their roles." },
 	{ "boot", doc_boot, "Boot options." },

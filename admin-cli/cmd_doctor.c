@@ -5,7 +5,9 @@
 #include "admin-cli/cli.h"
 #include "lib/sys/map.h"
 
-struct report { unsigned warns, bads; };
+struct report {
+	unsigned warns, bads;
+};
 
 static void say(struct report *r, const char *level, const char *what, const char *remedy)
 {
@@ -19,7 +21,8 @@ static void check_limits(struct report *r)
 	struct rlimit l;
 
 	if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_max < 16384)
-		say(r, "warn", "open files limit", "raise nofile to 65536 or more (LimitNOFILE= in the unit); each stream needs two");
+		say(r, "warn", "open files limit",
+		    "raise nofile to 65536 or more (LimitNOFILE= in the unit); each stream needs two");
 	else
 		say(r, "ok", "open files limit", "");
 	if (getrlimit(RLIMIT_MEMLOCK, &l) == 0 && l.rlim_cur < 1 << 20)
@@ -78,7 +81,8 @@ static void check_roles(yyjson_val *root, struct report *r)
 		}
 	}
 	say(r, all_up ? "ok" : "bad", "processes", all_up ? "" : "not all are up, see llmgwctl status and the log");
-	say(r, all_boxed ? "ok" : "warn", "sandbox", all_boxed ? "" : "seccomp or Landlock is off (old kernel, or --sandbox=false)");
+	say(r, all_boxed ? "ok" : "warn", "sandbox",
+	    all_boxed ? "" : "seccomp or Landlock is off (old kernel, or --sandbox=false)");
 	if (flaps)
 		say(r, "warn", "restarts", "a process was replaced several times, see llmgwctl crashes");
 	if (yyjson_is_null(yyjson_obj_get(root, "confd")))

@@ -3,8 +3,6 @@
 #include "lib/sys/clock.h"
 #include "lib/text.h"
 
-
-
 static void opt_str(struct gw_json_out *w, const char *key, const char *v)
 {
 	if (v)
@@ -95,7 +93,10 @@ int cli_cmd_key_create(struct cli *c)
 	return rc;
 }
 
-int cli_cmd_key_list(struct cli *c) { return cli_list(c, "keys"); }
+int cli_cmd_key_list(struct cli *c)
+{
+	return cli_list(c, "keys");
+}
 
 int cli_cmd_key_revoke(struct cli *c)
 {
@@ -104,7 +105,8 @@ int cli_cmd_key_revoke(struct cli *c)
 
 	if (!cli_confirm(c, "Revoke key %s? Its running streams end within a second.", c->args[0]))
 		return CLI_FAILED;
-	rc = cli_call_ok(c, "PATCH", cli_path(c, "/admin/v1/keys/%.*s", GW_FMT(cli_enc(c, c->args[0]))), GW_NIL, GW_LIT("{\"disabled\":true}"), &r);
+	rc = cli_call_ok(c, "PATCH", cli_path(c, "/admin/v1/keys/%.*s", GW_FMT(cli_enc(c, c->args[0]))), GW_NIL,
+			 GW_LIT("{\"disabled\":true}"), &r);
 	if (!rc)
 		cli_note("key %s is revoked", c->args[0]);
 	cli_reply_done(&r);

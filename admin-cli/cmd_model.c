@@ -73,20 +73,23 @@ static int say_health(struct cli *c, const char *id)
 	int rc = CLI_OK;
 
 	for (int i = 0; i < 50; i++) {
-		rc = cli_call(c, "GET", cli_path(c, "/admin/v1/deployments/%.*s:health", GW_FMT(cli_enc(c, id))), GW_NIL, GW_NIL, NULL, &r);
+		rc = cli_call(c, "GET", cli_path(c, "/admin/v1/deployments/%.*s:health", GW_FMT(cli_enc(c, id))),
+			      GW_NIL, GW_NIL, NULL, &r);
 		struct gw_json_fault fault;
 		yyjson_doc *doc;
 		bool is_over = rc != CLI_OK || r.status != 200;
 
 		if (!is_over && gw_json_read(gw_buf_view(&r.body), &gw_json_default_limits, &doc, &fault) == GW_OK) {
 			yyjson_val *v = yyjson_doc_get_root(doc);
-			const char *state = yyjson_get_str(yyjson_obj_get(v, "state")), *why = yyjson_get_str(yyjson_obj_get(v, "reason"));
+			const char *state = yyjson_get_str(yyjson_obj_get(v, "state")),
+				   *why = yyjson_get_str(yyjson_obj_get(v, "reason"));
 
 			is_over = (state && strcmp(state, "active") == 0) || yyjson_obj_get(v, "error");
 			if (is_over && state && strcmp(state, "active") == 0)
 				cli_note("model %s is active: every worker serves it", c->args[0]);
 			else if (is_over)
-				cli_note("model %s is saved but pending: %s\nIt becomes active by itself when a probe passes (llmgwctl describe deployment %s).",
+				cli_note("model %s is saved but pending: %s\nIt becomes active by itself when a probe "
+					 "passes (llmgwctl describe deployment %s).",
 					 c->args[0], why ? why : "the probe failed", id);
 			yyjson_doc_free(doc);
 		}
@@ -95,7 +98,8 @@ static int say_health(struct cli *c, const char *id)
 			return rc;
 		gw_sleep_ms(100);
 	}
-	cli_note("model %s is saved; its first probe is still under way (llmgwctl describe deployment %s)", c->args[0], id);
+	cli_note("model %s is saved; its first probe is still under way (llmgwctl describe deployment %s)", c->args[0],
+		 id);
 	return rc;
 }
 
@@ -125,7 +129,8 @@ int cli_cmd_model_add(struct cli *c)
 	cli_reply_done(&r);
 	gw_buf_done(&b);
 	gw_buf_done(&q);
-	if (rc || (c->o.wait && strcmp(c->o.wait, "none") == 0) || (c->o.activation && strcmp(c->o.activation, "immediate") == 0))
+	if (rc || (c->o.wait && strcmp(c->o.wait, "none") == 0) ||
+	    (c->o.activation && strcmp(c->o.activation, "immediate") == 0))
 		return rc;
 	return say_health(c, id);
 }
@@ -171,7 +176,8 @@ int cli_cmd_credential_set(struct cli *c)
 	gw_jw_end_obj(&w);
 	/* with a provider the credential is made or replaced, without one it must be there */
 	if (!rc)
-		rc = send_secret(c, c->o.provider ? "PUT" : "PATCH", cli_path(c, "/admin/v1/credentials/%.*s", GW_FMT(cli_enc(c, c->args[0]))), &b);
+		rc = send_secret(c, c->o.provider ? "PUT" : "PATCH",
+				 cli_path(c, "/admin/v1/credentials/%.*s", GW_FMT(cli_enc(c, c->args[0]))), &b);
 	if (b.p)
 		gw_wipe(b.p, b.cap);
 	gw_buf_done(&b);
@@ -193,7 +199,8 @@ int cli_cmd_credential_rotate(struct cli *c)
 		rc = put_secret(c, &w, "secret");
 	gw_jw_end_obj(&w);
 	if (!rc)
-		rc = send_secret(c, "POST", cli_path(c, "/admin/v1/credentials/%.*s:rotate", GW_FMT(cli_enc(c, c->args[0]))), &b);
+		rc = send_secret(c, "POST",
+				 cli_path(c, "/admin/v1/credentials/%.*s:rotate", GW_FMT(cli_enc(c, c->args[0]))), &b);
 	if (b.p)
 		gw_wipe(b.p, b.cap);
 	gw_buf_done(&b);

@@ -16,7 +16,8 @@ static const char *const *columns_of(const char *plural)
 	columns[n++] = "id";
 	for (unsigned i = 0; i < gw_cf_kinds[k].n_fields && n < COLUMNS; i++) {
 		const struct gw_cf_field *f = gw_cf_kinds[k].fields[i];
-		bool is_short = f->type != GW_CF_MAP && f->type != GW_CF_PEM && f->type != GW_CF_SECRET && f->type != GW_CF_TIME;
+		bool is_short =
+		    f->type != GW_CF_MAP && f->type != GW_CF_PEM && f->type != GW_CF_SECRET && f->type != GW_CF_TIME;
 
 		if (f->kind != GW_KIND_common && is_short && !(f->flags & GW_CF_WO) && strcmp(f->name, "index") != 0)
 			columns[n++] = f->name;
@@ -60,7 +61,8 @@ int cli_list(struct cli *c, const char *plural)
 static int show(struct cli *c, const char *plural, const char *id)
 {
 	struct cli_reply r;
-	int rc = cli_call_ok(c, "GET", cli_path(c, "/admin/v1/%s/%.*s", plural, GW_FMT(cli_enc(c, id))), GW_NIL, GW_NIL, &r);
+	int rc =
+	    cli_call_ok(c, "GET", cli_path(c, "/admin/v1/%s/%.*s", plural, GW_FMT(cli_enc(c, id))), GW_NIL, GW_NIL, &r);
 
 	if (!rc)
 		rc = cli_print(c, gw_buf_view(&r.body), NULL, NULL);
@@ -92,7 +94,9 @@ int cli_cmd_describe(struct cli *c)
 	if (rc)
 		return rc;
 	if (kind == GW_KIND_deployment) {
-		if (!cli_call_ok(c, "GET", cli_path(c, "/admin/v1/deployments/%.*s:health", GW_FMT(cli_enc(c, c->args[1]))), GW_NIL, GW_NIL, &r)) {
+		if (!cli_call_ok(c, "GET",
+				 cli_path(c, "/admin/v1/deployments/%.*s:health", GW_FMT(cli_enc(c, c->args[1]))),
+				 GW_NIL, GW_NIL, &r)) {
 			printf("\nHealth:\n");
 			cli_print(c, gw_buf_view(&r.body), NULL, NULL);
 		}
@@ -130,7 +134,8 @@ static int send_file(struct cli *c, const char *verb, struct cli_reply *r)
 	rc = cli_read_objects(c, &json);
 	if (!rc) {
 		change_query(c, &q);
-		rc = cli_call_ok(c, "POST", cli_path(c, "/admin/v1/config:%s", verb), gw_buf_view(&q), gw_buf_view(&json), r);
+		rc = cli_call_ok(c, "POST", cli_path(c, "/admin/v1/config:%s", verb), gw_buf_view(&q),
+				 gw_buf_view(&json), r);
 		gw_buf_done(&q);
 	}
 	gw_buf_done(&json);
@@ -211,7 +216,8 @@ int cli_cmd_delete(struct cli *c)
 	if (!c->o.dry_run && !cli_confirm(c, "Delete %s %s?", c->args[0], c->args[1]))
 		return CLI_FAILED;
 	change_query(c, &q);
-	rc = cli_call_ok(c, "DELETE", cli_path(c, "/admin/v1/%s/%.*s", plural, GW_FMT(cli_enc(c, c->args[1]))), gw_buf_view(&q), GW_NIL, &r);
+	rc = cli_call_ok(c, "DELETE", cli_path(c, "/admin/v1/%s/%.*s", plural, GW_FMT(cli_enc(c, c->args[1]))),
+			 gw_buf_view(&q), GW_NIL, &r);
 	if (!rc)
 		cli_note("%s %s %s", c->args[0], c->args[1], c->o.dry_run ? "could be deleted" : "deleted");
 	gw_buf_done(&q);

@@ -1,8 +1,8 @@
 /* generations, keyring, status, workers, crashes, upgrade, logs: asked and shown. */
 #include "admin-cli/cli.h"
 
-static int show(struct cli *c, const char *method, struct gw_str path, struct gw_str query, struct gw_str body, const char *rows,
-		const char *const *columns)
+static int show(struct cli *c, const char *method, struct gw_str path, struct gw_str query, struct gw_str body,
+		const char *rows, const char *const *columns)
 {
 	struct cli_reply r;
 	int rc = cli_call_ok(c, method, path, query, body, &r);
@@ -80,17 +80,25 @@ int cli_cmd_generations_rollback(struct cli *c)
 		cli_error("\"%s\" is not a generation; llmgwctl generations list shows them", c->args[0]);
 		return CLI_USAGE;
 	}
-	if (!c->o.dry_run && !cli_confirm(c, "Go back to generation %s? (--dry-run shows what would change)", c->args[0]))
+	if (!c->o.dry_run &&
+	    !cli_confirm(c, "Go back to generation %s? (--dry-run shows what would change)", c->args[0]))
 		return CLI_FAILED;
 	gw_buf_init(&b, 16384);
 	rollback_body(c, to, &b);
-	rc = show(c, "POST", GW_LIT("/admin/v1/generations:rollback"), c->o.dry_run ? GW_LIT("dry_run=true") : GW_NIL, gw_buf_view(&b), NULL, NULL);
+	rc = show(c, "POST", GW_LIT("/admin/v1/generations:rollback"), c->o.dry_run ? GW_LIT("dry_run=true") : GW_NIL,
+		  gw_buf_view(&b), NULL, NULL);
 	gw_buf_done(&b);
 	return rc;
 }
 
-int cli_cmd_keyring_status(struct cli *c) { return show(c, "GET", GW_LIT("/admin/v1/keyring"), GW_NIL, GW_NIL, NULL, NULL); }
-int cli_cmd_keyring_dek(struct cli *c) { return show(c, "POST", GW_LIT("/admin/v1/keyring:rotate-dek"), GW_NIL, GW_NIL, NULL, NULL); }
+int cli_cmd_keyring_status(struct cli *c)
+{
+	return show(c, "GET", GW_LIT("/admin/v1/keyring"), GW_NIL, GW_NIL, NULL, NULL);
+}
+int cli_cmd_keyring_dek(struct cli *c)
+{
+	return show(c, "POST", GW_LIT("/admin/v1/keyring:rotate-dek"), GW_NIL, GW_NIL, NULL, NULL);
+}
 
 int cli_cmd_keyring_root(struct cli *c)
 {
@@ -99,14 +107,19 @@ int cli_cmd_keyring_root(struct cli *c)
 	return show(c, "POST", GW_LIT("/admin/v1/keyring:rotate-root"), GW_NIL, GW_NIL, NULL, NULL);
 }
 
-static const char *const worker_columns[] = { "slot", "state", "pid", "ready", "generation", "connections", "requests_in_flight", "restarts",
-					      "beat_ms", NULL };
+static const char *const worker_columns[] = {
+	"slot", "state", "pid", "ready", "generation", "connections", "requests_in_flight", "restarts", "beat_ms", NULL
+};
 
-int cli_cmd_workers(struct cli *c) { return show(c, "GET", GW_LIT("/admin/v1/workers"), GW_NIL, GW_NIL, "items", worker_columns); }
+int cli_cmd_workers(struct cli *c)
+{
+	return show(c, "GET", GW_LIT("/admin/v1/workers"), GW_NIL, GW_NIL, "items", worker_columns);
+}
 
 int cli_cmd_status(struct cli *c)
 {
-	static const char *const role_columns[] = { "role", "state", "pid", "epoch", "restarts", "uptime_s", "sandbox", NULL };
+	static const char *const role_columns[] = { "role",     "state",    "pid",     "epoch",
+						    "restarts", "uptime_s", "sandbox", NULL };
 	struct gw_json_fault fault;
 	struct cli_reply r;
 	yyjson_doc *doc;
@@ -161,9 +174,12 @@ static void logs_query(struct cli *c, struct gw_buf *q)
 
 static const char *const *log_columns(const struct cli *c)
 {
-	static const char *const request[] = { "ts_start_us", "key", "team", "model", "deployment", "status", "error", "tokens_input", "tokens_output",
-					       "cost_nanousd", "total_us", "ttft_us", "request_id", NULL };
-	static const char *const admin[] = { "ts_us", "actor", "role", "act", "kind", "object", "status", "error", "source", NULL };
+	static const char *const request[] = {
+		"ts_start_us",  "key",           "team",         "model",    "deployment", "status",     "error",
+		"tokens_input", "tokens_output", "cost_nanousd", "total_us", "ttft_us",    "request_id", NULL
+	};
+	static const char *const admin[] = { "ts_us",  "actor",  "role",  "act",    "kind",
+					     "object", "status", "error", "source", NULL };
 
 	return c->o.class_ && strcmp(c->o.class_, "admin") == 0 ? admin : request;
 }
@@ -200,5 +216,6 @@ int cli_cmd_logs_tail(struct cli *c)
 
 int cli_cmd_test_deployment(struct cli *c)
 {
-	return show(c, "POST", cli_path(c, "/admin/v1/deployments/%.*s:test", GW_FMT(cli_enc(c, c->args[0]))), GW_NIL, GW_NIL, NULL, NULL);
+	return show(c, "POST", cli_path(c, "/admin/v1/deployments/%.*s:test", GW_FMT(cli_enc(c, c->args[0]))), GW_NIL,
+		    GW_NIL, NULL, NULL);
 }

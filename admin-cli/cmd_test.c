@@ -73,8 +73,8 @@ int cli_cmd_test_chat(struct cli *c)
 	gw_buf_init(&body, 1 << 20);
 	gw_buf_init(&reply, 64 << 20);
 	write_body(c, &body);
-	rc = cli_post_gateway(c, gw_arena_printf(&c->arena, "%.*s/v1/chat/completions", GW_FMT(base)), key, gw_buf_view(&body), on_piece,
-			      c->o.stream ? NULL : &reply, &status);
+	rc = cli_post_gateway(c, gw_arena_printf(&c->arena, "%.*s/v1/chat/completions", GW_FMT(base)), key,
+			      gw_buf_view(&body), on_piece, c->o.stream ? NULL : &reply, &status);
 	if (!rc && c->o.stream)
 		rc = status >= 400 ? CLI_FAILED : CLI_OK;
 	else if (!rc)

@@ -133,7 +133,8 @@ static int check_names(struct cli *c, yyjson_val *list, const struct gw_yaml_pos
 		enum gw_cf_kind which;
 
 		if (!kind || !gw_cf_kind_by_name(gw_str_z(kind), &which)) {
-			cli_error("%s: object %zu: kind is missing or unknown%s%s", c->o.file, i + 1, kind ? ": " : "", kind ? kind : "");
+			cli_error("%s: object %zu: kind is missing or unknown%s%s", c->o.file, i + 1, kind ? ": " : "",
+				  kind ? kind : "");
 			return CLI_INVALID;
 		}
 		yyjson_obj_foreach(o, k, m, key, v)
@@ -142,11 +143,14 @@ static int check_names(struct cli *c, yyjson_val *list, const struct gw_yaml_pos
 
 			if (gw_str_eq(name, GW_LIT("kind")) || gw_cf_field_find(which, name))
 				continue;
-			struct gw_str at = gw_arena_printf(&c->arena, is_nested ? "/0/%zu/%.*s" : "/%zu/%.*s", i, GW_FMT(name));
+			struct gw_str at =
+			    gw_arena_printf(&c->arena, is_nested ? "/0/%zu/%.*s" : "/%zu/%.*s", i, GW_FMT(name));
 			if (gw_yaml_where(pos, at, &line, &column))
-				cli_error("%s: line %u, column %u: %s has no field \"%.*s\"", c->o.file, line, column, kind, GW_FMT(name));
+				cli_error("%s: line %u, column %u: %s has no field \"%.*s\"", c->o.file, line, column,
+					  kind, GW_FMT(name));
 			else
-				cli_error("%s: object %zu: %s has no field \"%.*s\"", c->o.file, i + 1, kind, GW_FMT(name));
+				cli_error("%s: object %zu: %s has no field \"%.*s\"", c->o.file, i + 1, kind,
+					  GW_FMT(name));
 			return CLI_INVALID;
 		}
 	}
@@ -165,8 +169,8 @@ int cli_read_objects(struct cli *c, struct gw_buf *json)
 	gw_buf_init(&text, FILE_MAX);
 	rc = read_file(c, &text);
 	if (!rc && gw_yaml_read_pos(gw_buf_view(&text), true, &doc, &pos, &fault)) {
-		cli_error("%s: line %u, column %u: %s%s%.*s", c->o.file, fault.line, fault.column, fault.what, fault.key.n ? ": " : "",
-			  GW_FMT(fault.key));
+		cli_error("%s: line %u, column %u: %s%s%.*s", c->o.file, fault.line, fault.column, fault.what,
+			  fault.key.n ? ": " : "", GW_FMT(fault.key));
 		rc = CLI_INVALID;
 	}
 	if (!rc) {
@@ -263,6 +267,8 @@ const char *cli_plural(const char *kind)
 	if (near >= 0)
 		cli_error("there is no kind \"%s\"; did you mean \"%s\"?", kind, names[near]);
 	else
-		cli_error("there is no kind \"%s\"; kinds are settings, orgs, teams, users, keys, role_bindings, providers, credentials, deployments, models", kind);
+		cli_error("there is no kind \"%s\"; kinds are settings, orgs, teams, users, keys, role_bindings, "
+			  "providers, credentials, deployments, models",
+			  kind);
 	return NULL;
 }

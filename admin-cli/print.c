@@ -72,7 +72,10 @@ static const yyjson_val *at_path(const yyjson_val *v, const char *path)
 }
 
 /* Columns of moments: Unix microseconds in records, shown as time of day. */
-static bool is_moment(const char *column) { return strncmp(column, "ts_", 3) == 0; }
+static bool is_moment(const char *column)
+{
+	return strncmp(column, "ts_", 3) == 0;
+}
 
 static void cell_text(const char *column, const yyjson_val *cv, char *out, size_t n)
 {
@@ -126,12 +129,12 @@ static void print_table(yyjson_val *rows, const char *const *columns)
 
 	for (int k = 0; columns[k] && k < COLUMNS_MAX; k++)
 		width[k] = (int)strlen(columns[k]);
-	yyjson_arr_foreach(rows, i, n, v)
-		for (int k = 0; columns[k] && k < COLUMNS_MAX; k++) {
-			cell_text(columns[k], at_path(v, columns[k]), text, sizeof text);
-			if ((int)strlen(text) > width[k])
-				width[k] = (int)strlen(text);
-		}
+	yyjson_arr_foreach(rows, i, n, v) for (int k = 0; columns[k] && k < COLUMNS_MAX; k++)
+	{
+		cell_text(columns[k], at_path(v, columns[k]), text, sizeof text);
+		if ((int)strlen(text) > width[k])
+			width[k] = (int)strlen(text);
+	}
 	for (int k = 0; columns[k]; k++) {
 		size_t len = strlen(columns[k]);
 

@@ -24,7 +24,8 @@ static bool needs_probe(struct gw_str object)
 		return false;
 	yyjson_val *v = yyjson_doc_get_root(doc);
 	if (gw_str_eq(gw_json_str(yyjson_obj_get(v, "activation")), GW_LIT("immediate")) ||
-	    gw_str_eq(gw_json_str(yyjson_obj_get(v, "probe")), GW_LIT("none")) || yyjson_get_bool(yyjson_obj_get(v, "disabled")))
+	    gw_str_eq(gw_json_str(yyjson_obj_get(v, "probe")), GW_LIT("none")) ||
+	    yyjson_get_bool(yyjson_obj_get(v, "disabled")))
 		needs = false;
 	yyjson_doc_free(doc);
 	return needs;
@@ -41,7 +42,7 @@ static void put_health(struct gw_json_out *w, const struct gw_health_cell *c)
 		return;
 	gw_health_detail(c, detail);
 	if (v != GW_VERDICT_UP && atomic_load(&c->error)) {
-		gw_jw_kstr(w, "error", gw_str_z(gw_err_info((enum gw_err)-(int)atomic_load(&c->error))->name));
+		gw_jw_kstr(w, "error", gw_str_z(gw_err_info((enum gw_err) - (int)atomic_load(&c->error))->name));
 		if (detail[0])
 			gw_jw_kstr(w, "reason", gw_str_z(detail));
 	}
@@ -73,7 +74,10 @@ static void answer_with(struct gw_adm_req *q, const struct waiting *wt, const st
 	gw_adm_answer(q, wt->status, GW_LIT("application/json"), body, wt->version, wt->generation);
 }
 
-static void on_timer_closed(uv_handle_t *h) { free(h); }
+static void on_timer_closed(uv_handle_t *h)
+{
+	free(h);
+}
 
 static void on_look(uv_timer_t *t)
 {
@@ -103,14 +107,17 @@ void gw_adm_activate(struct gw_adm_req *q, int status, struct gw_str object, uin
 		answer_with(q, &now, NULL);
 		return;
 	}
-	*wt = (struct waiting){ status, object, version, generation, gw_now_ms() + WAIT_MS, gw_health_key(q->id, version) };
+	*wt = (struct waiting){
+		status, object, version, generation, gw_now_ms() + WAIT_MS, gw_health_key(q->id, version)
+	};
 	if (!q->id.n) { /* POST: the id is in the object */
 		struct gw_json_span id = { 0 };
 		const struct gw_json_want want = { GW_LIT("id"), &id };
 
 		gw_json_members(object, (struct gw_json_span){ 0, object.n, GW_JSON_OBJ }, &want, 1);
 		if (id.type == GW_JSON_STR)
-			wt->key = gw_health_key(gw_json_unescape(&q->arena, gw_str(object.p + id.off, id.len)), version);
+			wt->key =
+			    gw_health_key(gw_json_unescape(&q->arena, gw_str(object.p + id.off, id.len)), version);
 	}
 	q->state = wt;
 	q->timer = t;
@@ -121,7 +128,9 @@ void gw_adm_activate(struct gw_adm_req *q, int status, struct gw_str object, uin
 
 /* --- :health, :test --- */
 typedef void seen_fn(struct gw_adm_req *q, uint64_t version);
-struct look { seen_fn *next; };
+struct look {
+	seen_fn *next;
+};
 
 static void on_seen(void *ctx, enum gw_err err, struct gw_msg *m)
 {
@@ -201,5 +210,11 @@ static void run_test(struct gw_adm_req *q, uint64_t version)
 		gw_adm_fail(q, GW_E_NOT_READY, GW_LIT("The agent is not running; it will be back in a moment."));
 }
 
-void gw_adm_dep_health(struct gw_adm_req *q) { see(q, show_health); }
-void gw_adm_dep_test(struct gw_adm_req *q) { see(q, run_test); }
+void gw_adm_dep_health(struct gw_adm_req *q)
+{
+	see(q, show_health);
+}
+void gw_adm_dep_test(struct gw_adm_req *q)
+{
+	see(q, run_test);
+}

@@ -20,7 +20,15 @@
  *   status.c   processes, workers, crashes        metrics.c  /metrics
  *   query.c    log queries, in a pool thread      tail.c     log tail as server-sent events
  *   refused.c  audit of refused calls */
-enum gw_adm_roles { GW_ADM_P = 1, GW_ADM_O = 2, GW_ADM_T = 4, GW_ADM_M = 8, GW_ADM_V = 16, GW_ADM_A = 32, GW_ADM_NONE = 0 };
+enum gw_adm_roles {
+	GW_ADM_P = 1,
+	GW_ADM_O = 2,
+	GW_ADM_T = 4,
+	GW_ADM_M = 8,
+	GW_ADM_V = 16,
+	GW_ADM_A = 32,
+	GW_ADM_NONE = 0
+};
 enum gw_adm_scope { GW_ADM_TENANT, GW_ADM_PLATFORM, GW_ADM_OWN };
 enum gw_adm_body { GW_ADM_BODY_NONE, GW_ADM_BODY_OBJECT, GW_ADM_BODY_PATCH, GW_ADM_BODY_JSON };
 enum gw_adm_audit { GW_ADM_READ, GW_ADM_WRITE };
@@ -43,19 +51,22 @@ extern const struct gw_adm_route gw_adm_routes[];
 extern const unsigned gw_adm_n_routes;
 
 /* One principal role as confd told it. */
-struct gw_adm_grant { unsigned role; struct gw_str org, team; };
+struct gw_adm_grant {
+	unsigned role;
+	struct gw_str org, team;
+};
 struct gw_adm_principal {
-	struct gw_str key, json;    /* json: confd's answer, an object */
+	struct gw_str key, json; /* json: confd's answer, an object */
 	struct gw_adm_grant grants[16];
 	unsigned n_grants;
 };
 
 struct gw_adm_req {
 	struct gw_admin *ad;
-	struct gw_h1_conn *conn;        /* NULL once the client is gone */
+	struct gw_h1_conn *conn; /* NULL once the client is gone */
 	const struct gw_h1_request *rq; /* valid while conn is */
 	const struct gw_adm_route *route;
-	struct gw_str kind_text, id;    /* decoded */
+	struct gw_str kind_text, id; /* decoded */
 	enum gw_cf_kind kind;
 	struct gw_arena arena;
 	struct gw_adm_principal who;
@@ -68,7 +79,12 @@ struct gw_adm_req {
 	char block[8192];
 };
 
-struct gw_adm_cached { uint8_t sha[32]; uint64_t until_ms; uint32_t n; char json[1500]; };
+struct gw_adm_cached {
+	uint8_t sha[32];
+	uint64_t until_ms;
+	uint32_t n;
+	char json[1500];
+};
 enum { GW_ADM_CACHE = 64, GW_ADM_TAILS = 32 };
 
 struct gw_admin {
@@ -92,12 +108,13 @@ struct gw_admin {
 };
 
 /* routes.c: path without query. GW_E_NO_ROUTE, GW_E_BAD_METHOD, GW_E_NOT_FOUND (no such kind). Fills route, kind, id of q. */
-GW_MUST enum gw_err gw_adm_route_find(struct gw_arena *a, enum gw_h1_method m, struct gw_str path, const struct gw_adm_route **out,
-				      struct gw_str *kind, struct gw_str *id);
+GW_MUST enum gw_err gw_adm_route_find(struct gw_arena *a, enum gw_h1_method m, struct gw_str path,
+				      const struct gw_adm_route **out, struct gw_str *kind, struct gw_str *id);
 
 /* serve.c */
 extern const struct gw_h1_ops gw_adm_ops;
-void gw_adm_answer(struct gw_adm_req *q, int status, struct gw_str type, struct gw_str body, uint64_t version, uint64_t generation);
+void gw_adm_answer(struct gw_adm_req *q, int status, struct gw_str type, struct gw_str body, uint64_t version,
+		   uint64_t generation);
 /* Error in the admin shape {"error":{"name","message"}}; refused authenticated calls are audited. Ends the request. */
 void gw_adm_fail(struct gw_adm_req *q, enum gw_err e, struct gw_str message);
 void gw_adm_end(struct gw_adm_req *q); /* frees; after the answer, or when the client is gone */

@@ -9,7 +9,10 @@ enum { CACHE_MS = 1000, AUTH_MS = 2000 };
 
 unsigned gw_adm_role_bit(struct gw_str name)
 {
-	static const struct { const char *name; unsigned bit; } rows[] = {
+	static const struct {
+		const char *name;
+		unsigned bit;
+	} rows[] = {
 		{ "platform-admin", GW_ADM_P }, { "org-admin", GW_ADM_O }, { "team-admin", GW_ADM_T },
 		{ "member", GW_ADM_M },         { "viewer", GW_ADM_V },    { "auditor", GW_ADM_A },
 	};
@@ -65,8 +68,9 @@ static enum gw_err read_principal(struct gw_adm_req *q, struct gw_str json)
 	{
 		if (q->who.n_grants == sizeof q->who.grants / sizeof q->who.grants[0])
 			break;
-		q->who.grants[q->who.n_grants++] = (struct gw_adm_grant){ gw_adm_role_bit(gw_json_str(yyjson_obj_get(v, "role"))),
-									  member(&q->arena, v, "org"), member(&q->arena, v, "team") };
+		q->who.grants[q->who.n_grants++] =
+		    (struct gw_adm_grant){ gw_adm_role_bit(gw_json_str(yyjson_obj_get(v, "role"))),
+					   member(&q->arena, v, "org"), member(&q->arena, v, "team") };
 	}
 	yyjson_doc_free(doc);
 	return q->who.key.n ? GW_OK : GW_E_BUG;
@@ -84,7 +88,10 @@ static void decide(struct gw_adm_req *q, struct gw_str json)
 		gw_adm_authorized(q);
 }
 
-static struct gw_adm_cached *cell_of(struct gw_admin *ad, const uint8_t sha[32]) { return &ad->cache[sha[0] % GW_ADM_CACHE]; }
+static struct gw_adm_cached *cell_of(struct gw_admin *ad, const uint8_t sha[32])
+{
+	return &ad->cache[sha[0] % GW_ADM_CACHE];
+}
 
 static void keep(struct gw_admin *ad, const uint8_t sha[32], struct gw_str json)
 {
@@ -98,7 +105,9 @@ static void keep(struct gw_admin *ad, const uint8_t sha[32], struct gw_str json)
 	c->until_ms = gw_now_ms() + CACHE_MS;
 }
 
-struct asked { uint8_t sha[32]; };
+struct asked {
+	uint8_t sha[32];
+};
 
 static void on_auth(void *ctx, enum gw_err err, struct gw_msg *m)
 {
@@ -116,7 +125,8 @@ static void on_auth(void *ctx, enum gw_err err, struct gw_msg *m)
 	if (m->status != 200) {
 		q->ad->n_unauthenticated++;
 		gw_adm_fail(q, m->status == 403 ? GW_E_FORBIDDEN : GW_E_BAD_KEY,
-			    m->status == 403 ? GW_LIT("This key has no role on the admin API.") : GW_LIT("The admin token is not known, disabled or expired."));
+			    m->status == 403 ? GW_LIT("This key has no role on the admin API.")
+					     : GW_LIT("The admin token is not known, disabled or expired."));
 		return;
 	}
 	keep(q->ad, as->sha, m->body);
@@ -154,7 +164,9 @@ void gw_adm_authenticate(struct gw_adm_req *q)
 
 	if (e) {
 		q->ad->n_unauthenticated++;
-		gw_adm_fail(q, e, GW_LIT("Send the admin token as \"Authorization: Bearer <token>\" (the first one is in admin.token in the data folder)."));
+		gw_adm_fail(q, e,
+			    GW_LIT("Send the admin token as \"Authorization: Bearer <token>\" (the first one is in "
+				   "admin.token in the data folder)."));
 		return;
 	}
 	gw_sha256(token, as->sha);

@@ -15,8 +15,14 @@ static void stop(struct gw_admin *ad)
 	uv_stop(&ad->loop);
 }
 
-static void on_empty(void *ctx) { stop(ctx); }
-static void on_drain_over(uv_timer_t *t) { stop(t->data); }
+static void on_empty(void *ctx)
+{
+	stop(ctx);
+}
+static void on_drain_over(uv_timer_t *t)
+{
+	stop(t->data);
+}
 
 static void begin_drain(struct gw_admin *ad)
 {
@@ -31,7 +37,8 @@ static void listen_all(struct gw_admin *ad)
 {
 	int tcp = gw_role_fd(&ad->start, "admin.tcp"), local = gw_role_fd(&ad->start, "admin.unix");
 
-	if ((tcp >= 0 && gw_h1_listen(ad->server, tcp, LISTEN_TCP)) || (local >= 0 && gw_h1_listen(ad->server, local, LISTEN_UNIX)))
+	if ((tcp >= 0 && gw_h1_listen(ad->server, tcp, LISTEN_TCP)) ||
+	    (local >= 0 && gw_h1_listen(ad->server, local, LISTEN_UNIX)))
 		gw_log(GW_ERROR, "cannot poll the admin sockets");
 }
 
@@ -110,7 +117,10 @@ static void on_master_message(void *ctx, struct gw_channel *ch, struct gw_msg *m
 	}
 }
 
-static void on_orphan(uv_timer_t *t) { begin_drain(t->data); }
+static void on_orphan(uv_timer_t *t)
+{
+	begin_drain(t->data);
+}
 
 static void on_master_end(void *ctx, struct gw_channel *ch)
 {
@@ -143,8 +153,8 @@ static void open_shared(struct gw_admin *ad)
 {
 	const char *dir = ad->start.boot.runtime_dir;
 
-	if (gw_beats_open(dir, false, &ad->beats) || gw_control_open(dir, &ad->control) || gw_health_open(dir, false, false, &ad->health) ||
-	    gw_cells_new(CELLS, &ad->cells))
+	if (gw_beats_open(dir, false, &ad->beats) || gw_control_open(dir, &ad->control) ||
+	    gw_health_open(dir, false, false, &ad->health) || gw_cells_new(CELLS, &ad->cells))
 		gw_role_fatal("cannot map the shared regions in %s", dir);
 	gw_slots_open(&ad->slots, dir);
 }
@@ -161,8 +171,13 @@ static uint32_t lock_down(struct gw_admin *ad)
 
 static void open_channels(struct gw_admin *ad)
 {
-	static const struct { const char *name; enum gw_role role; } rows[] = {
-		{ "chan.confd", GW_ROLE_CONFD }, { "chan.logger", GW_ROLE_LOGGER }, { "chan.agent", GW_ROLE_AGENT },
+	static const struct {
+		const char *name;
+		enum gw_role role;
+	} rows[] = {
+		{ "chan.confd", GW_ROLE_CONFD },
+		{ "chan.logger", GW_ROLE_LOGGER },
+		{ "chan.agent", GW_ROLE_AGENT },
 	};
 
 	if (gw_channel_open(&ad->loop, GW_ROLE_MASTER_FD, &master_ops, ad, CHANNEL_QUEUE, &ad->master))

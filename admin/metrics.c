@@ -4,15 +4,23 @@
 
 enum { METRICS_MAX = 32 << 20 };
 
-struct out { struct gw_buf *b; };
+struct out {
+	struct gw_buf *b;
+};
 
-static bool is_us(const struct gw_metric_row *r) { return strcmp(r->unit, "us") == 0; }
+static bool is_us(const struct gw_metric_row *r)
+{
+	return strcmp(r->unit, "us") == 0;
+}
 
 static void head(struct gw_buf *b, const struct gw_metric_row *r, const char *suffix)
 {
-	static const char *const types[] = { [GW_COUNTER] = "counter", [GW_GAUGE] = "gauge", [GW_HISTOGRAM] = "histogram" };
+	static const char *const types[] = {
+		[GW_COUNTER] = "counter", [GW_GAUGE] = "gauge", [GW_HISTOGRAM] = "histogram"
+	};
 
-	gw_buf_printf(b, "# HELP llmgw_%s%s %s\n# TYPE llmgw_%s%s %s\n", r->name, suffix, r->doc, r->name, suffix, types[r->type]);
+	gw_buf_printf(b, "# HELP llmgw_%s%s %s\n# TYPE llmgw_%s%s %s\n", r->name, suffix, r->doc, r->name, suffix,
+		      types[r->type]);
 }
 
 static const char *suffix_of(const struct gw_metric_row *r)
@@ -22,7 +30,10 @@ static const char *suffix_of(const struct gw_metric_row *r)
 	return r->type == GW_COUNTER ? "_total" : "";
 }
 
-static void seconds(struct gw_buf *b, uint64_t us) { gw_buf_printf(b, "%llu.%06llu", (unsigned long long)(us / 1000000), (unsigned long long)(us % 1000000)); }
+static void seconds(struct gw_buf *b, uint64_t us)
+{
+	gw_buf_printf(b, "%llu.%06llu", (unsigned long long)(us / 1000000), (unsigned long long)(us % 1000000));
+}
 
 static void hist(struct gw_buf *b, const struct gw_metric_row *r, const char *labels, const struct gw_hist_sum *h)
 {
@@ -38,8 +49,8 @@ static void hist(struct gw_buf *b, const struct gw_metric_row *r, const char *la
 	}
 	gw_buf_printf(b, "llmgw_%s_seconds_sum%s%s%s ", r->name, labels[0] ? "{" : "", labels, labels[0] ? "}" : "");
 	seconds(b, h->sum);
-	gw_buf_printf(b, "\nllmgw_%s_seconds_count%s%s%s %llu\n", r->name, labels[0] ? "{" : "", labels, labels[0] ? "}" : "",
-		      (unsigned long long)h->count);
+	gw_buf_printf(b, "\nllmgw_%s_seconds_count%s%s%s %llu\n", r->name, labels[0] ? "{" : "", labels,
+		      labels[0] ? "}" : "", (unsigned long long)h->count);
 }
 
 static void slot_metrics(struct gw_buf *b, const struct gw_slots *s)
@@ -50,7 +61,8 @@ static void slot_metrics(struct gw_buf *b, const struct gw_slots *s)
 		const struct gw_metric_row *r = &gw_metric_rows[i];
 
 		head(b, r, suffix_of(r));
-		gw_buf_printf(b, "llmgw_%s%s %llu\n", r->name, suffix_of(r), (unsigned long long)gw_slots_sum(s, (enum gw_metric)i));
+		gw_buf_printf(b, "llmgw_%s%s %llu\n", r->name, suffix_of(r),
+			      (unsigned long long)gw_slots_sum(s, (enum gw_metric)i));
 	}
 	for (unsigned i = 0; i < GW_MH_COUNT; i++) {
 		head(b, &gw_metric_hist_rows[i], "_seconds");
@@ -68,30 +80,36 @@ static void labelled(struct gw_buf *b, const struct gw_cells *cells, uint32_t n)
 		for (uint32_t i = 0; i < n; i++) {
 			const struct gw_cell_sum *c = gw_cells_at(cells, i);
 
-			gw_buf_printf(b, "llmgw_%s%s{%s} %llu\n", r->name, suffix_of(r), c->labels, (unsigned long long)c->counter[k]);
+			gw_buf_printf(b, "llmgw_%s%s{%s} %llu\n", r->name, suffix_of(r), c->labels,
+				      (unsigned long long)c->counter[k]);
 		}
 	}
 	for (unsigned k = 0; k < GW_LH_COUNT; k++) {
 		head(b, &gw_labelled_hist_rows[k], "_seconds");
 		for (uint32_t i = 0; i < n; i++)
-			hist(b, &gw_labelled_hist_rows[k], gw_cells_at(cells, i)->labels, &gw_cells_at(cells, i)->hist[k]);
+			hist(b, &gw_labelled_hist_rows[k], gw_cells_at(cells, i)->labels,
+			     &gw_cells_at(cells, i)->hist[k]);
 	}
 }
 
 static void errors(struct gw_buf *b, const struct gw_slots *s)
 {
-	gw_buf_puts(b, GW_LIT("# HELP llmgw_errors_total Requests that ended with an error, by row of the error table.\n# TYPE llmgw_errors_total counter\n"));
+	gw_buf_puts(b, GW_LIT("# HELP llmgw_errors_total Requests that ended with an error, by row of the error "
+			      "table.\n# TYPE llmgw_errors_total counter\n"));
 	for (int e = GW_E_BASE_ + 1; e < GW_E_END_; e++) {
 		uint64_t n = gw_slots_errors(s, (enum gw_err)e);
 
 		if (n)
-			gw_buf_printf(b, "llmgw_errors_total{error=\"%s\"} %llu\n", gw_err_info((enum gw_err)e)->name, (unsigned long long)n);
+			gw_buf_printf(b, "llmgw_errors_total{error=\"%s\"} %llu\n", gw_err_info((enum gw_err)e)->name,
+				      (unsigned long long)n);
 	}
 }
 
 static void processes(struct gw_buf *b, const struct gw_admin *ad)
 {
-	gw_buf_puts(b, GW_LIT("# HELP llmgw_process_up Processes that the master sees as up.\n# TYPE llmgw_process_up gauge\n"));
+	gw_buf_puts(
+	    b,
+	    GW_LIT("# HELP llmgw_process_up Processes that the master sees as up.\n# TYPE llmgw_process_up gauge\n"));
 	for (uint32_t r = GW_ROLE_CONFD; r < GW_ROLE_COUNT; r++)
 		if (r != GW_ROLE_WORKER)
 			gw_buf_printf(b, "llmgw_process_up{role=\"%s\"} %d\n", gw_role_name((enum gw_role)r),
@@ -100,26 +118,31 @@ static void processes(struct gw_buf *b, const struct gw_admin *ad)
 		if (atomic_load(&ad->control->workers[i].state) != GW_CHILD_NONE)
 			gw_buf_printf(b, "llmgw_process_up{role=\"worker\",slot=\"%u\"} %d\n", i,
 				      atomic_load(&ad->control->workers[i].state) == GW_CHILD_UP);
-	gw_buf_puts(b, GW_LIT("# HELP llmgw_process_restarts_total Times a process was replaced.\n# TYPE llmgw_process_restarts_total counter\n"));
+	gw_buf_puts(b, GW_LIT("# HELP llmgw_process_restarts_total Times a process was replaced.\n# TYPE "
+			      "llmgw_process_restarts_total counter\n"));
 	for (uint32_t r = GW_ROLE_CONFD; r < GW_ROLE_COUNT; r++)
 		if (r != GW_ROLE_WORKER)
-			gw_buf_printf(b, "llmgw_process_restarts_total{role=\"%s\"} %u\n", gw_role_name((enum gw_role)r),
-				      atomic_load(&ad->control->roles[r].restarts));
+			gw_buf_printf(b, "llmgw_process_restarts_total{role=\"%s\"} %u\n",
+				      gw_role_name((enum gw_role)r), atomic_load(&ad->control->roles[r].restarts));
 	for (uint32_t i = 0; i < GW_MAX_SLOTS; i++)
 		if (atomic_load(&ad->control->workers[i].state) != GW_CHILD_NONE)
 			gw_buf_printf(b, "llmgw_process_restarts_total{role=\"worker\",slot=\"%u\"} %u\n", i,
 				      atomic_load(&ad->control->workers[i].restarts));
-	gw_buf_puts(b, GW_LIT("# HELP llmgw_worker_generation Configuration generation that the worker serves.\n# TYPE llmgw_worker_generation gauge\n"));
+	gw_buf_puts(b, GW_LIT("# HELP llmgw_worker_generation Configuration generation that the worker serves.\n# TYPE "
+			      "llmgw_worker_generation gauge\n"));
 	for (uint32_t i = 0; i < GW_MAX_SLOTS; i++)
 		if (ad->slots.slot[i] && ad->slots.is_live[i])
 			gw_buf_printf(b, "llmgw_worker_generation{slot=\"%u\"} %llu\n", i,
 				      (unsigned long long)atomic_load(&ad->slots.slot[i]->generation));
 	gw_buf_printf(b,
-		      "# HELP llmgw_config_generation Generation of the images last published.\n# TYPE llmgw_config_generation gauge\n"
+		      "# HELP llmgw_config_generation Generation of the images last published.\n# TYPE "
+		      "llmgw_config_generation gauge\n"
 		      "llmgw_config_generation %llu\n"
-		      "# HELP llmgw_admin_unauthenticated_total Admin calls without a valid token.\n# TYPE llmgw_admin_unauthenticated_total counter\n"
+		      "# HELP llmgw_admin_unauthenticated_total Admin calls without a valid token.\n# TYPE "
+		      "llmgw_admin_unauthenticated_total counter\n"
 		      "llmgw_admin_unauthenticated_total %llu\n",
-		      (unsigned long long)atomic_load(&ad->control->generation), (unsigned long long)ad->n_unauthenticated);
+		      (unsigned long long)atomic_load(&ad->control->generation),
+		      (unsigned long long)ad->n_unauthenticated);
 }
 
 void gw_adm_metrics(struct gw_adm_req *q)

@@ -46,8 +46,9 @@ static uint64_t flags_of(struct gw_adm_req *q)
 
 static bool wants_activation(const struct gw_adm_req *q, uint64_t status, uint64_t flags)
 {
-	return q->kind_text.n && q->kind == GW_KIND_deployment && q->route->audit == GW_ADM_WRITE && (status == 200 || status == 201) &&
-	       !(flags & (FLAG_NO_WAIT | FLAG_DRY)) && q->route->method != GW_H1_DELETE;
+	return q->kind_text.n && q->kind == GW_KIND_deployment && q->route->audit == GW_ADM_WRITE &&
+	       (status == 200 || status == 201) && !(flags & (FLAG_NO_WAIT | FLAG_DRY)) &&
+	       q->route->method != GW_H1_DELETE;
 }
 
 static void on_answer(void *ctx, enum gw_err err, struct gw_msg *m)
@@ -64,12 +65,17 @@ static void on_answer(void *ctx, enum gw_err err, struct gw_msg *m)
 		return;
 	}
 	if (m->status >= 400)
-		gw_adm_audit_refused(q, m->status == 403 ? GW_E_FORBIDDEN : m->status == 404 ? GW_E_NOT_FOUND : m->status == 412 ? GW_E_PRECONDITION : GW_E_INVALID,
+		gw_adm_audit_refused(q,
+				     m->status == 403   ? GW_E_FORBIDDEN
+				     : m->status == 404 ? GW_E_NOT_FOUND
+				     : m->status == 412 ? GW_E_PRECONDITION
+							: GW_E_INVALID,
 				     (int)m->status);
 	if (wants_activation(q, m->status, flags))
 		gw_adm_activate(q, (int)m->status, gw_arena_str(&q->arena, m->body), m->version, m->generation);
 	else
-		gw_adm_answer(q, (int)m->status, GW_LIT("application/json"), m->body, GW_MSG_HAS(m, version) ? m->version : 0, m->generation);
+		gw_adm_answer(q, (int)m->status, GW_LIT("application/json"), m->body,
+			      GW_MSG_HAS(m, version) ? m->version : 0, m->generation);
 }
 
 static void call(struct gw_adm_req *q, const char *method, struct gw_str body, uint64_t more_flags)
@@ -124,11 +130,13 @@ static struct gw_str with_id(struct gw_adm_req *q, const char *wrap)
 	struct gw_buf b;
 
 	if (gw_json_check(&q->arena, q->body, &gw_json_default_limits, &want, 1, &fault)) {
-		gw_adm_fail(q, GW_E_SYNTAX, gw_arena_printf(&q->arena, "line %u, column %u: %s", fault.line, fault.column, fault.what));
+		gw_adm_fail(q, GW_E_SYNTAX,
+			    gw_arena_printf(&q->arena, "line %u, column %u: %s", fault.line, fault.column, fault.what));
 		return GW_NIL;
 	}
 	if (!wrap && id.type != GW_JSON_NONE) {
-		if (id.type == GW_JSON_STR && gw_str_eq(gw_json_unescape(&q->arena, gw_str(q->body.p + id.off, id.len)), q->id))
+		if (id.type == GW_JSON_STR &&
+		    gw_str_eq(gw_json_unescape(&q->arena, gw_str(q->body.p + id.off, id.len)), q->id))
 			return q->body;
 		gw_adm_fail(q, GW_E_INVALID, GW_LIT("id: the body names another object than the path"));
 		return GW_NIL;
@@ -146,7 +154,8 @@ static struct gw_str with_id(struct gw_adm_req *q, const char *wrap)
 		rest = gw_str_skip(rest, 1);
 		bool is_empty = true;
 		for (size_t i = 0; i < rest.n && is_empty; i++)
-			is_empty = rest.p[i] == ' ' || rest.p[i] == '\n' || rest.p[i] == '\t' || rest.p[i] == '\r' || rest.p[i] == '}';
+			is_empty = rest.p[i] == ' ' || rest.p[i] == '\n' || rest.p[i] == '\t' || rest.p[i] == '\r' ||
+				   rest.p[i] == '}';
 		gw_buf_puts(&b, is_empty ? GW_LIT("}") : GW_LIT(","));
 		if (!is_empty)
 			gw_buf_puts(&b, rest);
@@ -158,9 +167,18 @@ static struct gw_str with_id(struct gw_adm_req *q, const char *wrap)
 	return out;
 }
 
-void gw_adm_objects_get(struct gw_adm_req *q) { call(q, "get", id_body(q), 0); }
-void gw_adm_objects_delete(struct gw_adm_req *q) { call(q, "delete", id_body(q), 0); }
-void gw_adm_objects_create(struct gw_adm_req *q) { call(q, "put", q->body.n ? q->body : GW_LIT("{}"), FLAG_CREATE); }
+void gw_adm_objects_get(struct gw_adm_req *q)
+{
+	call(q, "get", id_body(q), 0);
+}
+void gw_adm_objects_delete(struct gw_adm_req *q)
+{
+	call(q, "delete", id_body(q), 0);
+}
+void gw_adm_objects_create(struct gw_adm_req *q)
+{
+	call(q, "put", q->body.n ? q->body : GW_LIT("{}"), FLAG_CREATE);
+}
 
 void gw_adm_objects_put(struct gw_adm_req *q)
 {
@@ -190,7 +208,10 @@ void gw_adm_cred_rotate(struct gw_adm_req *q)
 }
 
 /* Query parameters become the body: numbers as numbers, the rest as text; all but limit, after and wait are filters. */
-struct params { struct gw_adm_req *q; struct gw_json_out *w; };
+struct params {
+	struct gw_adm_req *q;
+	struct gw_json_out *w;
+};
 
 static void put_filters(struct gw_adm_req *q, struct gw_json_out *w)
 {
@@ -199,8 +220,8 @@ static void put_filters(struct gw_adm_req *q, struct gw_json_out *w)
 	while (rest.n) {
 		if (!gw_str_cut(rest, '&', &one, &rest))
 			rest = GW_NIL;
-		if (!gw_str_cut(one, '=', &name, &value) || gw_str_eq(name, GW_LIT("limit")) || gw_str_eq(name, GW_LIT("after")) ||
-		    gw_str_eq(name, GW_LIT("wait")))
+		if (!gw_str_cut(one, '=', &name, &value) || gw_str_eq(name, GW_LIT("limit")) ||
+		    gw_str_eq(name, GW_LIT("after")) || gw_str_eq(name, GW_LIT("wait")))
 			continue;
 		char *z = gw_arena_z(&q->arena, name);
 		if (!z || !gw_adm_param(q, z, &value))
@@ -248,15 +269,42 @@ void gw_adm_objects_list(struct gw_adm_req *q)
 	call(q, "list", body, 0);
 }
 
-void gw_adm_config_apply(struct gw_adm_req *q) { call(q, "apply", q->body, 0); }
-void gw_adm_config_diff(struct gw_adm_req *q) { call(q, "diff", q->body, 0); }
-void gw_adm_config_validate(struct gw_adm_req *q) { call(q, "validate", q->body, 0); }
-void gw_adm_rollback(struct gw_adm_req *q) { call(q, "rollback", q->body, 0); }
-void gw_adm_keyring(struct gw_adm_req *q) { call(q, "keyring-status", GW_LIT("{}"), 0); }
-void gw_adm_keyring_dek(struct gw_adm_req *q) { call(q, "keyring-rotate-dek", GW_LIT("{}"), 0); }
-void gw_adm_keyring_root(struct gw_adm_req *q) { call(q, "keyring-rotate-root", GW_LIT("{}"), 0); }
-void gw_adm_republish(struct gw_adm_req *q) { call(q, "republish", GW_LIT("{}"), 0); }
-void gw_adm_audit_key(struct gw_adm_req *q) { call(q, "audit-key", GW_LIT("{}"), 0); }
+void gw_adm_config_apply(struct gw_adm_req *q)
+{
+	call(q, "apply", q->body, 0);
+}
+void gw_adm_config_diff(struct gw_adm_req *q)
+{
+	call(q, "diff", q->body, 0);
+}
+void gw_adm_config_validate(struct gw_adm_req *q)
+{
+	call(q, "validate", q->body, 0);
+}
+void gw_adm_rollback(struct gw_adm_req *q)
+{
+	call(q, "rollback", q->body, 0);
+}
+void gw_adm_keyring(struct gw_adm_req *q)
+{
+	call(q, "keyring-status", GW_LIT("{}"), 0);
+}
+void gw_adm_keyring_dek(struct gw_adm_req *q)
+{
+	call(q, "keyring-rotate-dek", GW_LIT("{}"), 0);
+}
+void gw_adm_keyring_root(struct gw_adm_req *q)
+{
+	call(q, "keyring-rotate-root", GW_LIT("{}"), 0);
+}
+void gw_adm_republish(struct gw_adm_req *q)
+{
+	call(q, "republish", GW_LIT("{}"), 0);
+}
+void gw_adm_audit_key(struct gw_adm_req *q)
+{
+	call(q, "audit-key", GW_LIT("{}"), 0);
+}
 
 static void call_params(struct gw_adm_req *q, const char *method, const char *const *numbers, const char *const *texts)
 {
@@ -310,4 +358,7 @@ void gw_adm_generation_diff(struct gw_adm_req *q)
 	call_params(q, "generation-diff", numbers, texts);
 }
 
-void gw_adm_whoami(struct gw_adm_req *q) { gw_adm_answer(q, 200, GW_LIT("application/json"), q->who.json, 0, 0); }
+void gw_adm_whoami(struct gw_adm_req *q)
+{
+	gw_adm_answer(q, 200, GW_LIT("application/json"), q->who.json, 0, 0);
+}

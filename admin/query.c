@@ -15,11 +15,11 @@ struct query {
 	struct gw_adm_req *q;
 	struct gw_admin *ad;
 	struct gw_adm_want want;
-	struct gw_arena arena;          /* filter and limits: the request may go away */
+	struct gw_arena arena; /* filter and limits: the request may go away */
 	char dir[512];
 	uint64_t limit, began_ms;
 	bool is_cut;
-	struct gw_buf *rows;            /* ring of the newest `limit` of one file */
+	struct gw_buf *rows; /* ring of the newest `limit` of one file */
 	struct gw_buf out;
 	uint64_t n_out;
 	enum gw_err err;
@@ -125,7 +125,8 @@ static bool read_time(struct gw_str s, int64_t *out)
 	return true;
 }
 
-static enum gw_err read_filters(struct gw_adm_req *q, struct gw_arena *a, struct gw_record_filter **out, struct gw_str *why)
+static enum gw_err read_filters(struct gw_adm_req *q, struct gw_arena *a, struct gw_record_filter **out,
+				struct gw_str *why)
 {
 	struct gw_str terms[32], rest = q->rq->query, one, name, value;
 	unsigned n = 0;
@@ -166,7 +167,8 @@ enum gw_err gw_adm_want_read(struct gw_adm_req *q, struct gw_arena *a, struct gw
 	}
 	if (gw_adm_param(q, "starts", &v))
 		w->with_starts = gw_str_eq(v, GW_LIT("true"));
-	if ((gw_adm_param(q, "from", &v) && !read_time(v, &w->from_us)) || (gw_adm_param(q, "to", &v) && !read_time(v, &w->to_us))) {
+	if ((gw_adm_param(q, "from", &v) && !read_time(v, &w->from_us)) ||
+	    (gw_adm_param(q, "to", &v) && !read_time(v, &w->to_us))) {
 		*why = GW_LIT("from, to: give a time like 2026-01-02T03:04:05Z, or a span like 15m");
 		return GW_E_INVALID;
 	}
@@ -175,7 +177,8 @@ enum gw_err gw_adm_want_read(struct gw_adm_req *q, struct gw_arena *a, struct gw
 		const struct gw_json_want want = { GW_LIT("user"), &user };
 
 		gw_json_members(q->who.json, (struct gw_json_span){ 0, q->who.json.n, GW_JSON_OBJ }, &want, 1);
-		w->user = user.type == GW_JSON_STR ? gw_json_unescape(a, gw_str(q->who.json.p + user.off, user.len)) : GW_NIL;
+		w->user =
+		    user.type == GW_JSON_STR ? gw_json_unescape(a, gw_str(q->who.json.p + user.off, user.len)) : GW_NIL;
 		if (!w->user.n)
 			return GW_E_FORBIDDEN;
 	}

@@ -8,8 +8,13 @@ void gw_adm_audit_refused(struct gw_adm_req *q, enum gw_err e, int status)
 	struct gw_msg m = { .type = GW_MSG_AUDIT };
 	struct gw_buf b;
 	struct gw_admin_record r = {
-		.ts_us = gw_unix_us(), .actor = q->who.key, .act = GW_LIT("refused"), .object = q->id, .status = (uint64_t)status,
-		.error = gw_str_z(gw_err_info(e)->name), .route = gw_str_z(q->route->name),
+		.ts_us = gw_unix_us(),
+		.actor = q->who.key,
+		.act = GW_LIT("refused"),
+		.object = q->id,
+		.status = (uint64_t)status,
+		.error = gw_str_z(gw_err_info(e)->name),
+		.route = gw_str_z(q->route->name),
 		.request_id = gw_str(q->request_id, sizeof q->request_id),
 		.source = q->conn ? gw_h1_peer(q->conn) : GW_NIL,
 	};

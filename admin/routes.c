@@ -2,14 +2,14 @@
 #include "admin/admin.h"
 #include "lib/url.h"
 
-#define P GW_ADM_P
-#define O GW_ADM_O
-#define T GW_ADM_T
-#define M GW_ADM_M
-#define V GW_ADM_V
-#define A GW_ADM_A
+#define P    GW_ADM_P
+#define O    GW_ADM_O
+#define T    GW_ADM_T
+#define M    GW_ADM_M
+#define V    GW_ADM_V
+#define A    GW_ADM_A
 #define NONE 0
-#define GW_ROUTE(name, method, path, roles, scope, body, audit, doc) \
+#define GW_ROUTE(name, method, path, roles, scope, body, audit, doc)                                                   \
 	{ #name, GW_H1_##method, path, roles, GW_ADM_##scope, GW_ADM_BODY_##body, GW_ADM_##audit, gw_adm_##name, doc },
 const struct gw_adm_route gw_adm_routes[] = {
 #include "schemas/routes.def"
@@ -58,7 +58,8 @@ static bool fits(struct gw_arena *a, struct gw_str want, struct gw_str got, stru
 	return id->n > 0;
 }
 
-static bool path_fits(struct gw_arena *a, const char *pattern, struct gw_str path, struct gw_str *kind, struct gw_str *id)
+static bool path_fits(struct gw_arena *a, const char *pattern, struct gw_str path, struct gw_str *kind,
+		      struct gw_str *id)
 {
 	struct gw_str want = gw_str_z(pattern);
 
@@ -78,8 +79,8 @@ static bool is_admin_kind(struct gw_str kind)
 	return gw_cf_kind_by_plural(kind, &k);
 }
 
-enum gw_err gw_adm_route_find(struct gw_arena *a, enum gw_h1_method m, struct gw_str path, const struct gw_adm_route **out,
-			      struct gw_str *kind, struct gw_str *id)
+enum gw_err gw_adm_route_find(struct gw_arena *a, enum gw_h1_method m, struct gw_str path,
+			      const struct gw_adm_route **out, struct gw_str *kind, struct gw_str *id)
 {
 	bool is_path_known = false;
 	struct gw_mark mark = gw_arena_mark(a);

@@ -19,7 +19,8 @@ static bool read_name(const char *name, const char *prefix, struct gw_adm_segmen
 {
 	size_t n = strlen(name);
 
-	if (n < 24 || n >= sizeof s->name || strcmp(name + n - 4, ".lga") != 0 || strncmp(name, prefix, strlen(prefix)) != 0)
+	if (n < 24 || n >= sizeof s->name || strcmp(name + n - 4, ".lga") != 0 ||
+	    strncmp(name, prefix, strlen(prefix)) != 0)
 		return false;
 	memcpy(s->name, name, n + 1);
 	return gw_str_u64(gw_str(name + n - 12, 8), &s->no);
@@ -68,7 +69,8 @@ enum gw_err gw_adm_segment_open(const char *dir, const char *name, struct gw_str
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return GW_E_NOT_FOUND;
-	void *p = fstat(fd, &st) == 0 && st.st_size > 0 ? mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
+	void *p = fstat(fd, &st) == 0 && st.st_size > 0 ? mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0)
+							: MAP_FAILED;
 	close(fd);
 	if (p == MAP_FAILED)
 		return GW_E_IO;
@@ -85,7 +87,8 @@ void gw_adm_segment_close(struct gw_str *bytes)
 
 static bool may_see(const struct gw_adm_want *w, struct gw_str org, struct gw_str team, struct gw_str user)
 {
-	return (!w->org.n || gw_str_eq(w->org, org)) && (!w->team.n || gw_str_eq(w->team, team)) && (!w->user.n || gw_str_eq(w->user, user));
+	return (!w->org.n || gw_str_eq(w->org, org)) && (!w->team.n || gw_str_eq(w->team, team)) &&
+	       (!w->user.n || gw_str_eq(w->user, user));
 }
 
 static bool request_json(const struct gw_adm_want *want, const struct gw_seg_record *rec, struct gw_buf *out)
@@ -111,7 +114,8 @@ bool gw_adm_record_json(const struct gw_adm_want *want, const struct gw_seg_reco
 	if (want->cls == GW_SEG_REQUEST)
 		return request_json(want, rec, out);
 	/* admin acts belong to the platform: only callers without a tenant limit see them */
-	if (want->org.n || rec->type != GW_REC_ADMIN || gw_admin_record_unpack(rec->body, &r) || r.ts_us < want->from_us || r.ts_us > want->to_us)
+	if (want->org.n || rec->type != GW_REC_ADMIN || gw_admin_record_unpack(rec->body, &r) ||
+	    r.ts_us < want->from_us || r.ts_us > want->to_us)
 		return false;
 	gw_jw_init(&w, out);
 	gw_admin_record_json(&r, &w);

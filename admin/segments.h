@@ -3,8 +3,14 @@
 #include "lib/segment.h"
 
 /* Segment files as the admin process reads them: listed, mapped one at a time, never written. */
-struct gw_adm_segment { char name[96]; uint64_t no; };
-struct gw_adm_segments { struct gw_adm_segment *v; size_t n; };
+struct gw_adm_segment {
+	char name[96];
+	uint64_t no;
+};
+struct gw_adm_segments {
+	struct gw_adm_segment *v;
+	size_t n;
+};
 /* Files of the class, oldest first. */
 GW_MUST enum gw_err gw_adm_segments_list(const char *dir, enum gw_seg_class cls, struct gw_adm_segments *out);
 void gw_adm_segments_free(struct gw_adm_segments *s);
@@ -16,8 +22,8 @@ void gw_adm_segment_close(struct gw_str *bytes);
 struct gw_adm_want {
 	enum gw_seg_class cls;
 	int64_t from_us, to_us;
-	struct gw_str org, team;        /* tenant limits of the caller; empty = all */
-	struct gw_str user;             /* member: own records only */
+	struct gw_str org, team; /* tenant limits of the caller; empty = all */
+	struct gw_str user; /* member: own records only */
 	struct gw_record_filter *filter;
 	bool with_starts;
 };
@@ -25,4 +31,5 @@ struct gw_adm_want {
 bool gw_adm_record_json(const struct gw_adm_want *want, const struct gw_seg_record *rec, struct gw_buf *out);
 struct gw_adm_req;
 /* The query parameters class, from, to, starts, filter, and the caller's own limits. *why on failure. */
-GW_MUST enum gw_err gw_adm_want_read(struct gw_adm_req *q, struct gw_arena *a, struct gw_adm_want *w, struct gw_str *why);
+GW_MUST enum gw_err gw_adm_want_read(struct gw_adm_req *q, struct gw_arena *a, struct gw_adm_want *w,
+				     struct gw_str *why);

@@ -78,7 +78,9 @@ static void on_request(void *ctx, struct gw_h1_conn *c, const struct gw_h1_reque
 	enum gw_err e;
 
 	if (!q) {
-		struct gw_h1_answer a = { .status = 503, .content_type = GW_LIT("application/json"), .content_length = 2 };
+		struct gw_h1_answer a = { .status = 503,
+					  .content_type = GW_LIT("application/json"),
+					  .content_length = 2 };
 
 		gw_h1_reply(c, &a, GW_LIT("{}"));
 		return;
@@ -163,7 +165,8 @@ void gw_adm_end(struct gw_adm_req *q)
 	free(q);
 }
 
-void gw_adm_answer(struct gw_adm_req *q, int status, struct gw_str type, struct gw_str body, uint64_t version, uint64_t generation)
+void gw_adm_answer(struct gw_adm_req *q, int status, struct gw_str type, struct gw_str body, uint64_t version,
+		   uint64_t generation)
 {
 	struct gw_h1_header h[5];
 	uint32_t n = 0;
@@ -176,11 +179,14 @@ void gw_adm_answer(struct gw_adm_req *q, int status, struct gw_str type, struct 
 	h[n++] = (struct gw_h1_header){ GW_LIT("x-content-type-options"), GW_LIT("nosniff") };
 	h[n++] = (struct gw_h1_header){ GW_LIT("cache-control"), GW_LIT("no-store") };
 	if (version)
-		h[n++] = (struct gw_h1_header){ GW_LIT("etag"), gw_arena_printf(&q->arena, "\"%llu\"", (unsigned long long)version) };
+		h[n++] = (struct gw_h1_header){ GW_LIT("etag"),
+						gw_arena_printf(&q->arena, "\"%llu\"", (unsigned long long)version) };
 	if (generation)
 		h[n++] = (struct gw_h1_header){ GW_LIT("x-llmgw-generation"),
 						gw_arena_printf(&q->arena, "%llu", (unsigned long long)generation) };
-	struct gw_h1_answer a = { .status = status, .headers = h, .n_headers = n, .content_type = type, .content_length = (int64_t)body.n };
+	struct gw_h1_answer a = {
+		.status = status, .headers = h, .n_headers = n, .content_type = type, .content_length = (int64_t)body.n
+	};
 	struct gw_h1_conn *c = q->conn;
 	gw_h1_set_user(c, NULL);
 	gw_h1_reply(c, &a, body);

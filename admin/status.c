@@ -62,7 +62,10 @@ static void put_worker(struct gw_json_out *w, const struct gw_admin *ad, uint32_
 	gw_jw_end_obj(w);
 }
 
-static bool is_used(const struct gw_admin *ad, uint32_t slot) { return atomic_load(&ad->control->workers[slot].state) != GW_CHILD_NONE; }
+static bool is_used(const struct gw_admin *ad, uint32_t slot)
+{
+	return atomic_load(&ad->control->workers[slot].state) != GW_CHILD_NONE;
+}
 
 static void put_workers(struct gw_json_out *w, struct gw_admin *ad)
 {
@@ -113,7 +116,8 @@ void gw_adm_crashes(struct gw_adm_req *q)
 		if (atomic_load(&s->panic_at_us))
 			gw_jw_kstr(&w, "at", gw_buf_view(&t));
 		gw_jw_kstr(&w, "what", gw_str(s->panic, strnlen(s->panic, sizeof s->panic)));
-		gw_jw_kstr(&w, "request_id", gw_str(s->panic_context, strnlen(s->panic_context, sizeof s->panic_context)));
+		gw_jw_kstr(&w, "request_id",
+			   gw_str(s->panic_context, strnlen(s->panic_context, sizeof s->panic_context)));
 		gw_jw_end_obj(&w);
 		gw_buf_done(&t);
 	}
@@ -198,7 +202,9 @@ static void on_upgraded(void *ctx, enum gw_err err, struct gw_msg *m)
 		return;
 	}
 	if (err || m->status) {
-		gw_adm_fail(q, GW_E_CONFLICT, err ? GW_LIT("The master did not answer in time; see its log.") : gw_arena_str(&q->arena, m->detail));
+		gw_adm_fail(q, GW_E_CONFLICT,
+			    err ? GW_LIT("The master did not answer in time; see its log.")
+				: gw_arena_str(&q->arena, m->detail));
 		return;
 	}
 	gw_buf_init(&b, 4096);
@@ -218,7 +224,10 @@ void gw_adm_upgrade(struct gw_adm_req *q)
 }
 
 /* --- open endpoints --- */
-void gw_adm_livez(struct gw_adm_req *q) { gw_adm_answer(q, 200, GW_LIT("application/json"), GW_LIT("{\"status\":\"alive\"}\n"), 0, 0); }
+void gw_adm_livez(struct gw_adm_req *q)
+{
+	gw_adm_answer(q, 200, GW_LIT("application/json"), GW_LIT("{\"status\":\"alive\"}\n"), 0, 0);
+}
 
 void gw_adm_readyz(struct gw_adm_req *q)
 {

@@ -11,7 +11,7 @@ struct tail {
 	uv_timer_t timer;
 	struct gw_adm_req *q;
 	struct gw_adm_want want;
-	uint64_t segment_no;     /* file under way, 0 = none */
+	uint64_t segment_no; /* file under way, 0 = none */
 	struct gw_str bytes;
 	struct gw_seg_reader reader;
 	struct gw_buf row;

@@ -19,8 +19,8 @@ enum { GW_AGENT_DEPLOYMENTS = 4096, GW_AGENT_PROBES = 32 };
 struct gw_ag_dep {
 	char id[64];
 	uint8_t id_n;
-	uint64_t version, key;      /* key of its health cell */
-	uint64_t due_ms;            /* next probe; 0 = none needed */
+	uint64_t version, key; /* key of its health cell */
+	uint64_t due_ms; /* next probe; 0 = none needed */
 	uint32_t failures;
 	bool is_running, is_present;
 };
@@ -45,9 +45,15 @@ void gw_agent_image(struct gw_agent *ag, struct gw_msg *m);
 struct gw_rows gw_agent_rows(struct gw_agent *ag);
 
 /* probe.c: one call; fn is told once. is_test: a one-token chat call whatever the row's probe says. */
-struct gw_ag_result { enum gw_err err; int status; uint64_t us; struct gw_str detail, model; };
+struct gw_ag_result {
+	enum gw_err err;
+	int status;
+	uint64_t us;
+	struct gw_str detail, model;
+};
 typedef void gw_ag_probe_fn(void *ctx, const struct gw_ag_result *r);
-GW_MUST enum gw_err gw_agent_probe(struct gw_agent *ag, struct gw_str deployment, bool is_test, gw_ag_probe_fn *fn, void *ctx);
+GW_MUST enum gw_err gw_agent_probe(struct gw_agent *ag, struct gw_str deployment, bool is_test, gw_ag_probe_fn *fn,
+				   void *ctx);
 
 /* main.c */
 void gw_agent_reschedule(struct gw_agent *ag);

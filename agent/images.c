@@ -10,7 +10,7 @@ static void ack(struct gw_agent *ag, uint64_t generation, enum gw_err e)
 	struct gw_msg m = { .type = GW_MSG_IMAGE_ACK };
 
 	GW_MSG_SET(&m, generation, generation);
-	GW_MSG_SET(&m, status, (uint64_t)-(int64_t)e);
+	GW_MSG_SET(&m, status, (uint64_t) - (int64_t)e);
 	if (ag->confd && gw_channel_send(ag->confd, &m) != GW_OK)
 		gw_log_slow(GW_WARN, "cannot tell confd about generation %llu", (unsigned long long)generation);
 }
@@ -60,7 +60,8 @@ void gw_agent_image(struct gw_agent *ag, struct gw_msg *m)
 		ag->images.generation = m->generation;
 		gw_agent_reschedule(ag);
 	} else {
-		gw_log(GW_ERROR, "images of generation %llu refused: %s", (unsigned long long)m->generation, gw_err_info(e)->doc);
+		gw_log(GW_ERROR, "images of generation %llu refused: %s", (unsigned long long)m->generation,
+		       gw_err_info(e)->doc);
 	}
 	ack(ag, m->generation, e);
 }
@@ -87,4 +88,7 @@ static enum gw_err no_model(void *ctx, struct gw_str tenant, struct gw_str name,
 	return GW_E_NOT_FOUND;
 }
 
-struct gw_rows gw_agent_rows(struct gw_agent *ag) { return (struct gw_rows){ ag, object_row, no_model }; }
+struct gw_rows gw_agent_rows(struct gw_agent *ag)
+{
+	return (struct gw_rows){ ag, object_row, no_model };
+}

@@ -31,13 +31,17 @@ static struct gw_ag_dep *find_dep(struct gw_agent *ag, struct gw_str id)
 	return d;
 }
 
-static void set(struct gw_agent *ag, const struct gw_ag_dep *d, enum gw_verdict v, enum gw_err why, uint64_t us, struct gw_str detail)
+static void set(struct gw_agent *ag, const struct gw_ag_dep *d, enum gw_verdict v, enum gw_err why, uint64_t us,
+		struct gw_str detail)
 {
 	if (gw_health_set(ag->health, d->key, v, why, us, gw_now_ns(), gw_unix_us(), detail))
 		gw_log_slow(GW_WARN, "no room for the health of %.*s", d->id_n, d->id);
 }
 
-struct walk { struct gw_agent *ag; bool is_first; };
+struct walk {
+	struct gw_agent *ag;
+	bool is_first;
+};
 
 /* Deployments that were there when a service begins have served before: they count as up, so that a start does not depend on
  * providers being reachable. Later ones, and changed ones, must pass. */
@@ -116,7 +120,12 @@ void gw_agent_reschedule(struct gw_agent *ag)
 	start_due(ag);
 }
 
-struct running { struct gw_agent *ag; char id[64]; uint8_t id_n; uint64_t key; };
+struct running {
+	struct gw_agent *ag;
+	char id[64];
+	uint8_t id_n;
+	uint64_t key;
+};
 
 static void on_probed(void *ctx, const struct gw_ag_result *r)
 {
@@ -131,14 +140,17 @@ static void on_probed(void *ctx, const struct gw_ag_result *r)
 		} else if (!r->err) {
 			d->due_ms = 0;
 			set(ag, d, GW_VERDICT_UP, GW_OK, r->us, GW_NIL);
-			gw_log(GW_INFO, "deployment %.*s passed its first probe in %llu ms", d->id_n, d->id, (unsigned long long)r->us / 1000);
+			gw_log(GW_INFO, "deployment %.*s passed its first probe in %llu ms", d->id_n, d->id,
+			       (unsigned long long)r->us / 1000);
 		} else {
 			uint64_t wait = (uint64_t)RETRY_MS << (d->failures < 4 ? d->failures : 4);
 
 			d->failures++;
 			d->due_ms = gw_now_ms() + (wait < RETRY_MAX_MS ? wait : RETRY_MAX_MS);
-			set(ag, d, GW_VERDICT_PENDING, r->err, r->us, r->detail.n ? r->detail : gw_str_z(gw_err_info(r->err)->doc));
-			gw_log(GW_WARN, "deployment %.*s failed its probe: %s", d->id_n, d->id, gw_err_info(r->err)->doc);
+			set(ag, d, GW_VERDICT_PENDING, r->err, r->us,
+			    r->detail.n ? r->detail : gw_str_z(gw_err_info(r->err)->doc));
+			gw_log(GW_WARN, "deployment %.*s failed its probe: %s", d->id_n, d->id,
+			       gw_err_info(r->err)->doc);
 		}
 	}
 	free(run);
@@ -175,7 +187,10 @@ static void start_due(struct gw_agent *ag)
 }
 
 /* --- :test --- */
-struct test { struct gw_agent *ag; uint64_t corr; };
+struct test {
+	struct gw_agent *ag;
+	uint64_t corr;
+};
 
 static void answer(struct gw_agent *ag, uint64_t corr, int status, const struct gw_ag_result *r)
 {
@@ -226,7 +241,8 @@ static void on_call(struct gw_agent *ag, const struct gw_msg *m)
 	if (t && gw_str_eq(m->name, GW_LIT("test")) &&
 	    gw_json_check(&a, m->body, &gw_json_default_limits, &want, 1, &fault) == GW_OK && id.type == GW_JSON_STR) {
 		*t = (struct test){ ag, m->corr };
-		no.err = gw_agent_probe(ag, gw_json_unescape(&a, gw_str(m->body.p + id.off, id.len)), true, on_tested, t);
+		no.err =
+		    gw_agent_probe(ag, gw_json_unescape(&a, gw_str(m->body.p + id.off, id.len)), true, on_tested, t);
 		t = no.err ? t : NULL;
 	} else {
 		no.err = GW_E_INVALID;
@@ -306,14 +322,24 @@ static void on_master_message(void *ctx, struct gw_channel *ch, struct gw_msg *m
 			connect_peer(ag, (enum gw_role)m->role, fd);
 		}
 		break;
-	case GW_MSG_IMAGE:    gw_agent_image(ag, m); break;
-	case GW_MSG_HANDOVER: handover(ag, m); break;
-	case GW_MSG_DRAIN:    stop(ag); break;
-	default: break;
+	case GW_MSG_IMAGE:
+		gw_agent_image(ag, m);
+		break;
+	case GW_MSG_HANDOVER:
+		handover(ag, m);
+		break;
+	case GW_MSG_DRAIN:
+		stop(ag);
+		break;
+	default:
+		break;
 	}
 }
 
-static void on_orphan(uv_timer_t *t) { stop(t->data); }
+static void on_orphan(uv_timer_t *t)
+{
+	stop(t->data);
+}
 
 static void on_master_end(void *ctx, struct gw_channel *ch)
 {
@@ -347,8 +373,8 @@ static void on_signal(uv_signal_t *s, int signum)
 static uint32_t lock_down(struct gw_agent *ag)
 {
 	static const struct gw_sandbox_path paths[] = {
-		{ "/etc/ssl", false }, { "/etc/resolv.conf", false }, { "/etc/hosts", false }, { "/etc/nsswitch.conf", false },
-		{ "/proc/self", false },
+		{ "/etc/ssl", false },           { "/etc/resolv.conf", false }, { "/etc/hosts", false },
+		{ "/etc/nsswitch.conf", false }, { "/proc/self", false },
 	};
 	uint32_t level = 0;
 

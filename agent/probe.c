@@ -28,7 +28,10 @@ struct probe {
 
 static void finish(struct probe *p, enum gw_err err, struct gw_str detail, struct gw_str model)
 {
-	struct gw_ag_result r = { .err = err, .status = p->status, .us = (gw_now_ns() - p->begun_ns) / 1000, .detail = detail,
+	struct gw_ag_result r = { .err = err,
+				  .status = p->status,
+				  .us = (gw_now_ns() - p->begun_ns) / 1000,
+				  .detail = detail,
 				  .model = model };
 
 	p->fn(p->ctx, &r);
@@ -76,7 +79,8 @@ static void judge_reply(struct probe *p)
 		return;
 	}
 	if (p->status < 400) {
-		finish(p, GW_E_UP_REDIRECT, GW_LIT("The provider answers with a redirect: correct the base URL."), GW_NIL);
+		finish(p, GW_E_UP_REDIRECT, GW_LIT("The provider answers with a redirect: correct the base URL."),
+		       GW_NIL);
 		return;
 	}
 	gw_upstream_error_read(&p->arena, p->status, body, GW_NIL, GW_NIL, &secret, secret.n ? 1 : 0, &ue);
@@ -128,9 +132,15 @@ static enum gw_err send_call(struct probe *p)
 {
 	const struct gw_candidate *c = &p->plan.candidates[0];
 	const struct gw_provider *row = &gw_providers[c->provider_type];
-	struct gw_str prefix = gw_auth_header_prefix(row->auth), secret = p->secret ? gw_secret_expose(p->secret) : GW_NIL;
-	struct gw_endpoint_desc d = { .host = c->host, .port = c->port, .is_https = c->is_https, .ca_pem = c->ca_pem,
-				      .allow_private = c->allow_private.v, .n_allow_private = c->allow_private.n, .max_connections = 8,
+	struct gw_str prefix = gw_auth_header_prefix(row->auth),
+		      secret = p->secret ? gw_secret_expose(p->secret) : GW_NIL;
+	struct gw_endpoint_desc d = { .host = c->host,
+				      .port = c->port,
+				      .is_https = c->is_https,
+				      .ca_pem = c->ca_pem,
+				      .allow_private = c->allow_private.v,
+				      .n_allow_private = c->allow_private.n,
+				      .max_connections = 8,
 				      .policy = c->policy };
 	struct gw_up_header h[3];
 	struct gw_endpoint *ep;
@@ -150,9 +160,14 @@ static enum gw_err send_call(struct probe *p)
 		h[n++] = (struct gw_up_header){ gw_auth_header_name(row->auth), gw_str(value, prefix.n + secret.n) };
 	}
 	struct gw_up_send s = {
-		.endpoint = ep, .method = p->is_chat ? GW_LIT("POST") : GW_LIT("GET"),
-		.path = gw_arena_printf(&p->arena, "%.*s%s", GW_FMT(c->base_path), p->is_chat ? "/chat/completions" : "/models"),
-		.headers = h, .n_headers = n, .body = &p->body, .n_body = p->is_chat ? 1 : 0,
+		.endpoint = ep,
+		.method = p->is_chat ? GW_LIT("POST") : GW_LIT("GET"),
+		.path = gw_arena_printf(&p->arena, "%.*s%s", GW_FMT(c->base_path),
+					p->is_chat ? "/chat/completions" : "/models"),
+		.headers = h,
+		.n_headers = n,
+		.body = &p->body,
+		.n_body = p->is_chat ? 1 : 0,
 		.deadlines = { PROBE_MS, 5000, PROBE_MS, PROBE_MS, PROBE_MS },
 	};
 	e = s.path.p ? gw_upstream_send(p->ag->upstream, &s, &ops, p, &p->up) : GW_E_NOMEM;

@@ -69,7 +69,8 @@ static void add_checkpoint(struct gw_logger *l, struct gw_lg_file *f)
 	if (f->blocks_since_checkpoint < CHECKPOINT_BLOCKS && now - f->checkpoint_us < CHECKPOINT_US)
 		return;
 	gw_buf_clear(&f->out, 1 << 20);
-	if (gw_seg_checkpoint(&chain, false, f->spans, f->n_spans, f->spend_nanousd, f->n_records, l->signer, &f->out) != GW_OK)
+	if (gw_seg_checkpoint(&chain, false, f->spans, f->n_spans, f->spend_nanousd, f->n_records, l->signer,
+			      &f->out) != GW_OK)
 		return;
 	f->blocks_since_checkpoint = 0;
 	f->checkpoint_us = now;
@@ -156,5 +157,6 @@ bool gw_lg_is_due(const struct gw_logger *l)
 {
 	if (!l->batch_since_ms)
 		return false;
-	return l->request.frames.n >= BATCH_BYTES || l->admin_file.n_frames || gw_now_ms() - l->batch_since_ms >= BATCH_MS;
+	return l->request.frames.n >= BATCH_BYTES || l->admin_file.n_frames ||
+	       gw_now_ms() - l->batch_since_ms >= BATCH_MS;
 }

@@ -19,7 +19,10 @@
  * A record counts when it is durable; only then is its ring space given back or its sender answered. */
 
 /* Durable and seen position of one (slot, epoch). */
-struct gw_lg_mark { uint32_t epoch; uint64_t seq; };
+struct gw_lg_mark {
+	uint32_t epoch;
+	uint64_t seq;
+};
 
 /* How far one incarnation of a slot has come, and the requests of its last START and END. */
 struct gw_lg_epoch {
@@ -35,39 +38,43 @@ struct gw_lg_slot {
 	struct gw_inflight *inflight;
 	struct gw_slot *page;
 	struct gw_ring_reader reader;
-	struct gw_lg_epoch seen;     /* last one taken into a batch */
-	struct gw_lg_epoch prior;    /* the incarnation before it */
-	uint64_t seen_at;            /* ring position after it */
-	bool is_dirty;               /* took something since the last durable moment */
-	uint64_t idle_head;          /* ring head at the last poll: unchanged and unread = nobody sends, take it from the ring */
-	uint32_t gone_epoch;         /* a worker of this epoch died: recover when the ring is read */
-	uint32_t looked_epoch;       /* live epoch and silence at the last look for dead entries */
+	struct gw_lg_epoch seen; /* last one taken into a batch */
+	struct gw_lg_epoch prior; /* the incarnation before it */
+	uint64_t seen_at; /* ring position after it */
+	bool is_dirty; /* took something since the last durable moment */
+	uint64_t idle_head; /* ring head at the last poll: unchanged and unread = nobody sends, take it from the ring */
+	uint32_t gone_epoch; /* a worker of this epoch died: recover when the ring is read */
+	uint32_t looked_epoch; /* live epoch and silence at the last look for dead entries */
 	bool looked_stale;
 };
 
 /* One class of segments, its open file and what must still become durable. */
 struct gw_lg_file {
 	enum gw_seg_class cls;
-	int fd;                      /* -1 = none open */
+	int fd; /* -1 = none open */
 	uint64_t segment_no, offset;
 	int64_t opened_us;
-	struct gw_seg_writer chain;  /* after the last durable block */
+	struct gw_seg_writer chain; /* after the last durable block */
 	uint8_t prev_hash[32];
-	struct gw_buf frames;        /* payload of the block under way: kept until it is durable, so that it can go to another file */
+	struct gw_buf
+	    frames; /* payload of the block under way: kept until it is durable, so that it can go to another file */
 	uint32_t n_frames;
 	int64_t first_us, last_us;
-	struct gw_buf out;           /* header not written yet, and the block of one flush */
+	struct gw_buf out; /* header not written yet, and the block of one flush */
 	uint64_t blocks_since_checkpoint;
 	int64_t checkpoint_us;
 	struct gw_seg_span spans[64];
 	uint32_t n_spans;
 	int64_t spend_nanousd;
 	uint64_t n_records;
-	int64_t batch_cost;          /* of frames */
+	int64_t batch_cost; /* of frames */
 };
 
 /* An audit sender that waits for durability. */
-struct gw_lg_wait { struct gw_channel *ch; uint64_t corr; };
+struct gw_lg_wait {
+	struct gw_channel *ch;
+	uint64_t corr;
+};
 enum { GW_LG_WAITS = 4096, GW_LG_IDS = 65536 };
 
 struct gw_logger {
@@ -78,15 +85,15 @@ struct gw_logger {
 	struct gw_channel *workers[GW_MAX_SLOTS];
 	struct gw_lg_slot slots[GW_MAX_SLOTS];
 	struct gw_lg_file request, admin_file;
-	int dir_fd;                  /* segment folder */
+	int dir_fd; /* segment folder */
 	uint8_t node[16], writer[16];
 	struct gw_signer *signer;
 	uint8_t public_key[65];
-	bool may_open;               /* the signing key is here, or we waited long enough */
+	bool may_open; /* the signing key is here, or we waited long enough */
 	uint64_t confd_seq, refused_seq; /* last change_seq taken; own numbering of refused acts */
 	struct gw_lg_wait waits[GW_LG_WAITS];
 	uint32_t n_waits;
-	uint8_t (*ended_ids)[16];    /* synthetic ENDs found in the last segments: not written twice */
+	uint8_t (*ended_ids)[16]; /* synthetic ENDs found in the last segments: not written twice */
 	uint32_t n_ended_ids;
 	struct gw_buf scratch, pack;
 	uv_timer_t tick, orphan;

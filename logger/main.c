@@ -179,10 +179,17 @@ static void on_master_message(void *ctx, struct gw_channel *ch, struct gw_msg *m
 			connect_peer(l, (enum gw_role)m->role, m->slot, fd);
 		}
 		break;
-	case GW_MSG_PEER_GONE: peer_gone(l, m); break;
-	case GW_MSG_DRAIN:     drain(l); break;
-	case GW_MSG_HANDOVER:  handover(l, m); break;
-	default: break;
+	case GW_MSG_PEER_GONE:
+		peer_gone(l, m);
+		break;
+	case GW_MSG_DRAIN:
+		drain(l);
+		break;
+	case GW_MSG_HANDOVER:
+		handover(l, m);
+		break;
+	default:
+		break;
 	}
 }
 
@@ -241,7 +248,9 @@ static void on_tick(uv_timer_t *t)
 static uint32_t lock_down(struct gw_logger *l)
 {
 	char segments[512];
-	struct gw_sandbox_path paths[] = { { segments, true }, { l->start.boot.runtime_dir, true }, { "/proc", false } };
+	struct gw_sandbox_path paths[] = { { segments, true },
+					   { l->start.boot.runtime_dir, true },
+					   { "/proc", false } };
 	uint32_t level = 0;
 
 	snprintf(segments, sizeof segments, "%s/segments", l->start.boot.data_dir);

@@ -25,7 +25,8 @@ static void remember(struct gw_logger *l, const uint8_t id[16])
 	memcpy(l->ended_ids[l->n_ended_ids++], id, 16);
 }
 
-static bool owes_end(const struct gw_logger *l, const struct gw_lg_epoch *of, const struct gw_inflight_entry *e, uint32_t epoch)
+static bool owes_end(const struct gw_logger *l, const struct gw_lg_epoch *of, const struct gw_inflight_entry *e,
+		     uint32_t epoch)
 {
 	if (e->epoch != epoch)
 		return false;
@@ -36,7 +37,8 @@ static bool owes_end(const struct gw_logger *l, const struct gw_lg_epoch *of, co
 	return !ended_before(l, e->request_id);
 }
 
-static bool write_end(struct gw_logger *l, struct gw_lg_slot *s, const struct gw_inflight_entry *e, struct gw_lg_mark *at)
+static bool write_end(struct gw_logger *l, struct gw_lg_slot *s, const struct gw_inflight_entry *e,
+		      struct gw_lg_mark *at)
 {
 	struct gw_record r = { 0 };
 	int64_t now = gw_unix_us();
@@ -55,7 +57,10 @@ static bool write_end(struct gw_logger *l, struct gw_lg_slot *s, const struct gw
 	r.is_synthetic = true;
 	gw_buf_clear(&l->pack, 64 << 10);
 	gw_record_pack(&r, false, &l->pack);
-	struct gw_seg_record rec = { .slot = (uint32_t)s->slot, .epoch = at->epoch, .type = GW_REC_END, .seq = ++at->seq,
+	struct gw_seg_record rec = { .slot = (uint32_t)s->slot,
+				     .epoch = at->epoch,
+				     .type = GW_REC_END,
+				     .seq = ++at->seq,
 				     .body = gw_buf_view(&l->pack) };
 	gw_lg_add(l, &l->request, &rec, now, 0);
 	remember(l, e->request_id);
@@ -98,7 +103,8 @@ void gw_lg_recover(struct gw_logger *l, struct gw_lg_slot *s, uint32_t dead_epoc
 		gw_inflight_clear(s->inflight, i, dead_epoch);
 	s->gone_epoch = 0;
 	if (n)
-		gw_log(GW_WARN, "worker slot %d epoch %u died with %u requests under way: each has its END", s->slot, dead_epoch, n);
+		gw_log(GW_WARN, "worker slot %d epoch %u died with %u requests under way: each has its END", s->slot,
+		       dead_epoch, n);
 }
 
 /* The oldest epoch among the entries that cannot be alive: lower than the live one, or the live one when its worker beats no more. */
@@ -107,7 +113,8 @@ static uint32_t dead_epoch_of(const struct gw_lg_slot *s, uint32_t live, bool is
 	for (uint32_t i = 0; i < GW_INFLIGHT_ENTRIES; i++) {
 		const struct gw_inflight_entry *e = &s->inflight->entry[i];
 
-		if (atomic_load_explicit(&e->state, memory_order_acquire) == 1 && (e->epoch < live || (e->epoch == live && is_stale)))
+		if (atomic_load_explicit(&e->state, memory_order_acquire) == 1 &&
+		    (e->epoch < live || (e->epoch == live && is_stale)))
 			return e->epoch;
 	}
 	return 0;

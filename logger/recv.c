@@ -18,7 +18,8 @@ void gw_lg_slot_open(struct gw_logger *l, int slot)
 		s->ring = NULL;
 		return;
 	}
-	if ((!s->inflight && gw_inflight_open(dir, slot, &s->inflight)) || (!s->page && gw_slot_open(dir, slot, false, &s->page))) {
+	if ((!s->inflight && gw_inflight_open(dir, slot, &s->inflight)) ||
+	    (!s->page && gw_slot_open(dir, slot, false, &s->page))) {
 		gw_log(GW_ERROR, "slot %d: its regions cannot be mapped, its records stay in the ring", slot);
 		return;
 	}
@@ -67,7 +68,8 @@ static bool take(struct gw_logger *l, struct gw_lg_slot *s, const struct gw_seg_
 	if (!gw_lg_has_room(l, &l->request))
 		return false;
 	if (rec->seq != (rec->epoch == m->epoch ? m->seq + 1 : 1))
-		gw_log_slow(GW_ERROR, "slot %d epoch %u: a gap before record %llu", s->slot, rec->epoch, (unsigned long long)rec->seq);
+		gw_log_slow(GW_ERROR, "slot %d epoch %u: a gap before record %llu", s->slot, rec->epoch,
+			    (unsigned long long)rec->seq);
 	own.slot = (uint32_t)s->slot;
 	gw_lg_note(s, &own, &cost);
 	gw_lg_add(l, &l->request, &own, gw_unix_us(), cost);
@@ -103,8 +105,8 @@ static bool is_next(const struct gw_lg_slot *s, const struct gw_msg *m)
 	uint64_t want = m->epoch == s->seen.mark.epoch ? s->seen.mark.seq + 1 : m->epoch > s->seen.mark.epoch ? 1 : 0;
 	uint64_t head = atomic_load_explicit(&s->ring->head, memory_order_acquire);
 
-	return want && m->first_seq == want && m->last_seq >= m->first_seq && m->count > s->reader.at && m->count <= head &&
-	       m->count - s->reader.at == m->body.n;
+	return want && m->first_seq == want && m->last_seq >= m->first_seq && m->count > s->reader.at &&
+	       m->count <= head && m->count - s->reader.at == m->body.n;
 }
 
 static bool frames_fit(const struct gw_msg *m)
@@ -179,7 +181,7 @@ void gw_lg_on_audit(struct gw_logger *l, struct gw_channel *ch, struct gw_msg *m
 		struct gw_msg no = { .type = GW_MSG_AUDITED };
 
 		GW_MSG_SET(&no, corr, m->corr);
-		GW_MSG_SET(&no, status, (uint64_t)-(int64_t)(m->body.n > 32 << 10 ? GW_E_TOO_BIG : GW_E_BUSY));
+		GW_MSG_SET(&no, status, (uint64_t) - (int64_t)(m->body.n > 32 << 10 ? GW_E_TOO_BIG : GW_E_BUSY));
 		if (gw_channel_send(ch, &no) != GW_OK)
 			return;
 		return;

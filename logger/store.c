@@ -16,10 +16,17 @@
 enum { SEGMENT_BYTES = 64 << 20, RESERVE_BYTES = 64 << 20, KEY_WAIT_MS = 3000, STOCK_FILES = 4 };
 #define SEGMENT_AGE_US (3600LL * 1000000)
 
-static const char *class_name(enum gw_seg_class c) { return c == GW_SEG_REQUEST ? "request" : "admin"; }
+static const char *class_name(enum gw_seg_class c)
+{
+	return c == GW_SEG_REQUEST ? "request" : "admin";
+}
 
 /* --- what is there --- */
-struct found { char name[96]; uint64_t no; enum gw_seg_class cls; };
+struct found {
+	char name[96];
+	uint64_t no;
+	enum gw_seg_class cls;
+};
 
 static int by_no(const void *a, const void *b)
 {
@@ -110,7 +117,9 @@ static void take_stock(struct gw_logger *l, const struct found *f, struct gw_lg_
 	struct gw_str bytes = gw_str(p, (size_t)st.st_size);
 	size_t good = gw_seg_good_bytes(bytes, &is_tampered);
 	if (is_tampered)
-		gw_log(GW_ERROR, "segment %s is damaged before its last checkpoint: left as it is, run `llmgwctl audit verify`", f->name);
+		gw_log(GW_ERROR,
+		       "segment %s is damaged before its last checkpoint: left as it is, run `llmgwctl audit verify`",
+		       f->name);
 	if (good && gw_seg_open(&r, gw_str(p, good)) == GW_OK) {
 		while (gw_seg_next(&r, false, &rec)) {
 			raise_mark(l, &rec);
@@ -212,8 +221,9 @@ static enum gw_err make_file(struct gw_logger *l, struct gw_lg_file *f)
 	int64_t now = gw_unix_us();
 	struct gw_seg_info info = { .cls = f->cls, .segment_no = f->segment_no + 1, .created_us = now };
 
-	snprintf(name, sizeof name, "seg-%s-%013lld-%02x%02x%02x%02x-%08llu.lga", class_name(f->cls), (long long)(now / 1000),
-		 l->writer[0], l->writer[1], l->writer[2], l->writer[3], (unsigned long long)info.segment_no);
+	snprintf(name, sizeof name, "seg-%s-%013lld-%02x%02x%02x%02x-%08llu.lga", class_name(f->cls),
+		 (long long)(now / 1000), l->writer[0], l->writer[1], l->writer[2], l->writer[3],
+		 (unsigned long long)info.segment_no);
 	memcpy(info.node, l->node, 16);
 	memcpy(info.writer, l->writer, 16);
 	memcpy(info.prev_final_hash, f->prev_hash, 32);
@@ -254,7 +264,8 @@ void gw_lg_file_close(struct gw_logger *l, struct gw_lg_file *f)
 	if (f->fd < 0)
 		return;
 	gw_buf_init(&b, 1 << 20);
-	if (gw_seg_checkpoint(&f->chain, true, f->spans, f->n_spans, f->spend_nanousd, f->n_records, l->signer, &b) == GW_OK &&
+	if (gw_seg_checkpoint(&f->chain, true, f->spans, f->n_spans, f->spend_nanousd, f->n_records, l->signer, &b) ==
+		GW_OK &&
 	    pwrite(f->fd, b.p, b.n, (off_t)f->offset) == (ssize_t)b.n) {
 		f->offset += b.n;
 		if (ftruncate(f->fd, (off_t)f->offset) != 0 || fdatasync(f->fd) != 0)

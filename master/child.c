@@ -54,13 +54,13 @@ void gw_child_publish(struct gw_master *m, const struct gw_child *c)
 {
 	struct gw_control_child *to;
 
-	/* Until the point of no return the lines of the roles belong to the old master. */
-	if (c->role != GW_ROLE_WORKER && m->stage == GW_STAGE_STANDBY)
-		return;
-	if (c->role != GW_ROLE_WORKER && m->stage == GW_STAGE_HANDED_OVER)
+	bool is_handed_over = m->lock_fd < 0;
+
+	/* Until the point of no return the lines of the roles belong to the old master, then to the new one. */
+	if (c->role != GW_ROLE_WORKER && (m->stage == GW_STAGE_STANDBY || is_handed_over))
 		return;
 	to = c->role == GW_ROLE_WORKER ? &m->control->workers[c->slot] : &m->control->roles[c->role];
-	atomic_store(&to->state, (uint32_t)c->state);
+	atomic_store(&to->state, (uint32_t)(is_handed_over && c->state == GW_CHILD_GONE ? GW_CHILD_NONE : c->state));
 	atomic_store(&to->pid, (uint32_t)c->pid);
 	atomic_store(&to->epoch, c->epoch);
 	atomic_store(&to->restarts, c->restarts);

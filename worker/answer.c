@@ -66,7 +66,10 @@ void gw_answer_start_stream(struct gw_req *r, struct gw_str content_type, int64_
 		add(&h, GW_LIT("cache-control"), GW_LIT("no-cache"));
 		add(&h, GW_LIT("x-accel-buffering"), GW_LIT("no"));
 	}
-	struct gw_h1_answer a = { .status = r->at.status, .headers = h.v, .n_headers = h.n, .content_type = content_type,
+	struct gw_h1_answer a = { .status = r->at.status,
+				  .headers = h.v,
+				  .n_headers = h.n,
+				  .content_type = content_type,
 				  .content_length = content_length };
 	r->status = r->at.status;
 	r->out = GW_OUT_STREAMING;
@@ -86,7 +89,10 @@ static void deliver_whole(struct gw_req *r)
 		    gw_arena_printf(&r->arena, "%lld.%09lld", (long long)(r->rec.cost_nanousd / 1000000000),
 				    (long long)(r->rec.cost_nanousd % 1000000000)));
 	}
-	struct gw_h1_answer a = { .status = r->status, .headers = h.v, .n_headers = h.n, .content_type = r->whole_type,
+	struct gw_h1_answer a = { .status = r->status,
+				  .headers = h.v,
+				  .n_headers = h.n,
+				  .content_type = r->whole_type,
 				  .content_length = (int64_t)r->whole_body.n };
 	gw_h1_reply(r->conn, &a, r->whole_body);
 }

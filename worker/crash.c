@@ -12,9 +12,15 @@ static struct gw_slot *slot;
 #if !defined(__SANITIZE_ADDRESS__)
 static void on_fatal(int sig)
 {
-	static const struct { int sig; const char *text; } names[] = {
-		{ SIGSEGV, "killed by SIGSEGV" }, { SIGBUS, "killed by SIGBUS" }, { SIGFPE, "killed by SIGFPE" },
-		{ SIGILL, "killed by SIGILL" }, { SIGSYS, "killed by SIGSYS (a system call that the sandbox forbids)" },
+	static const struct {
+		int sig;
+		const char *text;
+	} names[] = {
+		{ SIGSEGV, "killed by SIGSEGV" },
+		{ SIGBUS, "killed by SIGBUS" },
+		{ SIGFPE, "killed by SIGFPE" },
+		{ SIGILL, "killed by SIGILL" },
+		{ SIGSYS, "killed by SIGSYS (a system call that the sandbox forbids)" },
 	};
 
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)

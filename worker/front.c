@@ -68,7 +68,9 @@ static enum gw_err on_head(void *ctx, struct gw_h1_conn *c, const struct gw_h1_r
 
 static void reply_text(struct gw_h1_conn *c, int status, struct gw_str body)
 {
-	struct gw_h1_answer a = { .status = status, .content_type = GW_LIT("application/json"), .content_length = (int64_t)body.n };
+	struct gw_h1_answer a = { .status = status,
+				  .content_type = GW_LIT("application/json"),
+				  .content_length = (int64_t)body.n };
 
 	gw_h1_reply(c, &a, body);
 }
@@ -89,7 +91,10 @@ static bool answer_open(struct gw_worker *w, struct gw_h1_conn *c, const struct 
 		else
 			reply_text(c, 503, GW_LIT("{\"status\":\"not ready\"}\n"));
 		return true;
-	case GW_EP_NONE: case GW_EP_CHAT: case GW_EP_MODELS: case GW_EP_MODEL:
+	case GW_EP_NONE:
+	case GW_EP_CHAT:
+	case GW_EP_MODELS:
+	case GW_EP_MODEL:
 		return false;
 	}
 	return false;

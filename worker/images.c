@@ -14,7 +14,12 @@ struct gw_image_job {
 	struct gw_image_job *next;
 	uint64_t generation;
 	uint32_t n;
-	struct { int fd; enum gw_image_name name; uint64_t size; uint8_t want[32], got[32]; } part[GW_IMAGE_COUNT];
+	struct {
+		int fd;
+		enum gw_image_name name;
+		uint64_t size;
+		uint8_t want[32], got[32];
+	} part[GW_IMAGE_COUNT];
 };
 
 static void ack(struct gw_worker *w, uint64_t generation, enum gw_err e, struct gw_str detail)
@@ -22,7 +27,7 @@ static void ack(struct gw_worker *w, uint64_t generation, enum gw_err e, struct 
 	struct gw_msg m = { .type = GW_MSG_IMAGE_ACK };
 
 	GW_MSG_SET(&m, generation, generation);
-	GW_MSG_SET(&m, status, (uint64_t)-(int64_t)e);
+	GW_MSG_SET(&m, status, (uint64_t) - (int64_t)e);
 	if (detail.n)
 		GW_MSG_SET(&m, detail, detail);
 	if (w->confd && gw_channel_send(w->confd, &m) != GW_OK)
@@ -38,10 +43,13 @@ static void read_settings(struct gw_worker *w)
 	char block[4096];
 
 	gw_arena_init(&a, block, sizeof block, sizeof block);
-	w->limits = (struct gw_cf_limits){ .max_body_bytes = 32 << 20, .max_in_flight_per_key = 256, .retries = 2, .hold_ms = 3000 };
+	w->limits = (struct gw_cf_limits){
+		.max_body_bytes = 32 << 20, .max_in_flight_per_key = 256, .retries = 2, .hold_ms = 3000
+	};
 	if (rows.object(rows.ctx, GW_KIND_settings, GW_LIT("default"), &row) == GW_OK &&
 	    gw_cf_read_settings(row, &a, &s) == GW_OK) {
-		w->limits = (struct gw_cf_limits){ s.max_body_bytes, s.max_in_flight_per_key, s.retries, s.hold_ms, s.server_timing };
+		w->limits = (struct gw_cf_limits){ s.max_body_bytes, s.max_in_flight_per_key, s.retries, s.hold_ms,
+						   s.server_timing };
 		gw_h1_set_caps(w->server, (uint32_t)s.max_connections, (uint32_t)s.max_connections_per_ip);
 	}
 	gw_arena_done(&a);
@@ -211,7 +219,10 @@ static enum gw_err model_id(void *ctx, struct gw_str tenant, struct gw_str name,
 	return gw_image_get(w->images.image[GW_IMAGE_CONFIG], GW_DB_MODEL, gw_str(key, tenant.n + 1 + name.n), id);
 }
 
-struct gw_rows gw_worker_rows(struct gw_worker *w) { return (struct gw_rows){ w, object_row, model_id }; }
+struct gw_rows gw_worker_rows(struct gw_worker *w)
+{
+	return (struct gw_rows){ w, object_row, model_id };
+}
 
 void gw_worker_images_done(struct gw_worker *w)
 {

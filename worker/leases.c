@@ -24,7 +24,10 @@ enum gw_err gw_lease_init(struct gw_worker *w)
 	return w->leases ? GW_OK : GW_E_NOMEM;
 }
 
-static uint64_t hash_id(struct gw_str s) { return gw_layout_hash(s.p, s.n); }
+static uint64_t hash_id(struct gw_str s)
+{
+	return gw_layout_hash(s.p, s.n);
+}
 
 /* The credential's cell, taken when new; NULL when the table is full or the id too long. */
 static struct gw_lease *cell_of(struct gw_worker *w, struct gw_str id, bool may_take)
@@ -134,7 +137,8 @@ static struct gw_secret *fitting(const struct gw_lease *l, uint64_t version, boo
 	return l->version >= version ? l->secret : NULL;
 }
 
-struct gw_secret *gw_lease_get(struct gw_worker *w, struct gw_str credential, uint64_t version, bool want_next, struct gw_req *waiter)
+struct gw_secret *gw_lease_get(struct gw_worker *w, struct gw_str credential, uint64_t version, bool want_next,
+			       struct gw_req *waiter)
 {
 	struct gw_lease *l = cell_of(w, credential, true);
 	struct gw_secret *s = l ? fitting(l, version, want_next) : NULL;

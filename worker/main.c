@@ -25,7 +25,10 @@ void gw_worker_check_ready(struct gw_worker *w)
 }
 
 /* --- accepting --- */
-static int own_listen_id(const struct gw_worker *w) { return (int)(w->slot % GW_MAX_WORKERS); }
+static int own_listen_id(const struct gw_worker *w)
+{
+	return (int)(w->slot % GW_MAX_WORKERS);
+}
 
 static void listen_on(struct gw_worker *w, int id)
 {
@@ -92,7 +95,8 @@ static void connect_peer(struct gw_worker *w, enum gw_role role, int fd)
 	*at = NULL;
 	if (old)
 		gw_channel_close(old);
-	if (gw_channel_open(&w->loop, fd, &peer_ops, w, role == GW_ROLE_LOGGER ? LOGGER_QUEUE : CHANNEL_QUEUE, at) != GW_OK) {
+	if (gw_channel_open(&w->loop, fd, &peer_ops, w, role == GW_ROLE_LOGGER ? LOGGER_QUEUE : CHANNEL_QUEUE, at) !=
+	    GW_OK) {
 		*at = NULL;
 		close(fd);
 		return;
@@ -129,11 +133,20 @@ static void on_master_message(void *ctx, struct gw_channel *ch, struct gw_msg *m
 			connect_peer(w, (enum gw_role)m->role, fd);
 		}
 		break;
-	case GW_MSG_IMAGE:    gw_worker_image(w, m); break;
-	case GW_MSG_ADOPT:    adopt(w, m); break;
-	case GW_MSG_DRAIN:    begin_drain(w, GW_MSG_HAS(m, deadline_ms) ? m->deadline_ms : w->start.boot.drain_timeout); break;
-	case GW_MSG_HANDOVER: handover(w, m); break;
-	default: break;
+	case GW_MSG_IMAGE:
+		gw_worker_image(w, m);
+		break;
+	case GW_MSG_ADOPT:
+		adopt(w, m);
+		break;
+	case GW_MSG_DRAIN:
+		begin_drain(w, GW_MSG_HAS(m, deadline_ms) ? m->deadline_ms : w->start.boot.drain_timeout);
+		break;
+	case GW_MSG_HANDOVER:
+		handover(w, m);
+		break;
+	default:
+		break;
 	}
 }
 
@@ -170,7 +183,10 @@ static void stop_now(struct gw_worker *w)
 	uv_stop(&w->loop);
 }
 
-static void on_empty(void *ctx) { stop_now(ctx); }
+static void on_empty(void *ctx)
+{
+	stop_now(ctx);
+}
 
 static void on_drain_over(uv_timer_t *t)
 {
@@ -207,9 +223,9 @@ static void open_shared(struct gw_worker *w)
 	struct gw_health *health;
 	int slot = (int)w->slot;
 
-	if (gw_control_open(dir, &w->control) || gw_slot_open(dir, slot, true, &w->page) || gw_ring_open(dir, slot, &ring) ||
-	    gw_inflight_open(dir, slot, &w->inflight) || gw_revoke_open(dir, false, false, &revoke) ||
-	    gw_health_open(dir, false, false, &health))
+	if (gw_control_open(dir, &w->control) || gw_slot_open(dir, slot, true, &w->page) ||
+	    gw_ring_open(dir, slot, &ring) || gw_inflight_open(dir, slot, &w->inflight) ||
+	    gw_revoke_open(dir, false, false, &revoke) || gw_health_open(dir, false, false, &health))
 		gw_role_fatal("cannot map the shared regions in %s", dir);
 	w->revoke = revoke;
 	w->health = health;
@@ -247,8 +263,8 @@ static void open_channels(struct gw_worker *w)
 static uint32_t lock_down(struct gw_worker *w)
 {
 	static const struct gw_sandbox_path paths[] = {
-		{ "/etc/ssl", false }, { "/etc/resolv.conf", false }, { "/etc/hosts", false }, { "/etc/nsswitch.conf", false },
-		{ "/proc/self", false }, { "/usr/share/zoneinfo", false },
+		{ "/etc/ssl", false },           { "/etc/resolv.conf", false }, { "/etc/hosts", false },
+		{ "/etc/nsswitch.conf", false }, { "/proc/self", false },       { "/usr/share/zoneinfo", false },
 	};
 	uint32_t level = 0;
 

@@ -7,9 +7,15 @@ enum { END_EXTRA = 1792, SEND_MAX = 48 << 10, SEND_AT = 16 << 10, SEND_AFTER_MS 
 
 static void pack_identity(struct gw_req *r, struct gw_buf *out)
 {
-	struct gw_record id = { .org = r->rec.org, .team = r->rec.team, .user = r->rec.user, .key = r->rec.key,
-				.requested_model = r->rec.requested_model, .endpoint = r->rec.endpoint,
-				.request_id = r->rec.request_id, .ts_start_us = r->rec.ts_start_us, .is_stream = r->rec.is_stream,
+	struct gw_record id = { .org = r->rec.org,
+				.team = r->rec.team,
+				.user = r->rec.user,
+				.key = r->rec.key,
+				.requested_model = r->rec.requested_model,
+				.endpoint = r->rec.endpoint,
+				.request_id = r->rec.request_id,
+				.ts_start_us = r->rec.ts_start_us,
+				.is_stream = r->rec.is_stream,
 				.generation = r->rec.generation };
 
 	gw_record_pack(&id, false, out);
@@ -62,7 +68,8 @@ enum gw_err gw_record_start(struct gw_req *r)
 
 static void pack_end(struct gw_req *r, struct gw_buf *b)
 {
-	struct gw_str *const cut[] = { &r->rec.attempt_log, &r->rec.steps_us, &r->rec.error_detail, &r->rec.user_agent, &r->rec.tags };
+	struct gw_str *const cut[] = { &r->rec.attempt_log, &r->rec.steps_us, &r->rec.error_detail, &r->rec.user_agent,
+				       &r->rec.tags };
 
 	gw_buf_clear(b, 64 << 10);
 	gw_record_pack(&r->rec, false, b);

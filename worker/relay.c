@@ -42,7 +42,8 @@ static void read_retry_after(struct gw_req *r, const struct gw_up_reply *rep)
 
 static void read_request_id(struct gw_req *r, const struct gw_up_reply *rep)
 {
-	static const char *const names[] = { "x-request-id", "request-id", "x-amzn-requestid", "apim-request-id", "cf-ray" };
+	static const char *const names[] = { "x-request-id", "request-id", "x-amzn-requestid", "apim-request-id",
+					     "cf-ray" };
 	struct gw_str id = GW_NIL;
 
 	for (size_t i = 0; i < sizeof names / sizeof names[0] && !id.n; i++)

@@ -16,19 +16,24 @@
  *   ev_head    status and headers are known      ev_end    the answer is over (up_err says how)
  *   ev_gone    the client left                   ev_late   a deadline of ours passed (late_err says which)
  * Body bytes do not wait for the engine: relay.c handles them in the callback that brings them. */
-enum { GW_REQ_FIRST_BLOCK = 6144, GW_REQ_ARENA_MAX = 4 << 20, GW_HELD_REPLY_MAX = 256 << 10, GW_ERROR_BODY_MAX = 64 << 10 };
+enum {
+	GW_REQ_FIRST_BLOCK = 6144,
+	GW_REQ_ARENA_MAX = 4 << 20,
+	GW_HELD_REPLY_MAX = 256 << 10,
+	GW_ERROR_BODY_MAX = 64 << 10
+};
 
 /* How far the answer to the client has come. */
 enum gw_out_state { GW_OUT_NONE, GW_OUT_STREAMING, GW_OUT_DONE };
 
 /* One upstream attempt. */
 struct gw_attempt {
-	struct gw_up_req *up;           /* NULL when none is under way */
-	int candidate;                  /* index in plan, -1 = none */
+	struct gw_up_req *up; /* NULL when none is under way */
+	int candidate; /* index in plan, -1 = none */
 	int status;
 	bool is_sse, is_reused;
 	enum gw_err err;
-	struct gw_str detail;           /* scrubbed words, in the arena */
+	struct gw_str detail; /* scrubbed words, in the arena */
 	struct gw_str upstream_request_id;
 	uint64_t retry_after_ms;
 	uint64_t begun_ns;
@@ -38,7 +43,7 @@ struct gw_attempt {
 
 struct gw_req {
 	struct gw_worker *w;
-	struct gw_h1_conn *conn;        /* NULL once the client is gone */
+	struct gw_h1_conn *conn; /* NULL once the client is gone */
 	struct gw_req *prev, *next;
 	struct gw_arena arena;
 	enum gw_step_id step;
@@ -48,8 +53,8 @@ struct gw_req {
 	/* what came in */
 	const struct gw_h1_request *rq; /* valid while conn is */
 	const struct gw_endpoint_info *endpoint;
-	struct gw_str path_arg;         /* model id of GET /v1/models/{id}, decoded */
-	struct gw_str token_header;     /* view of the token inside the connection; never stored */
+	struct gw_str path_arg; /* model id of GET /v1/models/{id}, decoded */
+	struct gw_str token_header; /* view of the token inside the connection; never stored */
 	struct gw_str body;
 	struct gw_chat_request chat;
 	enum gw_err parse_err;
@@ -63,21 +68,21 @@ struct gw_req {
 	/* who and where */
 	struct gw_subject subject;
 	struct gw_plan plan;
-	struct gw_key_load *load;       /* counted there */
+	struct gw_key_load *load; /* counted there */
 
 	/* records */
 	struct gw_record rec;
-	bool owes_end;                  /* START is in the ring */
+	bool owes_end; /* START is in the ring */
 	uint64_t reserved_bytes;
-	int inflight;                   /* entry, -1 = none */
+	int inflight; /* entry, -1 = none */
 	struct gw_buf attempt_log;
 
 	/* attempts */
-	struct gw_mark mark;            /* arena before the attempt */
+	struct gw_mark mark; /* arena before the attempt */
 	struct gw_attempt at;
 	uint32_t tried, attempts;
 	bool had_stale_retry, use_next_secret;
-	struct gw_secret *secret;       /* leased, for the header and for scrubbing */
+	struct gw_secret *secret; /* leased, for the header and for scrubbing */
 
 	/* events */
 	bool ev_head, ev_end, ev_gone, ev_late;
@@ -85,26 +90,26 @@ struct gw_req {
 
 	/* answer */
 	enum gw_out_state out;
-	bool is_paused;                 /* upstream paused by the client's slowness */
-	struct gw_buf held;             /* whole reply, error body, or stream bytes before the first content */
+	bool is_paused; /* upstream paused by the client's slowness */
+	struct gw_buf held; /* whole reply, error body, or stream bytes before the first content */
 	struct gw_sse sse;
 	bool has_sse;
 	struct gw_json_scan scan;
 	struct gw_scan_value values[GW_UP_PATHS];
 	struct gw_usage usage;
 	bool saw_done, saw_content, saw_error_event;
-	struct gw_str tail;             /* last bytes of a stream: they leave after END */
+	struct gw_str tail; /* last bytes of a stream: they leave after END */
 	struct gw_str finish_reason, response_model;
 	uint64_t hold_until_ns, first_token_until_ns, first_content_ns, last_comment_ns;
 	uint64_t chunks, bytes_out;
-	struct gw_str content_type;     /* of the provider's whole reply, in the arena */
+	struct gw_str content_type; /* of the provider's whole reply, in the arena */
 	struct gw_str whole_type, whole_body; /* a whole answer, ready to go */
-	struct gw_req *lease_next;      /* list of those that wait for one credential */
+	struct gw_req *lease_next; /* list of those that wait for one credential */
 
 	/* how it ends */
 	enum gw_err err;
 	struct gw_str err_detail, err_param;
-	int status;                     /* told to the client */
+	int status; /* told to the client */
 	char first_block[GW_REQ_FIRST_BLOCK];
 };
 

@@ -12,7 +12,12 @@ enum gw_step_id {
 	GW_STEP_wait /* not a step */
 };
 typedef enum gw_step_id gw_step_fn(struct gw_req *r);
-struct gw_step { const char *name; gw_step_fn *run; uint32_t edges; const char *doc; };
+struct gw_step {
+	const char *name;
+	gw_step_fn *run;
+	uint32_t edges;
+	const char *doc;
+};
 extern const struct gw_step gw_steps[GW_STEP_COUNT];
 
 /* Runs steps until one waits or the request ends; a request that ended is freed: r is dead when this returns false. */

@@ -21,8 +21,9 @@ static bool is_revoked(const struct gw_req *r)
 	if (r->at.candidate < 0 || !r->secret)
 		return false;
 	const struct gw_candidate *c = &r->plan.candidates[r->at.candidate];
-	return gw_revoke_has(r->w->revoke, gw_cred_revoke_hash(c->credential, r->use_next_secret ? c->credential_next_version
-												  : c->credential_version));
+	return gw_revoke_has(r->w->revoke,
+			     gw_cred_revoke_hash(c->credential, r->use_next_secret ? c->credential_next_version
+										   : c->credential_version));
 }
 
 /* A stream that is held too long goes out with what there is; one that stays silent gets comments, so that nothing on the way gives it up. */
@@ -45,7 +46,8 @@ static void check(struct gw_req *r, uint64_t now, bool may_be_revoked)
 		return;
 	if (r->deadline_ns && now > r->deadline_ns)
 		late(r, GW_E_UP_TOTAL);
-	else if (r->step == GW_STEP_relay && r->at.is_sse && !r->saw_content && now > r->first_token_until_ns && !r->is_paused)
+	else if (r->step == GW_STEP_relay && r->at.is_sse && !r->saw_content && now > r->first_token_until_ns &&
+		 !r->is_paused)
 		late(r, GW_E_UP_TIMEOUT);
 	else if (may_be_revoked && is_revoked(r))
 		late(r, GW_E_KEY_DISABLED);
@@ -55,7 +57,8 @@ static void check(struct gw_req *r, uint64_t now, bool may_be_revoked)
 
 static void check_requests(struct gw_worker *w, uint64_t now)
 {
-	bool each_second = w->ticks % (1000 / TICK_MS) == 0 && atomic_load_explicit(&w->revoke->n, memory_order_relaxed) > 0;
+	bool each_second =
+	    w->ticks % (1000 / TICK_MS) == 0 && atomic_load_explicit(&w->revoke->n, memory_order_relaxed) > 0;
 	struct gw_req *next;
 
 	for (struct gw_req *r = w->active; r; r = next) {
@@ -88,7 +91,7 @@ static void gauges(struct gw_worker *w)
 	gw_gauge(&m[GW_M_upstream_resumed], u->resumed);
 	gw_gauge(&m[GW_M_upstream_denied], u->denied);
 	gw_gauge(&m[GW_M_ring_used_bytes], atomic_load_explicit(&ring->head, memory_order_relaxed) -
-						   atomic_load_explicit(&ring->tail, memory_order_relaxed));
+					       atomic_load_explicit(&ring->tail, memory_order_relaxed));
 	gw_gauge(&m[GW_M_ring_size_bytes], ring->size);
 }
 
@@ -124,7 +127,10 @@ static void on_tick(uv_timer_t *t)
 }
 
 /* Runs right before the loop sleeps: what this turn wrote to the ring goes to the logger. */
-static void on_turn_end(uv_prepare_t *p) { gw_record_flush(p->data, false); }
+static void on_turn_end(uv_prepare_t *p)
+{
+	gw_record_flush(p->data, false);
+}
 
 void gw_tick_start(struct gw_worker *w)
 {

@@ -26,7 +26,10 @@ struct gw_req;
 struct gw_lease;
 
 /* Requests of one key under way, for the concurrency ceiling. Open addressing by key index, power of two. */
-struct gw_key_load { uint64_t hash; uint32_t n; };
+struct gw_key_load {
+	uint64_t hash;
+	uint32_t n;
+};
 enum { GW_KEY_LOADS = 16384 };
 
 struct gw_worker {
@@ -60,21 +63,21 @@ struct gw_worker {
 	struct gw_upstream *upstream;
 
 	/* requests */
-	struct gw_req *active;      /* doubly linked */
+	struct gw_req *active; /* doubly linked */
 	uint32_t n_active, n_streams;
-	struct gw_req *pool;        /* free ones */
+	struct gw_req *pool; /* free ones */
 	uint32_t n_pool;
 	struct gw_key_load *loads;
 	struct gw_lease *leases;
 	uint32_t n_leases;
 	struct gw_uuid7 uuid;
-	uint64_t rng;               /* xorshift state for picking; not for secrets */
+	uint64_t rng; /* xorshift state for picking; not for secrets */
 
 	/* record hand-over */
-	uint64_t sent_head;         /* ring position up to which bytes went over the socket */
+	uint64_t sent_head; /* ring position up to which bytes went over the socket */
 	uint64_t sent_seq;
 	uint64_t unsent_since_ms;
-	struct gw_buf pack;         /* scratch for packing records */
+	struct gw_buf pack; /* scratch for packing records */
 
 	uv_timer_t tick, orphan, drain;
 	uv_prepare_t turn_end;
@@ -91,7 +94,8 @@ void gw_worker_images_done(struct gw_worker *w);
 /* leases.c */
 enum gw_err gw_lease_init(struct gw_worker *w);
 /* The secret of this credential version, or NULL with the request parked until it comes (then gw_req_run is called). */
-struct gw_secret *gw_lease_get(struct gw_worker *w, struct gw_str credential, uint64_t version, bool want_next, struct gw_req *waiter);
+struct gw_secret *gw_lease_get(struct gw_worker *w, struct gw_str credential, uint64_t version, bool want_next,
+			       struct gw_req *waiter);
 void gw_lease_forget_waiter(struct gw_worker *w, const struct gw_req *waiter);
 void gw_lease_drop(struct gw_worker *w, struct gw_str credential);
 void gw_lease_tick(struct gw_worker *w, uint64_t now_ms);

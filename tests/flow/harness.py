@@ -315,7 +315,7 @@ class Gateway(Supervised):
 
     def add_mock(self):
         self.ctl("apply", "-f", "-", stdin=mock_config(self.mock.url))
-        self.key = json.loads(self.ctl("key", "create", "--team", "play", "--name", "play", "-o", "json"))["token"]
+        self.key = json.loads(self.ctl("key", "create", "--org", "play", "--org", "play", "--team", "play", "--name", "play", "-o", "json"))["token"]
 
     def logs(self, *query):
         out = self.ctl("logs", "query", "-o", "json", *query)
@@ -329,28 +329,34 @@ class Gateway(Supervised):
 
 def mock_config(url):
     """Objects for a mockllm upstream, as an operator would write them."""
-    return f"""
-- kind: org
-  id: play
-- kind: team
-  id: play
-  org: play
-- kind: provider
-  id: mock
-  dialect: openai
-  base_url: {url}
-  allow_private: [127.0.0.1/32]
-- kind: credential
-  id: mock
-  provider: mock
-  secret: sk-mock-credential
-- kind: deployment
-  id: mock-1
-  provider: mock
-  credential: mock
-  upstream_model: mock-1
-- kind: model
-  id: mock-1
-  name: mock-1
-  targets: [mock-1]
+    return f"""\
+kind: org
+id: play
+---
+kind: team
+id: play
+org: play
+---
+kind: provider
+id: mock
+type: openai-compatible
+base_url: {url}
+allow_private: [127.0.0.1/32]
+---
+kind: credential
+id: mock
+provider: mock
+secret: sk-mock-credential
+---
+kind: deployment
+id: mock-1
+provider: mock
+credential: mock
+upstream_model: mock-1
+input_price: 150000
+output_price: 600000
+---
+kind: model
+id: mock-1
+targets: [{{deployment: mock-1}}]
 """

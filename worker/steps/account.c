@@ -2,7 +2,10 @@
 #include "lib/sys/clock.h"
 #include "worker/req.h"
 
-static uint64_t us_between(uint64_t from, uint64_t to) { return from && to > from ? (to - from) / 1000 : 0; }
+static uint64_t us_between(uint64_t from, uint64_t to)
+{
+	return from && to > from ? (to - from) / 1000 : 0;
+}
 
 static void name_deployment(struct gw_req *r)
 {

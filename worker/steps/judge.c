@@ -33,9 +33,15 @@ enum gw_step_id gw_step_judge(struct gw_req *r)
 
 	gw_relay_note_attempt(r);
 	struct gw_judge_in in = {
-		.err = r->at.err, .attempts = r->attempts, .retries = r->plan.retries, .was_reused = r->at.is_reused,
-		.had_stale_retry = r->had_stale_retry, .has_next_secret = c->credential_next_version != 0,
-		.used_next_secret = r->use_next_secret, .now_ns = gw_now_ns(), .deadline_ns = r->deadline_ns,
+		.err = r->at.err,
+		.attempts = r->attempts,
+		.retries = r->plan.retries,
+		.was_reused = r->at.is_reused,
+		.had_stale_retry = r->had_stale_retry,
+		.has_next_secret = c->credential_next_version != 0,
+		.used_next_secret = r->use_next_secret,
+		.now_ns = gw_now_ns(),
+		.deadline_ns = r->deadline_ns,
 		.has_more_candidates = (r->tried & all) != all,
 	};
 	switch (gw_judge(&in)) {

@@ -28,7 +28,8 @@ enum gw_step_id gw_step_limit(struct gw_req *r)
 	if (!c)
 		return gw_req_fail(r, GW_E_BUSY, GW_NIL);
 	if (c->n >= r->w->limits.max_in_flight_per_key)
-		return gw_req_fail(r, GW_E_LIMIT, GW_LIT("This API key has too many requests under way; wait for some to finish."));
+		return gw_req_fail(r, GW_E_LIMIT,
+				   GW_LIT("This API key has too many requests under way; wait for some to finish."));
 	c->n++;
 	r->load = c;
 	return GW_STEP_pick;

@@ -28,8 +28,8 @@ static bool usable(struct gw_req *r, struct gw_str id, struct gw_cf_model *m)
 	struct gw_rows rows = gw_worker_rows(r->w);
 	struct gw_str row;
 
-	return rows.object(rows.ctx, GW_KIND_model, id, &row) == GW_OK && gw_cf_read_model(row, &r->arena, m) == GW_OK &&
-	       gw_plan_may_use(&rows, &r->subject, m) == GW_OK;
+	return rows.object(rows.ctx, GW_KIND_model, id, &row) == GW_OK &&
+	       gw_cf_read_model(row, &r->arena, m) == GW_OK && gw_plan_may_use(&rows, &r->subject, m) == GW_OK;
 }
 
 /* Key: tenant | 0x1f | name. */

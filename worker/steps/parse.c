@@ -3,7 +3,10 @@
 #include "lib/url.h"
 #include "worker/req.h"
 
-static struct gw_str cut(struct gw_str s, size_t max) { return s.n > max ? gw_str(s.p, max) : s; }
+static struct gw_str cut(struct gw_str s, size_t max)
+{
+	return s.n > max ? gw_str(s.p, max) : s;
+}
 
 /* traceparent (W3C Trace Context): 00-<32 hex>-<16 hex>-<2 hex>. */
 static struct gw_str trace_id(struct gw_str t)
@@ -18,7 +21,11 @@ static struct gw_str trace_id(struct gw_str t)
 static void read_headers(struct gw_req *r, const struct gw_h1_request *rq, struct gw_key_headers *keys)
 {
 	struct gw_record *rec = &r->rec;
-	const struct { struct gw_str name; struct gw_str *out; size_t max; } wanted[] = {
+	const struct {
+		struct gw_str name;
+		struct gw_str *out;
+		size_t max;
+	} wanted[] = {
 		{ GW_LIT("authorization"), &keys->authorization, SIZE_MAX },
 		{ GW_LIT("x-api-key"), &keys->x_api_key, SIZE_MAX },
 		{ GW_LIT("api-key"), &keys->api_key, SIZE_MAX },
@@ -33,7 +40,8 @@ static void read_headers(struct gw_req *r, const struct gw_h1_request *rq, struc
 
 	for (uint32_t i = 0; i < rq->n_headers; i++) {
 		for (size_t k = 0; k < sizeof wanted / sizeof wanted[0]; k++) {
-			if (rq->headers[i].name.n != wanted[k].name.n || !gw_str_ieq(rq->headers[i].name, wanted[k].name))
+			if (rq->headers[i].name.n != wanted[k].name.n ||
+			    !gw_str_ieq(rq->headers[i].name, wanted[k].name))
 				continue;
 			*wanted[k].out = cut(rq->headers[i].value, wanted[k].max);
 			break;

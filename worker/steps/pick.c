@@ -3,16 +3,22 @@
 
 static uint8_t state_of(const struct gw_worker *w, const struct gw_candidate *c)
 {
-	const struct gw_health_cell *cell = gw_health_get(w->health, gw_health_key(c->deployment, c->deployment_version));
+	const struct gw_health_cell *cell =
+	    gw_health_get(w->health, gw_health_key(c->deployment, c->deployment_version));
 
 	if (!c->is_probe_needed)
-		return cell && atomic_load_explicit(&cell->verdict, memory_order_relaxed) == GW_VERDICT_DOWN ? GW_CAND_DOWN : GW_CAND_UP;
+		return cell && atomic_load_explicit(&cell->verdict, memory_order_relaxed) == GW_VERDICT_DOWN
+			   ? GW_CAND_DOWN
+			   : GW_CAND_UP;
 	if (!cell)
 		return GW_CAND_PENDING;
 	switch (atomic_load_explicit(&cell->verdict, memory_order_relaxed)) {
-	case GW_VERDICT_UP:   return GW_CAND_UP;
-	case GW_VERDICT_DOWN: return GW_CAND_DOWN;
-	default:              return GW_CAND_PENDING;
+	case GW_VERDICT_UP:
+		return GW_CAND_UP;
+	case GW_VERDICT_DOWN:
+		return GW_CAND_DOWN;
+	default:
+		return GW_CAND_PENDING;
 	}
 }
 

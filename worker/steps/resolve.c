@@ -10,13 +10,16 @@ enum gw_step_id gw_step_resolve(struct gw_req *r)
 	r->rec.model = r->plan.model;
 	if (e == GW_E_MODEL_NOT_FOUND) {
 		r->err_param = GW_LIT("model");
-		return gw_req_fail(r, e, gw_arena_printf(&r->arena, "The model `%.*s` does not exist or you do not have access to it.",
-							 GW_FMT(r->rec.requested_model)));
+		return gw_req_fail(r, e,
+				   gw_arena_printf(&r->arena,
+						   "The model `%.*s` does not exist or you do not have access to it.",
+						   GW_FMT(r->rec.requested_model)));
 	}
 	if (e == GW_E_MODEL_DENIED) {
 		r->err_param = GW_LIT("model");
-		return gw_req_fail(r, e, gw_arena_printf(&r->arena, "This API key may not use the model `%.*s`.",
-							 GW_FMT(r->rec.requested_model)));
+		return gw_req_fail(r, e,
+				   gw_arena_printf(&r->arena, "This API key may not use the model `%.*s`.",
+						   GW_FMT(r->rec.requested_model)));
 	}
 	if (e)
 		return gw_req_fail(r, e, GW_NIL);

@@ -8,9 +8,14 @@ enum { AUTH_VALUE_MAX = 17 << 10 };
 static enum gw_err endpoint_of(struct gw_req *r, const struct gw_candidate *c, struct gw_endpoint **out)
 {
 	struct gw_endpoint_desc d = {
-		.host = c->host, .port = c->port, .is_https = c->is_https, .ca_pem = c->ca_pem,
-		.allow_private = c->allow_private.v, .n_allow_private = c->allow_private.n,
-		.max_connections = c->max_connections, .policy = c->policy,
+		.host = c->host,
+		.port = c->port,
+		.is_https = c->is_https,
+		.ca_pem = c->ca_pem,
+		.allow_private = c->allow_private.v,
+		.n_allow_private = c->allow_private.n,
+		.max_connections = c->max_connections,
+		.policy = c->policy,
 	};
 	return gw_upstream_endpoint(r->w->upstream, &d, out);
 }
@@ -20,14 +25,16 @@ static enum gw_err send_with(struct gw_req *r, const struct gw_candidate *c, str
 			     const struct gw_str *pieces, uint32_t n_pieces)
 {
 	const struct gw_provider *p = &gw_providers[c->provider_type];
-	struct gw_str prefix = gw_auth_header_prefix(p->auth), secret = r->secret ? gw_secret_expose(r->secret) : GW_NIL;
+	struct gw_str prefix = gw_auth_header_prefix(p->auth),
+		      secret = r->secret ? gw_secret_expose(r->secret) : GW_NIL;
 	struct gw_up_header h[5];
 	uint32_t n = 0;
 	char value[AUTH_VALUE_MAX];
 	enum gw_err e;
 
 	h[n++] = (struct gw_up_header){ GW_LIT("content-type"), GW_LIT("application/json") };
-	h[n++] = (struct gw_up_header){ GW_LIT("accept"), r->chat.is_stream ? GW_LIT("text/event-stream") : GW_LIT("application/json") };
+	h[n++] = (struct gw_up_header){ GW_LIT("accept"),
+					r->chat.is_stream ? GW_LIT("text/event-stream") : GW_LIT("application/json") };
 	h[n++] = (struct gw_up_header){ GW_LIT("user-agent"), GW_LIT("llmgw/" LLMGW_VERSION) };
 	if (r->rec.trace_id.n)
 		h[n++] = (struct gw_up_header){ GW_LIT("traceparent"), r->traceparent };
@@ -39,7 +46,13 @@ static enum gw_err send_with(struct gw_req *r, const struct gw_candidate *c, str
 		h[n++] = (struct gw_up_header){ gw_auth_header_name(p->auth), gw_str(value, prefix.n + secret.n) };
 	}
 	struct gw_up_send s = {
-		.endpoint = ep, .method = GW_LIT("POST"), .path = path, .headers = h, .n_headers = n, .body = pieces, .n_body = n_pieces,
+		.endpoint = ep,
+		.method = GW_LIT("POST"),
+		.path = path,
+		.headers = h,
+		.n_headers = n,
+		.body = pieces,
+		.n_body = n_pieces,
 		.deadlines = { c->queue_ms, c->connect_ms, c->first_token_ms, c->idle_ms, c->total_ms },
 		.must_be_fresh = r->had_stale_retry,
 	};
@@ -77,8 +90,9 @@ static bool has_credential(struct gw_req *r, const struct gw_candidate *c)
 		gw_secret_unref(r->secret);
 		r->secret = NULL;
 	}
-	r->secret = gw_lease_get(r->w, c->credential, r->use_next_secret ? c->credential_next_version : c->credential_version,
-				 r->use_next_secret, r);
+	r->secret =
+	    gw_lease_get(r->w, c->credential, r->use_next_secret ? c->credential_next_version : c->credential_version,
+			 r->use_next_secret, r);
 	return r->secret != NULL;
 }
 

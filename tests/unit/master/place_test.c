@@ -91,6 +91,7 @@ static void test_table_is_whole(void **state)
 	(void)state;
 	m.control = &control;
 	m.stage = GW_STAGE_SERVING;
+	m.lock_fd = 0;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct gw_child c = {
 			.role = GW_ROLE_AGENT, .state = rows[i].from, .pidfd = -1, .chan = -1, .adopter = -1
