@@ -20,9 +20,17 @@ enum {
 #define GW_CF_REFS(k) GW_CF_REFS, .ref = GW_KIND_##k
 const struct gw_cf_field gw_cf_rows[] = {
 	{ .name = "" }, /* number 0 is no field */
-#define GW_FIELD_DEF(kind_, name_, type_, def_, min_, max_, flags_, doc_)                                                           \
-	{ .name = #name_, .type = GW_CF_##type_, .def = def_, .min = min_, .max = max_, .flags = flags_, .doc = doc_,               \
-	  .kind = GW_KIND_##kind_, .number = AT_##kind_##_##name_, .offset = offsetof(struct gw_cf_##kind_, name_) },
+#define GW_FIELD_DEF(kind_, name_, type_, def_, min_, max_, flags_, doc_)                                              \
+	{ .name = #name_,                                                                                              \
+	  .type = GW_CF_##type_,                                                                                       \
+	  .def = def_,                                                                                                 \
+	  .min = min_,                                                                                                 \
+	  .max = max_,                                                                                                 \
+	  .flags = flags_,                                                                                             \
+	  .doc = doc_,                                                                                                 \
+	  .kind = GW_KIND_##kind_,                                                                                     \
+	  .number = AT_##kind_##_##name_,                                                                              \
+	  .offset = offsetof(struct gw_cf_##kind_, name_) },
 #include "schemas/config.def"
 #undef GW_FIELD_DEF
 };
@@ -31,7 +39,8 @@ const unsigned gw_cf_n_rows = sizeof(gw_cf_rows) / sizeof(gw_cf_rows[0]);
 #undef GW_CF_REFS
 
 /* Fields of each kind, in row order. */
-#define GW_FIELD_DEF(kind, name, type, def, min, max, flags, doc) GW_CF_IF(GW_CF_WANT, kind)(&gw_cf_rows[AT_##kind##_##name],)
+#define GW_FIELD_DEF(kind, name, type, def, min, max, flags, doc)                                                      \
+	GW_CF_IF(GW_CF_WANT, kind)(&gw_cf_rows[AT_##kind##_##name], )
 #define GW_CF_WANT settings
 static const struct gw_cf_field *const fields_settings[] = {
 #include "schemas/config.def"
@@ -87,9 +96,14 @@ static const struct gw_cf_field *const fields_model[] = {
 
 enum { PLATFORM = GW_CF_PLATFORM, ANY = GW_CF_ANY };
 const struct gw_cf_kind_info gw_cf_kinds[GW_KIND_COUNT] = {
-#define GW_KIND(kind, plural_, owner_, served, doc_)                                                                                \
-	[GW_KIND_##kind] = { .name = #kind, .plural = plural_, .owner = (enum gw_cf_owner)owner_, .is_served = served, .doc = doc_, \
-			     .fields = fields_##kind, .n_fields = sizeof(fields_##kind) / sizeof(fields_##kind[0]) },
+#define GW_KIND(kind, plural_, owner_, served, doc_)                                                                   \
+	[GW_KIND_##kind] = { .name = #kind,                                                                            \
+			     .plural = plural_,                                                                        \
+			     .owner = (enum gw_cf_owner)owner_,                                                        \
+			     .is_served = served,                                                                      \
+			     .doc = doc_,                                                                              \
+			     .fields = fields_##kind,                                                                  \
+			     .n_fields = sizeof(fields_##kind) / sizeof(fields_##kind[0]) },
 #define GW_FIELD_DEF(kind, name, type, def, min, max, flags, doc)
 #include "schemas/config.def"
 #undef GW_KIND
@@ -106,9 +120,10 @@ const size_t gw_cf_sizes[GW_KIND_COUNT] = {
 };
 
 /* Common fields lie at the same place in every kind: gw_cf_read writes them by the offset in struct gw_cf_common. */
-#define GW_KIND(kind, plural, owner, served, doc)                                                                                   \
-	_Static_assert(offsetof(struct gw_cf_##kind, labels) == offsetof(struct gw_cf_common, labels) &&                            \
-		       offsetof(struct gw_cf_##kind, updated_at) == offsetof(struct gw_cf_common, updated_at), #kind);
+#define GW_KIND(kind, plural, owner, served, doc)                                                                      \
+	_Static_assert(offsetof(struct gw_cf_##kind, labels) == offsetof(struct gw_cf_common, labels) &&               \
+			   offsetof(struct gw_cf_##kind, updated_at) == offsetof(struct gw_cf_common, updated_at),     \
+		       #kind);
 #define GW_FIELD_DEF(kind, name, type, def, min, max, flags, doc)
 #include "schemas/config.def"
 #undef GW_KIND

@@ -18,22 +18,41 @@ enum gw_cf_kind {
 	GW_KIND_COUNT,
 	GW_KIND_common = GW_KIND_COUNT
 };
-enum gw_cf_type { GW_CF_STR, GW_CF_ID, GW_CF_NAME, GW_CF_U64, GW_CF_BOOL, GW_CF_DUR, GW_CF_ENUM, GW_CF_STRS, GW_CF_IDS,
-	GW_CF_MAP, GW_CF_REF, GW_CF_REFS, GW_CF_TARGETS, GW_CF_URL, GW_CF_CIDRS, GW_CF_PEM, GW_CF_TIME, GW_CF_SECRET, GW_CF_NANO };
+enum gw_cf_type {
+	GW_CF_STR,
+	GW_CF_ID,
+	GW_CF_NAME,
+	GW_CF_U64,
+	GW_CF_BOOL,
+	GW_CF_DUR,
+	GW_CF_ENUM,
+	GW_CF_STRS,
+	GW_CF_IDS,
+	GW_CF_MAP,
+	GW_CF_REF,
+	GW_CF_REFS,
+	GW_CF_TARGETS,
+	GW_CF_URL,
+	GW_CF_CIDRS,
+	GW_CF_PEM,
+	GW_CF_TIME,
+	GW_CF_SECRET,
+	GW_CF_NANO
+};
 enum gw_cf_flags { GW_CF_REQ = 1, GW_CF_IMG = 2, GW_CF_RO = 4, GW_CF_WO = 8, GW_CF_PLAT = 16 };
 enum gw_cf_owner { GW_CF_PLATFORM, GW_CF_ANY };
 
 struct gw_cf_field {
 	const char *name;
 	enum gw_cf_type type;
-	enum gw_cf_kind ref;      /* of REF and REFS */
-	const char *def;          /* default; ENUM: all words separated by '|' */
+	enum gw_cf_kind ref; /* of REF and REFS */
+	const char *def; /* default; ENUM: all words separated by '|' */
 	uint64_t min, max;
 	unsigned flags;
 	const char *doc;
-	enum gw_cf_kind kind;     /* GW_KIND_common or the kind */
-	unsigned number;          /* key in image rows, from 1, over the whole file */
-	size_t offset;            /* in the struct of the kind (common fields first, same offset in every kind) */
+	enum gw_cf_kind kind; /* GW_KIND_common or the kind */
+	unsigned number; /* key in image rows, from 1, over the whole file */
+	size_t offset; /* in the struct of the kind (common fields first, same offset in every kind) */
 };
 struct gw_cf_kind_info {
 	const char *name, *plural;
@@ -44,18 +63,21 @@ struct gw_cf_kind_info {
 	unsigned n_fields;
 };
 extern const struct gw_cf_kind_info gw_cf_kinds[GW_KIND_COUNT];
-bool gw_cf_kind_by_name(struct gw_str name, enum gw_cf_kind *out);   /* "key" */
+bool gw_cf_kind_by_name(struct gw_str name, enum gw_cf_kind *out); /* "key" */
 bool gw_cf_kind_by_plural(struct gw_str name, enum gw_cf_kind *out); /* "keys" */
 const struct gw_cf_field *gw_cf_field_find(enum gw_cf_kind kind, struct gw_str name);
 
 /* One fault of an object: a JSON pointer, words that name the field and the remedy. */
 struct gw_cf_fault {
 	enum gw_err err;
-	struct gw_str pointer;  /* "/targets/0/deployment" */
+	struct gw_str pointer; /* "/targets/0/deployment" */
 	struct gw_str message;
 };
 enum { GW_CF_MAX_FAULTS = 16 };
-struct gw_cf_faults { unsigned n; struct gw_cf_fault v[GW_CF_MAX_FAULTS]; };
+struct gw_cf_faults {
+	unsigned n;
+	struct gw_cf_fault v[GW_CF_MAX_FAULTS];
+};
 
 /* Does an object exist and may `org`/`team` refer to it? */
 typedef bool gw_cf_lookup_fn(void *ctx, enum gw_cf_kind kind, struct gw_str id, struct gw_str org, struct gw_str team);
@@ -65,14 +87,17 @@ typedef bool gw_cf_lookup_fn(void *ctx, enum gw_cf_kind kind, struct gw_str id, 
  * `old` is the present object or NULL. On success appends canonical JSON to `out` (RO fields are taken from old; SECRET and other WO
  * fields are left out and returned through `secrets`). A member that is null counts as not given. All faults are collected (the first
  * GW_CF_MAX_FAULTS of them); the answer is the error of the first, and `out` is untouched then. lookup NULL: references are not checked. */
-struct gw_cf_secret_in { const struct gw_cf_field *field; struct gw_str value; };
+struct gw_cf_secret_in {
+	const struct gw_cf_field *field;
+	struct gw_str value;
+};
 struct gw_cf_check {
 	enum gw_cf_kind kind;
 	const yyjson_val *in, *old;
 	gw_cf_lookup_fn *lookup;
 	void *lookup_ctx;
-	struct gw_arena *arena;           /* for messages */
-	struct gw_cf_faults faults;       /* out */
+	struct gw_arena *arena; /* for messages */
+	struct gw_cf_faults faults; /* out */
 	struct gw_cf_secret_in secrets[4]; /* out: views into `in` */
 	unsigned n_secrets;
 };
@@ -81,8 +106,14 @@ enum { GW_CF_MAX_OBJECT_BYTES = 262144 }; /* of canonical JSON */
 
 /* Canonical JSON of an object that was checked before, with some fields set by the server (version, created_at, index, ...).
  * Unknown members of obj are dropped. A set field replaces what obj has. */
-struct gw_cf_set { const char *field; enum { GW_CF_SET_STR, GW_CF_SET_U64 } type; struct gw_str str; uint64_t u64; };
-void gw_cf_canonical(enum gw_cf_kind kind, const yyjson_val *obj, const struct gw_cf_set *sets, unsigned n_sets, struct gw_buf *out);
+struct gw_cf_set {
+	const char *field;
+	enum { GW_CF_SET_STR, GW_CF_SET_U64 } type;
+	struct gw_str str;
+	uint64_t u64;
+};
+void gw_cf_canonical(enum gw_cf_kind kind, const yyjson_val *obj, const struct gw_cf_set *sets, unsigned n_sets,
+		     struct gw_buf *out);
 
 /* Effective value of an optional field with its default, from canonical JSON: for readers of trees (confd, admin). */
 uint64_t gw_cf_u64(const yyjson_val *obj, enum gw_cf_kind kind, const char *field);
@@ -93,9 +124,18 @@ struct gw_str gw_cf_str(const yyjson_val *obj, enum gw_cf_kind kind, const char 
 void gw_cf_image_row(enum gw_cf_kind kind, const yyjson_val *obj, struct gw_buf *out);
 
 /* --- what workers read --- */
-struct gw_strs { const struct gw_str *v; uint32_t n; };
-struct gw_cf_target { struct gw_str deployment; uint32_t weight, priority; };
-struct gw_cf_targets { const struct gw_cf_target *v; uint32_t n; };
+struct gw_strs {
+	const struct gw_str *v;
+	uint32_t n;
+};
+struct gw_cf_target {
+	struct gw_str deployment;
+	uint32_t weight, priority;
+};
+struct gw_cf_targets {
+	const struct gw_cf_target *v;
+	uint32_t n;
+};
 #define GW_CT_STR     struct gw_str
 #define GW_CT_ID      struct gw_str
 #define GW_CT_NAME    struct gw_str

@@ -9,7 +9,10 @@ void gw_cf_fault(struct gw_cf_check *c, enum gw_err e, struct gw_str pointer, st
 		c->faults.v[c->faults.n++] = (struct gw_cf_fault){ e, pointer, message };
 }
 
-struct gw_str gw_cf_at(struct gw_cf_check *c, const char *name) { return gw_arena_printf(c->arena, "/%s", name); }
+struct gw_str gw_cf_at(struct gw_cf_check *c, const char *name)
+{
+	return gw_arena_printf(c->arena, "/%s", name);
+}
 
 struct gw_str gw_cf_at_index(struct gw_cf_check *c, struct gw_str base, size_t i)
 {
@@ -51,9 +54,12 @@ void gw_cf_check_ref(struct gw_cf_check *c, struct gw_str pointer, enum gw_cf_ki
 
 	if (!c->lookup || c->lookup(c->lookup_ctx, kind, id, org, team))
 		return;
-	gw_cf_fault(c, GW_E_INVALID, pointer,
-		    gw_arena_printf(c->arena, "%.*s: there is no %s \"%.*s\" that this object may refer to. Create it first, or correct the id.",
-				    GW_FMT(gw_cf_label(pointer)), gw_cf_kinds[kind].name, GW_FMT(id)));
+	gw_cf_fault(
+	    c, GW_E_INVALID, pointer,
+	    gw_arena_printf(
+		c->arena,
+		"%.*s: there is no %s \"%.*s\" that this object may refer to. Create it first, or correct the id.",
+		GW_FMT(gw_cf_label(pointer)), gw_cf_kinds[kind].name, GW_FMT(id)));
 }
 
 static void check_unknown(struct gw_cf_check *c)
@@ -130,7 +136,8 @@ static void put_canonical(struct gw_cf_check *c, struct gw_buf *out)
 		if (!(f->flags & GW_CF_RO) || !v)
 			continue;
 		GW_REQUIRE(n < sizeof(sets) / sizeof(sets[0]));
-		sets[n] = (struct gw_cf_set){ .field = f->name, .type = yyjson_is_str(v) ? GW_CF_SET_STR : GW_CF_SET_U64 };
+		sets[n] =
+		    (struct gw_cf_set){ .field = f->name, .type = yyjson_is_str(v) ? GW_CF_SET_STR : GW_CF_SET_U64 };
 		if (yyjson_is_str(v))
 			sets[n].str = gw_json_str(v);
 		else
@@ -148,8 +155,9 @@ enum gw_err gw_cf_check(struct gw_cf_check *c, struct gw_buf *out)
 	c->faults.n = 0;
 	c->n_secrets = 0;
 	if (!yyjson_is_obj((yyjson_val *)(uintptr_t)c->in)) {
-		gw_cf_fault(c, GW_E_INVALID, GW_LIT(""),
-			    gw_arena_printf(c->arena, "A %s must be an object with fields, like {\"id\": \"...\"}.", k->name));
+		gw_cf_fault(
+		    c, GW_E_INVALID, GW_LIT(""),
+		    gw_arena_printf(c->arena, "A %s must be an object with fields, like {\"id\": \"...\"}.", k->name));
 		return GW_E_INVALID;
 	}
 	check_unknown(c);
@@ -164,8 +172,9 @@ enum gw_err gw_cf_check(struct gw_cf_check *c, struct gw_buf *out)
 		return out->err;
 	if (out->n - before > GW_CF_MAX_OBJECT_BYTES) {
 		gw_cf_fault(c, GW_E_TOO_BIG, GW_LIT(""),
-			    gw_arena_printf(c->arena, "The %s takes %zu bytes; at most %d are allowed. Shorten its lists.", k->name,
-					    out->n - before, GW_CF_MAX_OBJECT_BYTES));
+			    gw_arena_printf(c->arena,
+					    "The %s takes %zu bytes; at most %d are allowed. Shorten its lists.",
+					    k->name, out->n - before, GW_CF_MAX_OBJECT_BYTES));
 		out->n = before;
 		return GW_E_TOO_BIG;
 	}

@@ -31,12 +31,15 @@ static void check_number(struct gw_cf_check *c, const struct gw_cf_field *f, yyj
 			gw_cf_fault(c, GW_E_INVALID, at,
 				    gw_arena_printf(c->arena, "%s must be one of: %s.", f->name, f->def));
 	} else if (!gw_cf_number(f, v, &n) || n < f->min || n > f->max) {
-		gw_cf_fault(c, GW_E_INVALID, at,
-			    f->type == GW_CF_DUR
-				    ? gw_arena_printf(c->arena, "%s must be a duration such as \"30s\" (or whole milliseconds) from %llu ms to %llu ms.",
-						      f->name, (unsigned long long)f->min, (unsigned long long)f->max)
-				    : gw_arena_printf(c->arena, "%s must be a whole number from %llu to %llu.", f->name,
-						      (unsigned long long)f->min, (unsigned long long)f->max));
+		gw_cf_fault(
+		    c, GW_E_INVALID, at,
+		    f->type == GW_CF_DUR
+			? gw_arena_printf(
+			      c->arena,
+			      "%s must be a duration such as \"30s\" (or whole milliseconds) from %llu ms to %llu ms.",
+			      f->name, (unsigned long long)f->min, (unsigned long long)f->max)
+			: gw_arena_printf(c->arena, "%s must be a whole number from %llu to %llu.", f->name,
+					  (unsigned long long)f->min, (unsigned long long)f->max));
 	}
 }
 
@@ -45,7 +48,8 @@ static void check_url(struct gw_cf_check *c, struct gw_str at, struct gw_str s)
 	struct gw_url u;
 
 	if (gw_url_parse(s, &u))
-		must_be(c, at, "an http:// or https:// URL with a host and no user name, such as https://api.example.com/v1");
+		must_be(c, at,
+			"an http:// or https:// URL with a host and no user name, such as https://api.example.com/v1");
 	else if (u.query.n)
 		must_be(c, at, "a base URL without a query (the part after '?')");
 }
@@ -74,7 +78,8 @@ static void check_text_syntax(struct gw_cf_check *c, const struct gw_cf_field *f
 		pem = gw_cf_pem_fault(s);
 		if (pem)
 			gw_cf_fault(c, GW_E_INVALID, at,
-				    gw_arena_printf(c->arena, "%s %s. Give PEM certificates, one after the other.", f->name, pem));
+				    gw_arena_printf(c->arena, "%s %s. Give PEM certificates, one after the other.",
+						    f->name, pem));
 		break;
 	case GW_CF_TIME:
 		if (!gw_time_read(s, &us))
@@ -97,7 +102,8 @@ static void check_text(struct gw_cf_check *c, const struct gw_cf_field *f, yyjso
 	}
 	if (s.n == 0) {
 		if (f->flags & GW_CF_REQ)
-			gw_cf_fault(c, GW_E_MISSING, at, gw_arena_printf(c->arena, "%s must not be empty: %s", f->name, f->doc));
+			gw_cf_fault(c, GW_E_MISSING, at,
+				    gw_arena_printf(c->arena, "%s must not be empty: %s", f->name, f->doc));
 		return;
 	}
 	if (s.n > max || s.n < f->min) {
@@ -125,7 +131,8 @@ static void check_item(struct gw_cf_check *c, const struct gw_cf_field *f, struc
 		must_be(c, at, "text (in quotes)");
 	} else if (f->type == GW_CF_STRS) {
 		if (!is_pattern(s))
-			must_be(c, at, "a name of 1 to 200 printable characters without spaces; '*' only as the last one");
+			must_be(c, at,
+				"a name of 1 to 200 printable characters without spaces; '*' only as the last one");
 	} else if (f->type == GW_CF_CIDRS) {
 		if (!gw_cf_is_cidr(s))
 			must_be(c, at, "an address range such as 10.0.0.0/8 or fd00::/8");
@@ -150,7 +157,8 @@ static bool is_repeated(yyjson_val *list, size_t i, yyjson_val *v)
 	return false;
 }
 
-static bool check_list_size(struct gw_cf_check *c, const struct gw_cf_field *f, struct gw_str at, yyjson_val *v, const char *of)
+static bool check_list_size(struct gw_cf_check *c, const struct gw_cf_field *f, struct gw_str at, yyjson_val *v,
+			    const char *of)
 {
 	if (!yyjson_is_arr(v)) {
 		gw_cf_fault(c, GW_E_INVALID, at, gw_arena_printf(c->arena, "%s must be a list of %s.", f->name, of));
@@ -158,8 +166,9 @@ static bool check_list_size(struct gw_cf_check *c, const struct gw_cf_field *f, 
 	}
 	if (yyjson_arr_size(v) < f->min || yyjson_arr_size(v) > f->max) {
 		gw_cf_fault(c, GW_E_INVALID, at,
-			    gw_arena_printf(c->arena, "%s has %zu items; from %llu to %llu are allowed.", f->name, yyjson_arr_size(v),
-					    (unsigned long long)f->min, (unsigned long long)f->max));
+			    gw_arena_printf(c->arena, "%s has %zu items; from %llu to %llu are allowed.", f->name,
+					    yyjson_arr_size(v), (unsigned long long)f->min,
+					    (unsigned long long)f->max));
 		return false;
 	}
 	return true;
@@ -171,7 +180,10 @@ static void check_list(struct gw_cf_check *c, const struct gw_cf_field *f, yyjso
 	yyjson_arr_iter it = yyjson_arr_iter_with(v);
 	yyjson_val *item;
 
-	if (!check_list_size(c, f, at, v, f->type == GW_CF_CIDRS ? "address ranges" : f->type == GW_CF_STRS ? "names" : "ids"))
+	if (!check_list_size(c, f, at, v,
+			     f->type == GW_CF_CIDRS  ? "address ranges"
+			     : f->type == GW_CF_STRS ? "names"
+						     : "ids"))
 		return;
 	for (size_t i = 0; (item = yyjson_arr_iter_next(&it)); i++) {
 		struct gw_str here = gw_cf_at_index(c, at, i);
@@ -179,7 +191,8 @@ static void check_list(struct gw_cf_check *c, const struct gw_cf_field *f, yyjso
 		check_item(c, f, here, item);
 		if (yyjson_is_str(item) && is_repeated(v, i, item))
 			gw_cf_fault(c, GW_E_INVALID, here,
-				    gw_arena_printf(c->arena, "%.*s is in the list twice. Remove one.", GW_FMT(gw_cf_label(here))));
+				    gw_arena_printf(c->arena, "%.*s is in the list twice. Remove one.",
+						    GW_FMT(gw_cf_label(here))));
 	}
 }
 
@@ -195,8 +208,8 @@ static void check_map(struct gw_cf_check *c, const struct gw_cf_field *f, yyjson
 	}
 	if (yyjson_obj_size(v) > f->max)
 		gw_cf_fault(c, GW_E_INVALID, at,
-			    gw_arena_printf(c->arena, "%s has %zu pairs; at most %llu are allowed.", f->name, yyjson_obj_size(v),
-					    (unsigned long long)f->max));
+			    gw_arena_printf(c->arena, "%s has %zu pairs; at most %llu are allowed.", f->name,
+					    yyjson_obj_size(v), (unsigned long long)f->max));
 	while ((key = yyjson_obj_iter_next(&it))) {
 		struct gw_str k = gw_json_str(key);
 		yyjson_val *one = yyjson_obj_iter_get_val(key);
@@ -210,7 +223,8 @@ static void check_map(struct gw_cf_check *c, const struct gw_cf_field *f, yyjson
 
 /* ---- targets ---- */
 
-static void check_target_number(struct gw_cf_check *c, struct gw_str at, yyjson_val *t, const char *name, uint64_t min, uint64_t max)
+static void check_target_number(struct gw_cf_check *c, struct gw_str at, yyjson_val *t, const char *name, uint64_t min,
+				uint64_t max)
 {
 	yyjson_val *v = gw_json_get(t, gw_str_z(name));
 	struct gw_str here = gw_cf_at_key(c, at, gw_str_z(name));
@@ -218,8 +232,8 @@ static void check_target_number(struct gw_cf_check *c, struct gw_str at, yyjson_
 	if (!v || yyjson_is_null(v) || (yyjson_is_uint(v) && yyjson_get_uint(v) >= min && yyjson_get_uint(v) <= max))
 		return;
 	gw_cf_fault(c, GW_E_INVALID, here,
-		    gw_arena_printf(c->arena, "%.*s must be a whole number from %llu to %llu.", GW_FMT(gw_cf_label(here)),
-				    (unsigned long long)min, (unsigned long long)max));
+		    gw_arena_printf(c->arena, "%.*s must be a whole number from %llu to %llu.",
+				    GW_FMT(gw_cf_label(here)), (unsigned long long)min, (unsigned long long)max));
 }
 
 static void check_target(struct gw_cf_check *c, struct gw_str at, yyjson_val *t)
@@ -236,16 +250,19 @@ static void check_target(struct gw_cf_check *c, struct gw_str at, yyjson_val *t)
 	while ((key = yyjson_obj_iter_next(&it))) {
 		struct gw_str k = gw_json_str(key);
 
-		if (!gw_str_eq(k, GW_LIT("deployment")) && !gw_str_eq(k, GW_LIT("weight")) && !gw_str_eq(k, GW_LIT("priority")))
+		if (!gw_str_eq(k, GW_LIT("deployment")) && !gw_str_eq(k, GW_LIT("weight")) &&
+		    !gw_str_eq(k, GW_LIT("priority")))
 			gw_cf_fault(c, GW_E_UNKNOWN_FIELD, gw_cf_at_key(c, at, k),
-				    gw_arena_printf(c->arena, "\"%.*s\" is not a field of a target.%s", (int)(k.n < 64 ? k.n : 64), k.p,
+				    gw_arena_printf(c->arena, "\"%.*s\" is not a field of a target.%s",
+						    (int)(k.n < 64 ? k.n : 64), k.p,
 						    gw_cf_did_you_mean(c, k, names, 3)));
 	}
 	check_target_number(c, at, t, "weight", 1, 1000);
 	check_target_number(c, at, t, "priority", 0, 15);
 	if (!dep || yyjson_is_null(dep))
-		gw_cf_fault(c, GW_E_MISSING, here, gw_arena_printf(c->arena, "%.*s is required: which deployment answers.",
-								   GW_FMT(gw_cf_label(here))));
+		gw_cf_fault(c, GW_E_MISSING, here,
+			    gw_arena_printf(c->arena, "%.*s is required: which deployment answers.",
+					    GW_FMT(gw_cf_label(here))));
 	else if (!yyjson_is_str(dep) || !gw_cf_is_id(gw_json_str(dep)))
 		must_be(c, here, "the id of a deployment");
 	else
@@ -266,7 +283,9 @@ void gw_cf_check_targets(struct gw_cf_check *c, const struct gw_cf_field *f, yyj
 		for (size_t j = 0; j < i && id.p; j++) {
 			if (gw_str_eq(id, gw_json_str(gw_json_get(yyjson_arr_get(v, j), GW_LIT("deployment")))))
 				gw_cf_fault(c, GW_E_INVALID, here,
-					    gw_arena_printf(c->arena, "%.*s names deployment \"%.*s\" a second time. Give it one target with a larger weight.",
+					    gw_arena_printf(c->arena,
+							    "%.*s names deployment \"%.*s\" a second time. Give it one "
+							    "target with a larger weight.",
 							    GW_FMT(gw_cf_label(here)), GW_FMT(id)));
 		}
 	}

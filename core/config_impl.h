@@ -29,7 +29,10 @@ struct gw_str gw_cf_at(struct gw_cf_check *c, const char *name);
 struct gw_str gw_cf_at_index(struct gw_cf_check *c, struct gw_str base, size_t i);
 struct gw_str gw_cf_at_key(struct gw_cf_check *c, struct gw_str base, struct gw_str key);
 /* What a pointer is called in messages: "targets/0/weight". */
-static inline struct gw_str gw_cf_label(struct gw_str pointer) { return gw_str_skip(pointer, 1); }
+static inline struct gw_str gw_cf_label(struct gw_str pointer)
+{
+	return gw_str_skip(pointer, 1);
+}
 /* " Did you mean \"x\"?" or "". */
 const char *gw_cf_did_you_mean(struct gw_cf_check *c, struct gw_str word, const char *const *names, size_t n);
 

@@ -21,7 +21,8 @@ static void check_owner(struct gw_cf_check *c)
 	if (gw_cf_kinds[c->kind].owner == GW_CF_PLATFORM) {
 		if (org.n || team.n)
 			gw_cf_fault(c, GW_E_INVALID, gw_cf_at(c, org.n ? "org" : "team"),
-				    gw_arena_printf(c->arena, "A %s belongs to the whole platform. Leave org and team out.",
+				    gw_arena_printf(c->arena,
+						    "A %s belongs to the whole platform. Leave org and team out.",
 						    gw_cf_kinds[c->kind].name));
 		return;
 	}
@@ -55,9 +56,11 @@ static void check_model(struct gw_cf_check *c)
 	if (alias.n && n_targets)
 		fault(c, GW_E_INVALID, "alias_of", "A model has targets or alias_of, not both. Remove one of them.");
 	if (!alias.n && !n_targets)
-		fault(c, GW_E_MISSING, "targets", "targets is required: which deployments answer (or alias_of: which model does).");
+		fault(c, GW_E_MISSING, "targets",
+		      "targets is required: which deployments answer (or alias_of: which model does).");
 	if (alias.n && gw_str_eq(alias, text_of(c, "id")))
-		fault(c, GW_E_INVALID, "alias_of", "alias_of names the model itself. Name another one, or give targets.");
+		fault(c, GW_E_INVALID, "alias_of",
+		      "alias_of names the model itself. Name another one, or give targets.");
 }
 
 static void check_provider(struct gw_cf_check *c)
@@ -66,8 +69,10 @@ static void check_provider(struct gw_cf_check *c)
 
 	if (row && row->base_url[0] == '\0' && text_of(c, "base_url").n == 0)
 		gw_cf_fault(c, GW_E_MISSING, gw_cf_at(c, "base_url"),
-			    gw_arena_printf(c->arena, "base_url is required for type %s: where the API is, such as http://127.0.0.1:8000/v1.",
-					    row->name));
+			    gw_arena_printf(
+				c->arena,
+				"base_url is required for type %s: where the API is, such as http://127.0.0.1:8000/v1.",
+				row->name));
 }
 
 static void check_key(struct gw_cf_check *c)
@@ -76,7 +81,8 @@ static void check_key(struct gw_cf_check *c)
 	uint8_t hash[32];
 
 	if (v && yyjson_get_len(v) && !gw_hex_read(gw_json_str(v), hash, sizeof(hash)))
-		fault(c, GW_E_INVALID, "import_sha256", "import_sha256 must be 64 hex digits: the SHA-256 of the token.");
+		fault(c, GW_E_INVALID, "import_sha256",
+		      "import_sha256 must be 64 hex digits: the SHA-256 of the token.");
 }
 
 /* A header's value: what HTTP cannot carry would be a key that never works. */
@@ -89,7 +95,9 @@ static void check_credential(struct gw_cf_check *c)
 			if (s.p[at] > ' ' && s.p[at] < 0x7f)
 				continue;
 			gw_cf_fault(c, GW_E_INVALID, gw_cf_at(c, c->secrets[i].field->name),
-				    gw_arena_printf(c->arena, "%s has a character that an HTTP header cannot carry (a space, a line break?). Paste the key alone.",
+				    gw_arena_printf(c->arena,
+						    "%s has a character that an HTTP header cannot carry (a space, a "
+						    "line break?). Paste the key alone.",
 						    c->secrets[i].field->name));
 			break;
 		}

@@ -120,7 +120,8 @@ static bool take_base64(struct gw_str line, size_t *n, size_t *pad)
 
 		if (c == '=') {
 			(*pad)++;
-		} else if ((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '/') {
+		} else if ((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' ||
+			   c == '/') {
 			if (*pad)
 				return false;
 		} else {

@@ -12,25 +12,25 @@
 #define GW_CF_PASTE(a, b)       GW_CF_PASTE_(a, b)
 #define GW_CF_KEEP_1(...)       __VA_ARGS__
 #define GW_CF_KEEP_0(...)
-#define GW_CF_IF_(want, kind) \
+#define GW_CF_IF_(want, kind)                                                                                          \
 	GW_CF_PASTE(GW_CF_KEEP_, GW_CF_SECOND_OF(GW_CF_IS_##want##_##kind, GW_CF_SECOND_OF(GW_CF_ANY_##kind, 0, ~), ~))
 /* GW_CF_IF(want, kind)(x): x when a row of `kind` belongs to objects of `want`, else nothing */
-#define GW_CF_IF(want, kind) GW_CF_IF_(want, kind)
-#define GW_CF_ANY_common                  ~, 1
-#define GW_CF_IS_settings_settings        ~, 1
-#define GW_CF_IS_org_org                  ~, 1
-#define GW_CF_IS_team_team                ~, 1
-#define GW_CF_IS_user_user                ~, 1
-#define GW_CF_IS_key_key                  ~, 1
+#define GW_CF_IF(want, kind)               GW_CF_IF_(want, kind)
+#define GW_CF_ANY_common                   ~, 1
+#define GW_CF_IS_settings_settings         ~, 1
+#define GW_CF_IS_org_org                   ~, 1
+#define GW_CF_IS_team_team                 ~, 1
+#define GW_CF_IS_user_user                 ~, 1
+#define GW_CF_IS_key_key                   ~, 1
 #define GW_CF_IS_role_binding_role_binding ~, 1
-#define GW_CF_IS_provider_provider        ~, 1
-#define GW_CF_IS_credential_credential    ~, 1
-#define GW_CF_IS_deployment_deployment    ~, 1
-#define GW_CF_IS_model_model              ~, 1
+#define GW_CF_IS_provider_provider         ~, 1
+#define GW_CF_IS_credential_credential     ~, 1
+#define GW_CF_IS_deployment_deployment     ~, 1
+#define GW_CF_IS_model_model               ~, 1
 
 #define GW_KIND(kind, plural, owner, served, doc)
 #define GW_FIELD_DEF(kind, name, type, def, min, max, flags, doc) GW_CF_IF(GW_CF_WANT, kind)(GW_CT_##type name;)
-#define GW_CF_WANT common
+#define GW_CF_WANT                                                common
 struct gw_cf_common {
 #include "schemas/config.def"
 };
@@ -89,10 +89,11 @@ struct gw_cf_model {
 #undef GW_FIELD_DEF
 
 /* gw_cf_read_model(row, arena, &model) and so on */
-#define GW_KIND(kind, plural, owner, served, doc)                                                                                  \
-	static inline GW_MUST enum gw_err gw_cf_read_##kind(struct gw_str row, struct gw_arena *a, struct gw_cf_##kind *out)       \
-	{                                                                                                                          \
-		return gw_cf_read(GW_KIND_##kind, row, a, out);                                                                    \
+#define GW_KIND(kind, plural, owner, served, doc)                                                                      \
+	static inline GW_MUST enum gw_err gw_cf_read_##kind(struct gw_str row, struct gw_arena *a,                     \
+							    struct gw_cf_##kind *out)                                  \
+	{                                                                                                              \
+		return gw_cf_read(GW_KIND_##kind, row, a, out);                                                        \
 	}
 #define GW_FIELD_DEF(kind, name, type, def, min, max, flags, doc)
 #include "schemas/config.def"

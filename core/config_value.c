@@ -17,8 +17,8 @@ bool gw_cf_is_number_type(enum gw_cf_type t)
 
 bool gw_cf_is_text_type(enum gw_cf_type t)
 {
-	return t == GW_CF_STR || t == GW_CF_ID || t == GW_CF_NAME || t == GW_CF_REF || t == GW_CF_URL || t == GW_CF_PEM ||
-	       t == GW_CF_TIME || t == GW_CF_SECRET;
+	return t == GW_CF_STR || t == GW_CF_ID || t == GW_CF_NAME || t == GW_CF_REF || t == GW_CF_URL ||
+	       t == GW_CF_PEM || t == GW_CF_TIME || t == GW_CF_SECRET;
 }
 
 struct gw_str gw_cf_word(const struct gw_cf_field *f, uint64_t i)
@@ -132,7 +132,10 @@ uint64_t gw_cf_u64(const yyjson_val *obj, enum gw_cf_kind kind, const char *fiel
 	return v && gw_cf_number(f, v, &n) ? n : gw_cf_default_number(f);
 }
 
-bool gw_cf_bool(const yyjson_val *obj, enum gw_cf_kind kind, const char *field) { return gw_cf_u64(obj, kind, field) != 0; }
+bool gw_cf_bool(const yyjson_val *obj, enum gw_cf_kind kind, const char *field)
+{
+	return gw_cf_u64(obj, kind, field) != 0;
+}
 
 struct gw_str gw_cf_str(const yyjson_val *obj, enum gw_cf_kind kind, const char *field)
 {
@@ -243,7 +246,8 @@ static void put_set(struct gw_json_out *w, const struct gw_cf_field *f, const st
 	}
 }
 
-void gw_cf_canonical(enum gw_cf_kind kind, const yyjson_val *obj, const struct gw_cf_set *sets, unsigned n_sets, struct gw_buf *out)
+void gw_cf_canonical(enum gw_cf_kind kind, const yyjson_val *obj, const struct gw_cf_set *sets, unsigned n_sets,
+		     struct gw_buf *out)
 {
 	const struct gw_cf_kind_info *k = &gw_cf_kinds[kind];
 	struct gw_json_out w;

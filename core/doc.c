@@ -19,11 +19,25 @@ const unsigned gw_doc_n_topics = sizeof(gw_doc_topics) / sizeof(gw_doc_topics[0]
 const char *gw_doc_type(enum gw_cf_type t)
 {
 	static const char *const names[] = {
-		[GW_CF_STR] = "text", [GW_CF_ID] = "id", [GW_CF_NAME] = "name", [GW_CF_U64] = "whole number", [GW_CF_BOOL] = "true or false",
-		[GW_CF_DUR] = "duration", [GW_CF_ENUM] = "word", [GW_CF_STRS] = "list of names", [GW_CF_IDS] = "list of ids",
-		[GW_CF_MAP] = "text pairs", [GW_CF_REF] = "id", [GW_CF_REFS] = "list of ids", [GW_CF_TARGETS] = "targets",
-		[GW_CF_URL] = "URL", [GW_CF_CIDRS] = "list of CIDRs", [GW_CF_PEM] = "PEM certificates", [GW_CF_TIME] = "time",
-		[GW_CF_SECRET] = "secret", [GW_CF_NANO] = "pico-USD per token",
+		[GW_CF_STR] = "text",
+		[GW_CF_ID] = "id",
+		[GW_CF_NAME] = "name",
+		[GW_CF_U64] = "whole number",
+		[GW_CF_BOOL] = "true or false",
+		[GW_CF_DUR] = "duration",
+		[GW_CF_ENUM] = "word",
+		[GW_CF_STRS] = "list of names",
+		[GW_CF_IDS] = "list of ids",
+		[GW_CF_MAP] = "text pairs",
+		[GW_CF_REF] = "id",
+		[GW_CF_REFS] = "list of ids",
+		[GW_CF_TARGETS] = "targets",
+		[GW_CF_URL] = "URL",
+		[GW_CF_CIDRS] = "list of CIDRs",
+		[GW_CF_PEM] = "PEM certificates",
+		[GW_CF_TIME] = "time",
+		[GW_CF_SECRET] = "secret",
+		[GW_CF_NANO] = "pico-USD per token",
 	};
 
 	return names[t];
@@ -41,7 +55,10 @@ static void put_cell(struct gw_buf *out, struct gw_str s)
 	gw_buf_puts(out, GW_LIT(" |"));
 }
 
-static void put_cell_z(struct gw_buf *out, const char *z) { put_cell(out, gw_str_z(z)); }
+static void put_cell_z(struct gw_buf *out, const char *z)
+{
+	put_cell(out, gw_str_z(z));
+}
 
 static void put_code(struct gw_buf *out, const char *z)
 {
@@ -50,7 +67,8 @@ static void put_code(struct gw_buf *out, const char *z)
 
 static void put_head(struct gw_buf *out, const char *title, const char *intro)
 {
-	gw_buf_printf(out, "# %s\n\n<!-- Printed by `llmgwctl doc`; change the row, not this page. -->\n\n%s\n", title, intro);
+	gw_buf_printf(out, "# %s\n\n<!-- Printed by `llmgwctl doc`; change the row, not this page. -->\n\n%s\n", title,
+		      intro);
 }
 
 /* ---- config ---- */
@@ -103,9 +121,12 @@ static void put_default(struct gw_buf *out, const struct gw_cf_field *f)
 
 static void put_flags(struct gw_buf *out, const struct gw_cf_field *f)
 {
-	static const struct { unsigned flag; const char *text; } all[] = {
-		{ GW_CF_RO, "set by the server" }, { GW_CF_WO, "write only" }, { GW_CF_PLAT, "platform-admin only" }
-	};
+	static const struct {
+		unsigned flag;
+		const char *text;
+	} all[] = { { GW_CF_RO, "set by the server" },
+		    { GW_CF_WO, "write only" },
+		    { GW_CF_PLAT, "platform-admin only" } };
 	const char *sep = " ";
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
@@ -139,8 +160,10 @@ static void put_fields(struct gw_buf *out, const struct gw_cf_field *const *fiel
 static void print_config(struct gw_buf *out)
 {
 	put_head(out, "Configuration objects",
-		 "Everything but the boot options is an object: `llmgwctl get KIND`, `llmgwctl apply -f FILE`, `PUT /admin/v1/PLURAL/ID`.\n"
-		 "Fields that are left out have their default. Durations are written like `30s`, `5m`, or as milliseconds.\n");
+		 "Everything but the boot options is an object: `llmgwctl get KIND`, `llmgwctl apply -f FILE`, `PUT "
+		 "/admin/v1/PLURAL/ID`.\n"
+		 "Fields that are left out have their default. Durations are written like `30s`, `5m`, or as "
+		 "milliseconds.\n");
 	gw_buf_puts(out, GW_LIT("## Every object\n"));
 	put_fields(out, gw_cf_kinds[0].fields, gw_cf_kinds[0].n_fields, true);
 	for (unsigned i = 0; i < GW_KIND_COUNT; i++) {
@@ -158,8 +181,8 @@ static void print_config(struct gw_buf *out)
 static void put_records(struct gw_buf *out, const struct gw_rfield *f, unsigned n, bool is_request)
 {
 	static const char *const types[] = {
-		[GW_RF_STR] = "text", [GW_RF_JSON] = "JSON", [GW_RF_U64] = "number", [GW_RF_I64] = "number", [GW_RF_BOOL] = "true or false",
-		[GW_RF_ID16] = "UUID",
+		[GW_RF_STR] = "text",   [GW_RF_JSON] = "JSON",          [GW_RF_U64] = "number",
+		[GW_RF_I64] = "number", [GW_RF_BOOL] = "true or false", [GW_RF_ID16] = "UUID",
 	};
 
 	gw_buf_puts(out, is_request ? GW_LIT("\n| no. | field | type | known at | | |\n|---|---|---|---|---|---|\n")
@@ -180,15 +203,18 @@ static void put_records(struct gw_buf *out, const struct gw_rfield *f, unsigned 
 static void print_record(struct gw_buf *out)
 {
 	put_head(out, "Request record",
-		 "One record per request with a known key: START before anything leaves for a provider, END before the last byte of the answer.\n"
-		 "`llmgwctl logs query FIELD=VALUE ...` filters by these names. Empty fields are left out. The number is the msgpack key.");
+		 "One record per request with a known key: START before anything leaves for a provider, END before the "
+		 "last byte of the answer.\n"
+		 "`llmgwctl logs query FIELD=VALUE ...` filters by these names. Empty fields are left out. The number "
+		 "is the msgpack key.");
 	put_records(out, gw_record_fields, GW_RECORD_COUNT, true);
 }
 
 static void print_admin_record(struct gw_buf *out)
 {
 	put_head(out, "Record of administrative acts",
-		 "One record per change of the configuration and per refused call with a known caller, in the same segments.");
+		 "One record per change of the configuration and per refused call with a known caller, in the same "
+		 "segments.");
 	put_records(out, gw_admin_fields, gw_admin_n_fields, false);
 }
 
@@ -197,11 +223,14 @@ static void print_admin_record(struct gw_buf *out)
 static void print_errors(struct gw_buf *out)
 {
 	put_head(out, "Errors",
-		 "`{\"error\":{\"message\",\"type\",\"param\",\"code\"}}` on both listeners. `code` is stable. *Next*: another deployment may be tried;\n"
+		 "`{\"error\":{\"message\",\"type\",\"param\",\"code\"}}` on both listeners. `code` is stable. *Next*: "
+		 "another deployment may be tried;\n"
 		 "*once*: the same one on a fresh connection. *Cools*: counts against the deployment's health.\n");
 	gw_buf_puts(out, GW_LIT("| name | status | type | code | retry | cools | |\n|---|---|---|---|---|---|---|\n"));
 	for (int e = GW_E_BASE_ + 1; e < GW_E_END_; e++) {
-		static const char *const retry[] = { [GW_RETRY_NO] = "", [GW_RETRY_NEXT] = "next", [GW_RETRY_ONCE] = "once" };
+		static const char *const retry[] = {
+			[GW_RETRY_NO] = "", [GW_RETRY_NEXT] = "next", [GW_RETRY_ONCE] = "once"
+		};
 		const struct gw_err_info *i = gw_err_info((enum gw_err)e);
 
 		gw_buf_printf(out, "| `%s` | %d |", i->name, i->http);
@@ -240,11 +269,13 @@ static void print_providers(struct gw_buf *out)
 
 /* ---- metrics ---- */
 
-struct metric { const char *name, *type, *unit, *per, *doc; };
-#define GW_METRIC(name, type, unit, doc)      { #name, #type, unit, "worker", doc },
-#define GW_METRIC_HIST(name, unit, doc)       { #name, "HISTOGRAM", unit, "worker", doc },
-#define GW_LABELLED(name, type, unit, doc)    { #name, #type, unit, "model, provider, deployment, org, team", doc },
-#define GW_LABELLED_HIST(name, unit, doc)     { #name, "HISTOGRAM", unit, "model, provider, deployment, org, team", doc },
+struct metric {
+	const char *name, *type, *unit, *per, *doc;
+};
+#define GW_METRIC(name, type, unit, doc)   { #name, #type, unit, "worker", doc },
+#define GW_METRIC_HIST(name, unit, doc)    { #name, "HISTOGRAM", unit, "worker", doc },
+#define GW_LABELLED(name, type, unit, doc) { #name, #type, unit, "model, provider, deployment, org, team", doc },
+#define GW_LABELLED_HIST(name, unit, doc)  { #name, "HISTOGRAM", unit, "model, provider, deployment, org, team", doc },
 static const struct metric metrics[] = {
 #include "schemas/metrics.def"
 };
@@ -252,14 +283,16 @@ static const struct metric metrics[] = {
 /* As in schemas/metrics.def: prefix, unit in the name, _total on counters. */
 static void put_metric_name(struct gw_buf *out, const struct metric *m)
 {
-	bool is_counter = gw_str_eq(gw_str_z(m->type), GW_LIT("COUNTER")), is_time = gw_str_eq(gw_str_z(m->unit), GW_LIT("us"));
+	bool is_counter = gw_str_eq(gw_str_z(m->type), GW_LIT("COUNTER")),
+	     is_time = gw_str_eq(gw_str_z(m->unit), GW_LIT("us"));
 
 	gw_buf_printf(out, "| `llmgw_%s%s%s` |", m->name, is_time ? "_seconds" : "", is_counter ? "_total" : "");
 }
 
 static void print_metrics(struct gw_buf *out)
 {
-	put_head(out, "Metrics", "`GET /metrics` of the admin API, Prometheus text format. Labels come only from configured ids.\n");
+	put_head(out, "Metrics",
+		 "`GET /metrics` of the admin API, Prometheus text format. Labels come only from configured ids.\n");
 	gw_buf_puts(out, GW_LIT("| name | type | per | |\n|---|---|---|---|\n"));
 	for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++) {
 		char type[16] = { 0 };
@@ -276,9 +309,12 @@ static void print_metrics(struct gw_buf *out)
 
 enum gw_err gw_doc_print(struct gw_str topic, struct gw_buf *out)
 {
-	static const struct { const char *name; void (*print)(struct gw_buf *out); } all[] = {
-		{ "config", print_config }, { "record", print_record }, { "admin_record", print_admin_record }, { "errors", print_errors },
-		{ "providers", print_providers }, { "metrics", print_metrics },
+	static const struct {
+		const char *name;
+		void (*print)(struct gw_buf *out);
+	} all[] = {
+		{ "config", print_config }, { "record", print_record },       { "admin_record", print_admin_record },
+		{ "errors", print_errors }, { "providers", print_providers }, { "metrics", print_metrics },
 	};
 	enum gw_cf_kind kind;
 

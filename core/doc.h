@@ -5,7 +5,7 @@
  * a check fails when they differ. */
 struct gw_doc_topic {
 	const char *name; /* "config" */
-	const char *doc;  /* what it is, one line */
+	const char *doc; /* what it is, one line */
 };
 extern const struct gw_doc_topic gw_doc_topics[]; /* config record admin_record errors providers metrics */
 extern const unsigned gw_doc_n_topics;

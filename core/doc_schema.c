@@ -6,7 +6,10 @@
 static const char id_pattern[] = "^[a-z0-9][a-z0-9._-]{0,62}$";
 static const char name_pattern[] = "^[!#-&(-\\[\\]-~]{1,200}$";
 
-static void put_kz(struct gw_json_out *w, const char *key, const char *text) { gw_jw_kstr(w, key, gw_str_z(text)); }
+static void put_kz(struct gw_json_out *w, const char *key, const char *text)
+{
+	gw_jw_kstr(w, key, gw_str_z(text));
+}
 
 static void put_words(const struct gw_cf_field *f, struct gw_json_out *w)
 {
@@ -62,10 +65,12 @@ static void put_targets(const struct gw_cf_field *f, struct gw_json_out *w)
 	put_kz(w, "type", "array");
 	gw_jw_ku64(w, "maxItems", f->max);
 	gw_jw_key(w, GW_LIT("items"));
-	gw_jw_raw(w, GW_LIT("{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"deployment\"],\"properties\":{"
-			    "\"deployment\":{\"type\":\"string\"},"
-			    "\"weight\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":1000,\"default\":1},"
-			    "\"priority\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":15,\"default\":0}}}"));
+	gw_jw_raw(
+	    w,
+	    GW_LIT("{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"deployment\"],\"properties\":{"
+		   "\"deployment\":{\"type\":\"string\"},"
+		   "\"weight\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":1000,\"default\":1},"
+		   "\"priority\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":15,\"default\":0}}}"));
 }
 
 static void put_map(const struct gw_cf_field *f, struct gw_json_out *w)
@@ -121,7 +126,11 @@ void gw_doc_field_schema(const struct gw_cf_field *f, struct gw_json_out *w)
 	} else if (f->type == GW_CF_TARGETS) {
 		put_targets(f, w);
 	} else {
-		put_list(f, f->type == GW_CF_IDS || f->type == GW_CF_REFS ? id_pattern : f->type == GW_CF_STRS ? name_pattern : NULL, w);
+		put_list(f,
+			 f->type == GW_CF_IDS || f->type == GW_CF_REFS ? id_pattern
+			 : f->type == GW_CF_STRS                       ? name_pattern
+								       : NULL,
+			 w);
 	}
 	gw_jw_end_obj(w);
 }

@@ -41,8 +41,8 @@ static bool may(const struct gw_endpoint_info *e, struct gw_str method)
 	return gw_str_eq(method, want) || (gw_str_eq(want, GW_LIT("GET")) && gw_str_eq(method, GW_LIT("HEAD")));
 }
 
-enum gw_err gw_endpoint_find(struct gw_str method, struct gw_str path, const struct gw_endpoint_info **out, struct gw_str *arg,
-			     struct gw_str *allow)
+enum gw_err gw_endpoint_find(struct gw_str method, struct gw_str path, const struct gw_endpoint_info **out,
+			     struct gw_str *arg, struct gw_str *allow)
 {
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
 		struct gw_str rest;

@@ -4,7 +4,10 @@
 #include "lib/json_write.h"
 
 /* What a provider says about our key, bill or rights is for the operator, not for clients. */
-static bool is_private(enum gw_err e) { return e == GW_E_UP_AUTH || e == GW_E_UP_BILLING || e == GW_E_UP_PERMISSION; }
+static bool is_private(enum gw_err e)
+{
+	return e == GW_E_UP_AUTH || e == GW_E_UP_BILLING || e == GW_E_UP_PERMISSION;
+}
 
 /* ,"key":"value" or null */
 static void put_member(struct gw_buf *out, const char *key, struct gw_str s)
@@ -49,7 +52,8 @@ static void put_error(struct gw_buf *out, enum gw_err e, struct gw_str message, 
 	gw_buf_puts(out, GW_LIT("}}"));
 }
 
-void gw_error_body(struct gw_buf *out, enum gw_err e, struct gw_str message, struct gw_str param, struct gw_str request_id)
+void gw_error_body(struct gw_buf *out, enum gw_err e, struct gw_str message, struct gw_str param,
+		   struct gw_str request_id)
 {
 	put_error(out, e, message, param, GW_NIL, request_id);
 }
@@ -65,5 +69,6 @@ void gw_upstream_error_body(struct gw_buf *out, const struct gw_upstream_error *
 {
 	bool is_ours = gw_err_info(ue->err)->code[0] != '\0'; /* the row has a code of its own */
 
-	put_error(out, ue->err, ue->message, is_private(ue->err) ? GW_NIL : ue->param, is_ours ? GW_NIL : ue->code, request_id);
+	put_error(out, ue->err, ue->message, is_private(ue->err) ? GW_NIL : ue->param, is_ours ? GW_NIL : ue->code,
+		  request_id);
 }

@@ -6,18 +6,24 @@
 /* Errors in OpenAI's shape: {"error":{"message","type","param","code"}}, all four keys always. message NIL: the row's text.
  * UP_AUTH, UP_BILLING, UP_PERMISSION: message is not used, because the provider's words are about our account. The message of
  * errors of 500 and above ends with the request id. */
-void gw_error_body(struct gw_buf *out, enum gw_err e, struct gw_str message, struct gw_str param, struct gw_str request_id);
+void gw_error_body(struct gw_buf *out, enum gw_err e, struct gw_str message, struct gw_str param,
+		   struct gw_str request_id);
 /* The same as an SSE event of a stream that fails midway. */
 void gw_error_event(struct gw_buf *out, enum gw_err e, struct gw_str message, struct gw_str request_id);
 
 /* An upstream's error reply → our row (protocols of the providers): status first, then error.code / error.type, then, only for 400, 403, 413, 422, 429, 500,
  * the message. body is what was read of it (<= 64 KiB). message gets the provider's words, cut to 300 bytes, scrubbed: no secret given
  * in `secrets`, no bearer-like token, no URL, no address; NIL when the body is not JSON. */
-struct gw_upstream_error { enum gw_err err; struct gw_str message, code, type, param; uint64_t retry_after_ms; };
+struct gw_upstream_error {
+	enum gw_err err;
+	struct gw_str message, code, type, param;
+	uint64_t retry_after_ms;
+};
 struct gw_arena;
 /* status 0 or 2xx: an error event of a stream, classified by its codes alone. */
-void gw_upstream_error_read(struct gw_arena *a, int status, struct gw_str body, struct gw_str retry_after, struct gw_str retry_after_ms,
-			    const struct gw_str *secrets, uint32_t n_secrets, struct gw_upstream_error *out);
+void gw_upstream_error_read(struct gw_arena *a, int status, struct gw_str body, struct gw_str retry_after,
+			    struct gw_str retry_after_ms, const struct gw_str *secrets, uint32_t n_secrets,
+			    struct gw_upstream_error *out);
 /* Removes secrets and anything that looks like one, URLs and IP addresses; result in the arena. */
 struct gw_str gw_scrub(struct gw_arena *a, struct gw_str text, const struct gw_str *secrets, uint32_t n_secrets);
 /* An upstream error told to the client: as gw_error_body, with the provider's code and param where they are about the request

@@ -82,7 +82,10 @@ static uint64_t first_8(const uint8_t *p)
 	return v;
 }
 
-uint64_t gw_key_revoke_hash(const uint8_t index[32]) { return first_8(index); }
+uint64_t gw_key_revoke_hash(const uint8_t index[32])
+{
+	return first_8(index);
+}
 
 uint64_t gw_cred_revoke_hash(struct gw_str credential_id, uint64_t version)
 {

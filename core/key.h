@@ -15,5 +15,7 @@ uint64_t gw_cred_revoke_hash(struct gw_str credential_id, uint64_t version);
 
 /* The token out of request headers: `Authorization: Bearer`, `x-api-key`, `api-key`, `x-goog-api-key`. Two headers with
  * different tokens: GW_E_TWO_KEYS. None: GW_E_NO_KEY. The view is a secret: do not log. */
-struct gw_key_headers { struct gw_str authorization, x_api_key, api_key, x_goog_api_key; };
+struct gw_key_headers {
+	struct gw_str authorization, x_api_key, api_key, x_goog_api_key;
+};
 GW_MUST enum gw_err gw_key_from_headers(const struct gw_key_headers *h, struct gw_str *token);

@@ -5,20 +5,75 @@
 /* Fields of a chat request that some reader gives a meaning to. A key that equals one of them but for case would be read by
  * case-insensitive parsers (Go's) and not by others. */
 static const struct gw_str known[] = {
-#define K(s) { s, sizeof(s) - 1 }
-	K("model"), K("messages"), K("stream"), K("stream_options"), K("include_usage"), K("include_obfuscation"), K("max_tokens"),
-	K("max_completion_tokens"), K("n"), K("temperature"), K("top_p"), K("top_k"), K("stop"), K("seed"), K("tools"), K("tool_choice"),
-	K("parallel_tool_calls"), K("functions"), K("function_call"), K("response_format"), K("json_schema"), K("logprobs"),
-	K("top_logprobs"), K("logit_bias"), K("presence_penalty"), K("frequency_penalty"), K("reasoning_effort"), K("verbosity"),
-	K("modalities"), K("audio"), K("prediction"), K("web_search_options"), K("service_tier"), K("store"), K("metadata"), K("moderation"),
-	K("user"), K("safety_identifier"), K("prompt_cache_key"), K("role"), K("content"), K("name"), K("refusal"), K("tool_calls"),
-	K("tool_call_id"), K("function"), K("arguments"), K("parameters"), K("type"), K("text"), K("image_url"), K("url"), K("input_audio"),
-	K("file"), K("file_id"), K("file_data"), K("session_id"), K("action_id"), K("tags"),
+#define K(s)                                                                                                           \
+	{                                                                                                              \
+		s, sizeof(s) - 1                                                                                       \
+	}
+	K("model"),
+	K("messages"),
+	K("stream"),
+	K("stream_options"),
+	K("include_usage"),
+	K("include_obfuscation"),
+	K("max_tokens"),
+	K("max_completion_tokens"),
+	K("n"),
+	K("temperature"),
+	K("top_p"),
+	K("top_k"),
+	K("stop"),
+	K("seed"),
+	K("tools"),
+	K("tool_choice"),
+	K("parallel_tool_calls"),
+	K("functions"),
+	K("function_call"),
+	K("response_format"),
+	K("json_schema"),
+	K("logprobs"),
+	K("top_logprobs"),
+	K("logit_bias"),
+	K("presence_penalty"),
+	K("frequency_penalty"),
+	K("reasoning_effort"),
+	K("verbosity"),
+	K("modalities"),
+	K("audio"),
+	K("prediction"),
+	K("web_search_options"),
+	K("service_tier"),
+	K("store"),
+	K("metadata"),
+	K("moderation"),
+	K("user"),
+	K("safety_identifier"),
+	K("prompt_cache_key"),
+	K("role"),
+	K("content"),
+	K("name"),
+	K("refusal"),
+	K("tool_calls"),
+	K("tool_call_id"),
+	K("function"),
+	K("arguments"),
+	K("parameters"),
+	K("type"),
+	K("text"),
+	K("image_url"),
+	K("url"),
+	K("input_audio"),
+	K("file"),
+	K("file_id"),
+	K("file_data"),
+	K("session_id"),
+	K("action_id"),
+	K("tags"),
 };
 /* Members whose insides are the caller's own names: schemas, maps. */
 static const struct gw_str free_form[] = {
-	K("parameters"), K("schema"), K("input_schema"), K("metadata"), K("logit_bias"), K("guided_json"), K("structured_outputs"),
-	K("chat_template_kwargs"), K("mm_processor_kwargs"), K("extra_body"),
+	K("parameters"),          K("schema"),      K("input_schema"),       K("metadata"),
+	K("logit_bias"),          K("guided_json"), K("structured_outputs"), K("chat_template_kwargs"),
+	K("mm_processor_kwargs"), K("extra_body"),
 #undef K
 };
 enum { N_KNOWN = sizeof(known) / sizeof(known[0]), N_FREE = sizeof(free_form) / sizeof(free_form[0]) };
@@ -39,7 +94,10 @@ static enum gw_err refuse(struct read *r, enum gw_err e, struct gw_str param, st
 	return e;
 }
 
-static struct gw_str text_of(const struct read *r, struct gw_json_span s) { return gw_str(r->body.p + s.off, s.len); }
+static struct gw_str text_of(const struct read *r, struct gw_json_span s)
+{
+	return gw_str(r->body.p + s.off, s.len);
+}
 
 /* ---- keys that differ only in case, outside free-form parts ---- */
 
@@ -62,7 +120,7 @@ static bool is_one_of(struct gw_str key, const struct gw_str *list, size_t n)
 static bool is_variant(struct gw_str key)
 {
 	for (size_t i = 0; i < N_KNOWN; i++) {
-		if (gw_str_ieq(key, known[i]) && !gw_str_eq(key, known[i]))
+		if (gw_json_is_case_variant(key, known[i]))
 			return true;
 	}
 	return false;
@@ -80,7 +138,10 @@ static bool walk_member(void *ctx, struct gw_str raw_key, struct gw_json_span va
 	return is_one_of(key, free_form, N_FREE) || walk_value(v, value);
 }
 
-static bool walk_item(void *ctx, struct gw_json_span value) { return walk_value(ctx, value); }
+static bool walk_item(void *ctx, struct gw_json_span value)
+{
+	return walk_value(ctx, value);
+}
 
 /* Depth is bounded by the check before. False when a variant was found. */
 static bool walk_value(struct variant *v, struct gw_json_span span)
@@ -105,9 +166,10 @@ static struct gw_json_span whole(struct gw_str body)
 
 static enum gw_err refuse_syntax(struct read *r, const struct gw_json_fault *f)
 {
-	return refuse(r, GW_E_SYNTAX, GW_NIL,
-		      gw_arena_printf(r->a, "The body is not JSON that all readers understand alike: %s, at line %u, column %u.", f->what,
-				      f->line, f->column));
+	return refuse(
+	    r, GW_E_SYNTAX, GW_NIL,
+	    gw_arena_printf(r->a, "The body is not JSON that all readers understand alike: %s, at line %u, column %u.",
+			    f->what, f->line, f->column));
 }
 
 /* One strict pass. The known names are asked at every depth, which is cheap and nearly always enough; a refusal is looked at
@@ -131,15 +193,21 @@ static enum gw_err check(struct read *r, const struct gw_json_want *want, size_t
 	if (v.key.n > 64)
 		v.key.n = 64;
 	return refuse(r, GW_E_SYNTAX, v.key,
-		      gw_arena_printf(r->a, "The key \"%.*s\" differs only in upper and lower case from a field of the API. Write it as the API does.",
+		      gw_arena_printf(r->a,
+				      "The key \"%.*s\" differs only in upper and lower case from a field of the API. "
+				      "Write it as the API does.",
 				      GW_FMT(v.key)));
 }
 
 /* ---- types ---- */
 
-static bool is_given(struct gw_json_span s) { return s.type != GW_JSON_NONE && s.type != GW_JSON_NULL; }
+static bool is_given(struct gw_json_span s)
+{
+	return s.type != GW_JSON_NONE && s.type != GW_JSON_NULL;
+}
 
-static enum gw_err want_type(struct read *r, struct gw_json_span s, enum gw_json_type type, const char *name, const char *what)
+static enum gw_err want_type(struct read *r, struct gw_json_span s, enum gw_json_type type, const char *name,
+			     const char *what)
 {
 	if (!is_given(s) || s.type == type)
 		return GW_OK;
@@ -153,7 +221,8 @@ static enum gw_err want_count(struct read *r, struct gw_json_span s, const char 
 	if (!is_given(s))
 		return GW_OK;
 	if (s.type != GW_JSON_NUM || !gw_json_int(text_of(r, s), &v) || v < 1)
-		return refuse(r, GW_E_INVALID, gw_str_z(name), gw_arena_printf(r->a, "%s must be a whole number of at least 1.", name));
+		return refuse(r, GW_E_INVALID, gw_str_z(name),
+			      gw_arena_printf(r->a, "%s must be a whole number of at least 1.", name));
 	if (out)
 		*out = v;
 	return GW_OK;
@@ -189,8 +258,11 @@ static bool take_message(void *ctx, struct gw_json_span item)
 	}
 	gw_json_members(m->r->body, item, &want, 1);
 	if (role.type != GW_JSON_STR) {
-		refuse(m->r, role.type == GW_JSON_NONE ? GW_E_MISSING : GW_E_INVALID, gw_arena_printf(m->r->a, "messages[%u].role", m->n),
-		       gw_arena_printf(m->r->a, "messages[%u].role must be text: system, developer, user, assistant or tool.", m->n));
+		refuse(m->r, role.type == GW_JSON_NONE ? GW_E_MISSING : GW_E_INVALID,
+		       gw_arena_printf(m->r->a, "messages[%u].role", m->n),
+		       gw_arena_printf(m->r->a,
+				       "messages[%u].role must be text: system, developer, user, assistant or tool.",
+				       m->n));
 		return false;
 	}
 	m->n++;
@@ -202,9 +274,11 @@ static enum gw_err read_messages(struct read *r, struct gw_json_span s, uint32_t
 	struct messages m = { .r = r };
 
 	if (!is_given(s))
-		return refuse(r, GW_E_MISSING, GW_LIT("messages"), GW_LIT("messages is required: a list of {role, content}."));
+		return refuse(r, GW_E_MISSING, GW_LIT("messages"),
+			      GW_LIT("messages is required: a list of {role, content}."));
 	if (s.type != GW_JSON_ARR)
-		return refuse(r, GW_E_INVALID, GW_LIT("messages"), GW_LIT("messages must be a list of {role, content}."));
+		return refuse(r, GW_E_INVALID, GW_LIT("messages"),
+			      GW_LIT("messages must be a list of {role, content}."));
 	gw_json_each_item(r->body, s, take_message, &m);
 	if (r->err)
 		return r->err;
@@ -220,19 +294,22 @@ static enum gw_err read_stream(struct read *r, struct gw_chat_request *out)
 	enum gw_err e = want_type(r, out->stream_span, GW_JSON_BOOL, "stream", "true or false");
 
 	if (!e)
-		e = want_type(r, out->stream_options_span, GW_JSON_OBJ, "stream_options", "an object such as {\"include_usage\": true}");
+		e = want_type(r, out->stream_options_span, GW_JSON_OBJ, "stream_options",
+			      "an object such as {\"include_usage\": true}");
 	if (e)
 		return e;
 	out->is_stream = out->stream_span.type == GW_JSON_BOOL && r->body.p[out->stream_span.off] == 't';
 	if (!is_given(out->stream_options_span))
 		return GW_OK;
 	if (!out->is_stream)
-		return refuse(r, GW_E_INVALID, GW_LIT("stream_options"),
-			      GW_LIT("stream_options is only allowed with \"stream\": true. Remove it, or set stream."));
+		return refuse(
+		    r, GW_E_INVALID, GW_LIT("stream_options"),
+		    GW_LIT("stream_options is only allowed with \"stream\": true. Remove it, or set stream."));
 	gw_json_members(r->body, out->stream_options_span, &want, 1);
 	e = want_type(r, out->include_usage_span, GW_JSON_BOOL, "stream_options.include_usage", "true or false");
 	if (!e)
-		out->wants_usage = out->include_usage_span.type == GW_JSON_BOOL && r->body.p[out->include_usage_span.off] == 't';
+		out->wants_usage =
+		    out->include_usage_span.type == GW_JSON_BOOL && r->body.p[out->include_usage_span.off] == 't';
 	return e;
 }
 
@@ -252,9 +329,9 @@ static bool take_metadata(void *ctx, struct gw_str raw_key, struct gw_json_span 
 static enum gw_err read_metadata(struct read *r, struct gw_json_span s, struct gw_chat_request *out)
 {
 	struct gw_json_span session, action, tags;
-	const struct gw_json_want want[] = {
-		{ GW_LIT("session_id"), &session }, { GW_LIT("action_id"), &action }, { GW_LIT("tags"), &tags }
-	};
+	const struct gw_json_want want[] = { { GW_LIT("session_id"), &session },
+					     { GW_LIT("action_id"), &action },
+					     { GW_LIT("tags"), &tags } };
 	enum gw_err e = want_type(r, s, GW_JSON_OBJ, "metadata", "an object of text pairs");
 
 	if (e || !is_given(s))
@@ -276,22 +353,33 @@ static enum gw_err read_model(struct read *r, struct gw_chat_request *out)
 	enum gw_err e;
 
 	if (!is_given(out->model_span))
-		return refuse(r, GW_E_MISSING, GW_LIT("model"), GW_LIT("model is required: the name of a model, see GET /v1/models."));
+		return refuse(r, GW_E_MISSING, GW_LIT("model"),
+			      GW_LIT("model is required: the name of a model, see GET /v1/models."));
 	e = want_text(r, out->model_span, "model", &out->model);
 	if (!e && out->model.n == 0)
-		e = refuse(r, GW_E_INVALID, GW_LIT("model"), GW_LIT("model must not be empty: the name of a model, see GET /v1/models."));
+		e = refuse(r, GW_E_INVALID, GW_LIT("model"),
+			   GW_LIT("model must not be empty: the name of a model, see GET /v1/models."));
 	return e;
 }
 
-enum gw_err gw_chat_read(struct gw_arena *a, struct gw_str body, struct gw_chat_request *out, struct gw_str *param, struct gw_str *why)
+enum gw_err gw_chat_read(struct gw_arena *a, struct gw_str body, struct gw_chat_request *out, struct gw_str *param,
+			 struct gw_str *why)
 {
 	struct gw_json_span messages, n, max, max_new, temperature, top_p, tools, metadata, user, safety;
 	struct gw_chat_request q = { .max_tokens = -1 };
 	const struct gw_json_want want[] = {
-		{ GW_LIT("model"), &q.model_span }, { GW_LIT("messages"), &messages }, { GW_LIT("stream"), &q.stream_span },
-		{ GW_LIT("stream_options"), &q.stream_options_span }, { GW_LIT("n"), &n }, { GW_LIT("max_tokens"), &max },
-		{ GW_LIT("max_completion_tokens"), &max_new }, { GW_LIT("temperature"), &temperature }, { GW_LIT("top_p"), &top_p },
-		{ GW_LIT("tools"), &tools }, { GW_LIT("metadata"), &metadata }, { GW_LIT("user"), &user },
+		{ GW_LIT("model"), &q.model_span },
+		{ GW_LIT("messages"), &messages },
+		{ GW_LIT("stream"), &q.stream_span },
+		{ GW_LIT("stream_options"), &q.stream_options_span },
+		{ GW_LIT("n"), &n },
+		{ GW_LIT("max_tokens"), &max },
+		{ GW_LIT("max_completion_tokens"), &max_new },
+		{ GW_LIT("temperature"), &temperature },
+		{ GW_LIT("top_p"), &top_p },
+		{ GW_LIT("tools"), &tools },
+		{ GW_LIT("metadata"), &metadata },
+		{ GW_LIT("user"), &user },
 		{ GW_LIT("safety_identifier"), &safety },
 	};
 	struct read r = { .a = a, .body = body, .param = param, .why = why };
@@ -378,7 +466,8 @@ static bool usage_edit(struct gw_str body, const struct gw_chat_request *rq, str
 		while (i < body.n && strchr(" \t\r\n", body.p[i]))
 			i++;
 		*out = (struct edit){ options.off + 1, 0,
-				      body.p[i] == '}' ? GW_LIT("\"include_usage\":true") : GW_LIT("\"include_usage\":true,") };
+				      body.p[i] == '}' ? GW_LIT("\"include_usage\":true")
+						       : GW_LIT("\"include_usage\":true,") };
 	} else if (options.type == GW_JSON_NULL) {
 		*out = (struct edit){ options.off, options.len, GW_LIT("{\"include_usage\":true}") };
 	} else {
@@ -388,8 +477,8 @@ static bool usage_edit(struct gw_str body, const struct gw_chat_request *rq, str
 	return true;
 }
 
-enum gw_err gw_chat_splice(struct gw_arena *a, struct gw_str body, const struct gw_chat_request *rq, struct gw_str upstream_model,
-			   struct gw_str pieces[8], uint32_t *n_pieces)
+enum gw_err gw_chat_splice(struct gw_arena *a, struct gw_str body, const struct gw_chat_request *rq,
+			   struct gw_str upstream_model, struct gw_str pieces[8], uint32_t *n_pieces)
 {
 	struct edit edits[2];
 	uint32_t n_edits = 0, n = 0;

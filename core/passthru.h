@@ -8,9 +8,9 @@
 /* What the gateway reads of a chat completions body. Texts are unescaped, in the arena. */
 struct gw_chat_request {
 	struct gw_str model;
-	bool is_stream, wants_usage;     /* stream_options.include_usage */
+	bool is_stream, wants_usage; /* stream_options.include_usage */
 	struct gw_str user, session_id, action_id, tags; /* user/safety_identifier, metadata.* */
-	int64_t max_tokens;              /* max_completion_tokens or max_tokens, -1 = none */
+	int64_t max_tokens; /* max_completion_tokens or max_tokens, -1 = none */
 	uint32_t n_messages;
 	struct gw_json_span model_span, stream_span, stream_options_span, include_usage_span;
 };
@@ -20,28 +20,28 @@ struct gw_chat_request {
  * metadata object with string values; user string; unknown fields pass. Keys that differ from a chat field only in case are refused,
  * but for those inside free-form parts (JSON schemas of tools and response_format, metadata, ...), where they are the caller's own
  * words and no reader takes them for fields. */
-GW_MUST enum gw_err gw_chat_read(struct gw_arena *a, struct gw_str body, struct gw_chat_request *out, struct gw_str *param,
-				 struct gw_str *why);
+GW_MUST enum gw_err gw_chat_read(struct gw_arena *a, struct gw_str body, struct gw_chat_request *out,
+				 struct gw_str *param, struct gw_str *why);
 /* The body to send as pieces (views into body and arena): model replaced; for streams include_usage set true. <= 8 pieces.
  * Everything else is byte-exact. */
-GW_MUST enum gw_err gw_chat_splice(struct gw_arena *a, struct gw_str body, const struct gw_chat_request *rq, struct gw_str upstream_model,
-				   struct gw_str pieces[8], uint32_t *n_pieces);
+GW_MUST enum gw_err gw_chat_splice(struct gw_arena *a, struct gw_str body, const struct gw_chat_request *rq,
+				   struct gw_str upstream_model, struct gw_str pieces[8], uint32_t *n_pieces);
 
 /* One event of the provider's stream, decided for the client. */
 enum gw_chat_event_kind {
-	GW_EV_PASS,       /* forward raw bytes */
-	GW_EV_DROP,       /* usage chunk that the client did not ask for: nothing goes out */
-	GW_EV_EDIT,       /* forward `edited` instead (a "usage":null taken out) */
-	GW_EV_DONE,       /* [DONE] */
-	GW_EV_ERROR       /* an error object instead of a chunk */
+	GW_EV_PASS, /* forward raw bytes */
+	GW_EV_DROP, /* usage chunk that the client did not ask for: nothing goes out */
+	GW_EV_EDIT, /* forward `edited` instead (a "usage":null taken out) */
+	GW_EV_DONE, /* [DONE] */
+	GW_EV_ERROR /* an error object instead of a chunk */
 };
 struct gw_chat_event {
 	enum gw_chat_event_kind kind;
-	bool has_content;       /* first text, reasoning, refusal or tool delta (role-only and comments do not count) */
-	struct gw_str edited;   /* in scratch */
+	bool has_content; /* first text, reasoning, refusal or tool delta (role-only and comments do not count) */
+	struct gw_str edited; /* in scratch */
 };
 struct gw_scan_value;
 /* values: gw_usage_paths picks of this event, filled here when the event tells something (usage, error, finish_reason, role),
  * else all of type NONE. scratch: holds `edited` until the next call. GW_E_UP_GARBLED: not one JSON object; NOMEM, TOO_BIG. */
-GW_MUST enum gw_err gw_chat_event(const struct gw_sse_event *ev, bool wants_usage, struct gw_scan_value *values, struct gw_buf *scratch,
-				  struct gw_chat_event *out);
+GW_MUST enum gw_err gw_chat_event(const struct gw_sse_event *ev, bool wants_usage, struct gw_scan_value *values,
+				  struct gw_buf *scratch, struct gw_chat_event *out);

@@ -94,8 +94,8 @@ static bool skip_scalar(struct look *l)
 {
 	const char *from = l->p;
 
-	while (l->p < l->end && ((*l->p >= '0' && *l->p <= '9') || (*l->p >= 'a' && *l->p <= 'z') || *l->p == '-' || *l->p == '+' ||
-				 *l->p == '.' || *l->p == 'E'))
+	while (l->p < l->end && ((*l->p >= '0' && *l->p <= '9') || (*l->p >= 'a' && *l->p <= 'z') || *l->p == '-' ||
+				 *l->p == '+' || *l->p == '.' || *l->p == 'E'))
 		l->p++;
 	return l->p > from;
 }
@@ -135,7 +135,10 @@ static bool next_member(struct look *l, struct gw_str *key, struct member *m, bo
 
 /* ---- meaning ---- */
 
-static bool is_key(struct gw_str key, const char *name, size_t n) { return key.n == n && memcmp(key.p, name, n) == 0; }
+static bool is_key(struct gw_str key, const char *name, size_t n)
+{
+	return key.n == n && memcmp(key.p, name, n) == 0;
+}
 #define IS(key, lit) is_key(key, lit, sizeof(lit) - 1)
 
 /* Members of a delta that are content when they are not empty. */
@@ -171,7 +174,8 @@ static bool is_truthy(const char *from, const char *end)
 			;
 		return from < end && *from != ']' && *from != '}';
 	}
-	return !is_key(gw_str(from, n), "null", 4) && !is_key(gw_str(from, n), "false", 5) && !is_key(gw_str(from, n), "0", 1);
+	return !is_key(gw_str(from, n), "null", 4) && !is_key(gw_str(from, n), "false", 5) &&
+	       !is_key(gw_str(from, n), "0", 1);
 }
 
 static bool look_at_delta(struct look *l)
@@ -355,7 +359,8 @@ static void put_joined(const struct gw_sse_event *ev, struct gw_str cut, struct 
 	}
 }
 
-static enum gw_err edit(const struct gw_sse_event *ev, const struct look *l, struct gw_buf *scratch, struct gw_chat_event *out)
+static enum gw_err edit(const struct gw_sse_event *ev, const struct look *l, struct gw_buf *scratch,
+			struct gw_chat_event *out)
 {
 	struct gw_str cut = usage_bytes(l), raw = ev->raw;
 
@@ -379,8 +384,8 @@ static void pick_values(struct gw_str data, struct gw_scan_value *values)
 	gw_json_scan_feed(&scan, data.p, data.n);
 }
 
-enum gw_err gw_chat_event(const struct gw_sse_event *ev, bool wants_usage, struct gw_scan_value *values, struct gw_buf *scratch,
-			  struct gw_chat_event *out)
+enum gw_err gw_chat_event(const struct gw_sse_event *ev, bool wants_usage, struct gw_scan_value *values,
+			  struct gw_buf *scratch, struct gw_chat_event *out)
 {
 	struct look l = { .p = ev->data.p, .end = ev->data.p + ev->data.n };
 	bool is_told = gw_str_eq(ev->event, GW_LIT("error"));

@@ -7,8 +7,8 @@
 enum gw_cand_state { GW_CAND_UP, GW_CAND_PENDING, GW_CAND_DOWN };
 struct gw_pick_in {
 	const struct gw_plan *plan;
-	const uint8_t *state;   /* enum gw_cand_state per candidate */
-	uint32_t tried;         /* bit set of candidates */
+	const uint8_t *state; /* enum gw_cand_state per candidate */
+	uint32_t tried; /* bit set of candidates */
 	uint32_t random;
 };
 /* Index, or -1 with *why: MODEL_PENDING when only pending ones are left and none was tried, MODEL_DOWN else.
@@ -19,9 +19,9 @@ int gw_pick(const struct gw_pick_in *in, enum gw_err *why);
 enum gw_judgement { GW_JUDGE_GIVE_UP, GW_JUDGE_NEXT, GW_JUDGE_AGAIN_FRESH, GW_JUDGE_OTHER_SECRET };
 struct gw_judge_in {
 	enum gw_err err;
-	uint32_t attempts, retries;  /* made so far, further ones allowed */
-	bool was_reused;             /* the attempt used a pooled connection */
-	bool had_stale_retry;        /* AGAIN_FRESH was used for this candidate already */
+	uint32_t attempts, retries; /* made so far, further ones allowed */
+	bool was_reused; /* the attempt used a pooled connection */
+	bool had_stale_retry; /* AGAIN_FRESH was used for this candidate already */
 	bool has_next_secret, used_next_secret;
 	uint64_t now_ns, deadline_ns;
 	bool has_more_candidates;

@@ -50,7 +50,10 @@ bool gw_access_list_has(const struct gw_strs *list, struct gw_str name)
 /* ---- who asks ---- */
 
 /* An owner that is gone is refused like one that is disabled. */
-static enum gw_err not_found_is(enum gw_err e, enum gw_err meaning) { return e == GW_E_NOT_FOUND ? meaning : e; }
+static enum gw_err not_found_is(enum gw_err e, enum gw_err meaning)
+{
+	return e == GW_E_NOT_FOUND ? meaning : e;
+}
 
 static enum gw_err check_org(struct gw_arena *a, const struct gw_rows *rows, struct gw_str id)
 {
@@ -159,7 +162,8 @@ enum gw_err gw_plan_may_use(const struct gw_rows *rows, const struct gw_subject 
 	(void)rows;
 	if (m->disabled || !may_see(s, m->org, m->team))
 		return GW_E_MODEL_NOT_FOUND;
-	if (!has_team(m, s->team) || !gw_access_list_has(&s->team_models, m->name) || !gw_access_list_has(&s->key_models, m->name))
+	if (!has_team(m, s->team) || !gw_access_list_has(&s->team_models, m->name) ||
+	    !gw_access_list_has(&s->key_models, m->name))
 		return GW_E_MODEL_DENIED;
 	return GW_OK;
 }
@@ -167,8 +171,8 @@ enum gw_err gw_plan_may_use(const struct gw_rows *rows, const struct gw_subject 
 /* ---- the model ---- */
 
 /* Id of the model object of this name that the subject sees first: its team's, its org's, the platform's. */
-static enum gw_err find_in_tenant(const struct gw_rows *rows, struct gw_arena *a, const char *prefix, struct gw_str owner,
-				  struct gw_str name, struct gw_cf_model *model)
+static enum gw_err find_in_tenant(const struct gw_rows *rows, struct gw_arena *a, const char *prefix,
+				  struct gw_str owner, struct gw_str name, struct gw_cf_model *model)
 {
 	struct gw_str tenant = prefix[0] ? gw_arena_printf(a, "%s%.*s", prefix, GW_FMT(owner)) : GW_LIT(""), id, row;
 	enum gw_err e;
@@ -189,8 +193,8 @@ static enum gw_err find_in_tenant(const struct gw_rows *rows, struct gw_arena *a
 	return e;
 }
 
-static enum gw_err find_model(const struct gw_rows *rows, struct gw_arena *a, const struct gw_subject *s, struct gw_str name,
-			      struct gw_cf_model *model)
+static enum gw_err find_model(const struct gw_rows *rows, struct gw_arena *a, const struct gw_subject *s,
+			      struct gw_str name, struct gw_cf_model *model)
 {
 	enum gw_err e = GW_E_NOT_FOUND;
 
@@ -204,7 +208,8 @@ static enum gw_err find_model(const struct gw_rows *rows, struct gw_arena *a, co
 }
 
 /* Goes on to what an alias stands for. A target that its owner keeps to other teams is not opened by an alias to it. */
-static enum gw_err follow_aliases(const struct gw_rows *rows, struct gw_arena *a, const struct gw_subject *s, struct gw_cf_model *model)
+static enum gw_err follow_aliases(const struct gw_rows *rows, struct gw_arena *a, const struct gw_subject *s,
+				  struct gw_cf_model *model)
 {
 	for (int i = 0; model->alias_of.n; i++) {
 		struct gw_str id = gw_arena_str(a, model->alias_of), row;
@@ -229,7 +234,8 @@ static enum gw_err follow_aliases(const struct gw_rows *rows, struct gw_arena *a
 
 /* ---- who answers ---- */
 
-static enum gw_err read_settings(const struct gw_rows *rows, struct gw_arena *a, struct gw_plan *plan, bool *is_probe_default)
+static enum gw_err read_settings(const struct gw_rows *rows, struct gw_arena *a, struct gw_plan *plan,
+				 bool *is_probe_default)
 {
 	struct gw_cf_settings set;
 	struct gw_str row;
@@ -254,7 +260,8 @@ static enum gw_err read_settings(const struct gw_rows *rows, struct gw_arena *a,
 }
 
 /* Targets are views into the model's row, which the next look-up invalidates. */
-static enum gw_err keep_targets(struct gw_plan_room *m, const struct gw_cf_model *model, struct gw_cf_target *out, uint32_t *n)
+static enum gw_err keep_targets(struct gw_plan_room *m, const struct gw_cf_model *model, struct gw_cf_target *out,
+				uint32_t *n)
 {
 	uint32_t want = model->targets.n < GW_PLAN_MAX_CANDIDATES ? model->targets.n : GW_PLAN_MAX_CANDIDATES;
 
@@ -277,8 +284,8 @@ static enum gw_err make_candidates(struct gw_plan_room *m, uint32_t n, struct gw
 	return plan->candidates ? GW_OK : GW_E_NOMEM;
 }
 
-enum gw_err gw_plan_resolve(struct gw_arena *a, const struct gw_rows *rows, const struct gw_subject *s, struct gw_str name,
-			    struct gw_plan *out)
+enum gw_err gw_plan_resolve(struct gw_arena *a, const struct gw_rows *rows, const struct gw_subject *s,
+			    struct gw_str name, struct gw_plan *out)
 {
 	struct gw_plan_room m = { a, GW_PLAN_MAX_BYTES };
 	struct gw_plan plan = { .generation = out->generation };

@@ -15,24 +15,24 @@ struct gw_subject {
 /* One deployment that may answer. */
 struct gw_candidate {
 	struct gw_str deployment, provider, credential, upstream_model, region;
-	uint64_t deployment_version;         /* with the id: key of the health cell */
+	uint64_t deployment_version; /* with the id: key of the health cell */
 	uint64_t credential_version, credential_next_version;
 	uint32_t weight, priority, provider_type; /* row of providers.def */
-	bool is_probe_needed;                /* pending until its first healthy probe */
+	bool is_probe_needed; /* pending until its first healthy probe */
 	uint64_t input_price, output_price, cached_price; /* pico-USD per token */
 	/* endpoint */
 	bool is_https;
-	struct gw_str host, base_path;       /* base_path "" or "/v1" */
+	struct gw_str host, base_path; /* base_path "" or "/v1" */
 	uint16_t port;
 	struct gw_str ca_pem;
 	struct gw_strs allow_private;
 	uint32_t max_connections;
 	uint64_t queue_ms, connect_ms, first_token_ms, idle_ms, total_ms;
-	uint64_t policy;                     /* hash of all that shapes the pool */
+	uint64_t policy; /* hash of all that shapes the pool */
 };
 struct gw_plan {
 	uint64_t generation;
-	struct gw_str model;                 /* object id after aliases */
+	struct gw_str model; /* object id after aliases */
 	uint32_t n_candidates;
 	struct gw_candidate *candidates;
 	uint32_t retries, hold_ms;
@@ -47,17 +47,18 @@ struct gw_rows {
 	enum gw_err (*model)(void *ctx, struct gw_str tenant, struct gw_str name, struct gw_str *id);
 };
 /* Key row → subject, with all reasons to refuse it: KEY_DISABLED (key, user, team or org disabled), KEY_EXPIRED, FORBIDDEN (admin key). */
-GW_MUST enum gw_err gw_plan_subject(struct gw_arena *a, const struct gw_rows *rows, struct gw_str key_row, int64_t now_us,
-				    const uint8_t key_index[32], struct gw_subject *out);
+GW_MUST enum gw_err gw_plan_subject(struct gw_arena *a, const struct gw_rows *rows, struct gw_str key_row,
+				    int64_t now_us, const uint8_t key_index[32], struct gw_subject *out);
 /* Model name → plan: visible in team, org, then platform; access lists of model, team and key; alias chain <= 8; disabled parts
  * left out. MODEL_NOT_FOUND (also when it is another tenant's), MODEL_DENIED, MODEL_DOWN (no enabled deployment), NOMEM. */
-GW_MUST enum gw_err gw_plan_resolve(struct gw_arena *a, const struct gw_rows *rows, const struct gw_subject *s, struct gw_str name,
-				    struct gw_plan *out);
+GW_MUST enum gw_err gw_plan_resolve(struct gw_arena *a, const struct gw_rows *rows, const struct gw_subject *s,
+				    struct gw_str name, struct gw_plan *out);
 /* May this subject use this model object (its row)? For GET /v1/models. */
-GW_MUST enum gw_err gw_plan_may_use(const struct gw_rows *rows, const struct gw_subject *s, const struct gw_cf_model *m);
+GW_MUST enum gw_err gw_plan_may_use(const struct gw_rows *rows, const struct gw_subject *s,
+				    const struct gw_cf_model *m);
 /* "gpt-*" or exact. Empty list: true. */
 bool gw_access_list_has(const struct gw_strs *list, struct gw_str name);
 /* The candidate of one deployment, whoever asks: for probes and `:test`. *probe gets the word's index of field deployment.probe
  * (0 models, 1 chat, 2 none). GW_E_NOT_FOUND: it, its provider or its credential is disabled or gone. */
-GW_MUST enum gw_err gw_plan_one(struct gw_arena *a, const struct gw_rows *rows, struct gw_str deployment, struct gw_plan *out,
-				uint32_t *probe);
+GW_MUST enum gw_err gw_plan_one(struct gw_arena *a, const struct gw_rows *rows, struct gw_str deployment,
+				struct gw_plan *out, uint32_t *probe);

@@ -54,7 +54,8 @@ static enum gw_err put_endpoint(struct gw_plan_room *m, const struct gw_cf_provi
 	c->idle_ms = p->idle_timeout;
 	c->total_ms = p->total_timeout;
 	c->policy = policy_of(p);
-	if (!c->host.p || !c->base_path.p || !c->ca_pem.p || !gw_plan_copy_list(m, &p->allow_private, &c->allow_private))
+	if (!c->host.p || !c->base_path.p || !c->ca_pem.p ||
+	    !gw_plan_copy_list(m, &p->allow_private, &c->allow_private))
 		return GW_E_NOMEM;
 	return GW_OK;
 }
@@ -79,7 +80,8 @@ static void share_endpoint(const struct gw_candidate *from, struct gw_candidate 
 }
 
 /* c->provider is set. Deployments of one provider share the texts. */
-static enum gw_err read_provider(struct gw_plan_room *m, const struct gw_rows *rows, const struct gw_plan *plan, struct gw_candidate *c)
+static enum gw_err read_provider(struct gw_plan_room *m, const struct gw_rows *rows, const struct gw_plan *plan,
+				 struct gw_candidate *c)
 {
 	const struct gw_provider *row;
 	struct gw_cf_provider p;
@@ -128,7 +130,9 @@ static enum gw_err read_credential(struct gw_plan_room *m, const struct gw_rows 
 enum gw_err gw_plan_candidate(struct gw_plan_room *m, const struct gw_rows *rows, const struct gw_cf_target *target,
 			      bool is_probe_default, struct gw_plan *plan)
 {
-	struct gw_candidate c = { .deployment = target->deployment, .weight = target->weight, .priority = target->priority };
+	struct gw_candidate c = { .deployment = target->deployment,
+				  .weight = target->weight,
+				  .priority = target->priority };
 	struct gw_cf_deployment d;
 	struct gw_str bytes;
 	enum gw_err e = rows->object(rows->ctx, GW_KIND_deployment, target->deployment, &bytes);
@@ -147,8 +151,8 @@ enum gw_err gw_plan_candidate(struct gw_plan_room *m, const struct gw_rows *rows
 	c.input_price = d.input_price;
 	c.output_price = d.output_price;
 	c.cached_price = d.cached_price;
-	c.is_probe_needed = d.probe != PROBE_NONE &&
-			    (d.activation == ACTIVATION_PROBE || (d.activation == ACTIVATION_DEFAULT && is_probe_default));
+	c.is_probe_needed = d.probe != PROBE_NONE && (d.activation == ACTIVATION_PROBE ||
+						      (d.activation == ACTIVATION_DEFAULT && is_probe_default));
 	if (!c.provider.p || !c.credential.p || !c.upstream_model.p || !c.region.p)
 		return GW_E_NOMEM;
 	e = read_provider(m, rows, plan, &c);

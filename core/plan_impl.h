@@ -14,5 +14,5 @@ struct gw_str gw_plan_copy(struct gw_plan_room *m, struct gw_str s);
 bool gw_plan_copy_list(struct gw_plan_room *m, const struct gw_strs *in, struct gw_strs *out);
 
 /* Appends the candidate of a target. GW_E_NOT_FOUND: a part of it is disabled or gone, so it is left out. */
-GW_MUST enum gw_err gw_plan_candidate(struct gw_plan_room *m, const struct gw_rows *rows, const struct gw_cf_target *target,
-				      bool is_probe_default, struct gw_plan *plan);
+GW_MUST enum gw_err gw_plan_candidate(struct gw_plan_room *m, const struct gw_rows *rows,
+				      const struct gw_cf_target *target, bool is_probe_default, struct gw_plan *plan);

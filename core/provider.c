@@ -4,9 +4,16 @@
 #include "core/config_impl.h"
 
 const struct gw_provider gw_providers[] = {
-#define GW_PROVIDER(name_, dialect_, base_url_, auth_, quirks_, env_, base_env_, models_, doc_)                                  \
-	{ .name = #name_, .dialect = #dialect_, .base_url = base_url_, .auth = GW_AUTH_##auth_, .quirks = quirks_, .env = env_,  \
-	  .base_env = base_env_, .models = models_, .doc = doc_ },
+#define GW_PROVIDER(name_, dialect_, base_url_, auth_, quirks_, env_, base_env_, models_, doc_)                        \
+	{ .name = #name_,                                                                                              \
+	  .dialect = #dialect_,                                                                                        \
+	  .base_url = base_url_,                                                                                       \
+	  .auth = GW_AUTH_##auth_,                                                                                     \
+	  .quirks = quirks_,                                                                                           \
+	  .env = env_,                                                                                                 \
+	  .base_env = base_env_,                                                                                       \
+	  .models = models_,                                                                                           \
+	  .doc = doc_ },
 #include "schemas/providers.def"
 #undef GW_PROVIDER
 };
@@ -42,4 +49,7 @@ struct gw_str gw_auth_header_name(enum gw_auth_kind k)
 	return GW_NIL;
 }
 
-struct gw_str gw_auth_header_prefix(enum gw_auth_kind k) { return k == GW_AUTH_BEARER ? GW_LIT("Bearer ") : GW_LIT(""); }
+struct gw_str gw_auth_header_prefix(enum gw_auth_kind k)
+{
+	return k == GW_AUTH_BEARER ? GW_LIT("Bearer ") : GW_LIT("");
+}

@@ -8,14 +8,15 @@ enum { START = 1, END = 0, OPEN = 0, PERSONAL = 1 };
 enum { MAX_TEXT = 1024, MAX_JSON = 4096 };
 
 const struct gw_rfield gw_record_fields[GW_RECORD_COUNT] = {
-#define GW_FIELD(name_, type_, stage, privacy, doc_) \
+#define GW_FIELD(name_, type_, stage, privacy, doc_)                                                                   \
 	{ #name_, GW_RF_##type_, offsetof(struct gw_record, name_), stage, privacy, doc_ },
 #include "schemas/record.def"
 #undef GW_FIELD
 };
 
 const struct gw_rfield gw_admin_fields[] = {
-#define GW_FIELD(name_, type_, doc_) { #name_, GW_RF_##type_, offsetof(struct gw_admin_record, name_), true, false, doc_ },
+#define GW_FIELD(name_, type_, doc_)                                                                                   \
+	{ #name_, GW_RF_##type_, offsetof(struct gw_admin_record, name_), true, false, doc_ },
 #include "schemas/admin_record.def"
 #undef GW_FIELD
 };
@@ -23,7 +24,7 @@ const unsigned gw_admin_n_fields = sizeof(gw_admin_fields) / sizeof(gw_admin_fie
 
 /* ---- access to a field of a struct ---- */
 
-#define AT(type, rec, f) (*(type const *)(const void *)((const char *)(rec) + (f)->offset))
+#define AT(type, rec, f)  (*(type const *)(const void *)((const char *)(rec) + (f)->offset))
 #define PUT(type, rec, f) (*(type *)(void *)((char *)(rec) + (f)->offset))
 
 static bool is_set(const void *rec, const struct gw_rfield *f)
@@ -80,8 +81,8 @@ static void pack_value(const void *rec, const struct gw_rfield *f, size_t max_te
 	}
 }
 
-static void pack(const void *rec, const struct gw_rfield *fields, unsigned n, bool only_start, size_t max_text, size_t max_json,
-		 struct gw_buf *out)
+static void pack(const void *rec, const struct gw_rfield *fields, unsigned n, bool only_start, size_t max_text,
+		 size_t max_json, struct gw_buf *out)
 {
 	uint32_t pairs = 0;
 
@@ -230,7 +231,10 @@ enum gw_err gw_record_unpack(struct gw_str bytes, struct gw_record *out)
 	return unpack(bytes, gw_record_fields, GW_RECORD_COUNT, out);
 }
 
-void gw_record_json(const struct gw_record *r, struct gw_json_out *w) { print(r, gw_record_fields, GW_RECORD_COUNT, w); }
+void gw_record_json(const struct gw_record *r, struct gw_json_out *w)
+{
+	print(r, gw_record_fields, GW_RECORD_COUNT, w);
+}
 
 uint32_t gw_record_end_bytes(const struct gw_record *start)
 {
@@ -241,7 +245,8 @@ uint32_t gw_record_end_bytes(const struct gw_record *start)
 		size_t one = worst_bytes(f, MAX_TEXT, MAX_JSON);
 
 		/* What is known at START is copied into END as it is. */
-		if (f->in_start && (f->type == GW_RF_STR || f->type == GW_RF_JSON) && AT(struct gw_str, start, f).n < MAX_TEXT)
+		if (f->in_start && (f->type == GW_RF_STR || f->type == GW_RF_JSON) &&
+		    AT(struct gw_str, start, f).n < MAX_TEXT)
 			one = 5 + AT(struct gw_str, start, f).n;
 		n += one;
 	}

@@ -29,7 +29,13 @@ struct gw_admin_record {
 #undef GW_FIELD
 };
 enum gw_rfield_type { GW_RF_STR, GW_RF_JSON, GW_RF_U64, GW_RF_I64, GW_RF_BOOL, GW_RF_ID16 };
-struct gw_rfield { const char *name; enum gw_rfield_type type; size_t offset; bool in_start, is_personal; const char *doc; };
+struct gw_rfield {
+	const char *name;
+	enum gw_rfield_type type;
+	size_t offset;
+	bool in_start, is_personal;
+	const char *doc;
+};
 extern const struct gw_rfield gw_record_fields[GW_RECORD_COUNT];
 extern const struct gw_rfield gw_admin_fields[];
 extern const unsigned gw_admin_n_fields;
@@ -38,8 +44,9 @@ extern const unsigned gw_admin_n_fields;
  * 4 KiB is left out; a packed record never exceeds GW_RECORD_MAX_BYTES. */
 enum { GW_RECORD_MAX_BYTES = 16384 };
 void gw_record_pack(const struct gw_record *r, bool stage_start, struct gw_buf *out);
-GW_MUST enum gw_err gw_record_unpack(struct gw_str bytes, struct gw_record *out); /* views into bytes; unknown keys skipped */
-void gw_record_json(const struct gw_record *r, struct gw_json_out *w);            /* one object, empty fields left out */
+GW_MUST enum gw_err gw_record_unpack(struct gw_str bytes,
+				     struct gw_record *out); /* views into bytes; unknown keys skipped */
+void gw_record_json(const struct gw_record *r, struct gw_json_out *w); /* one object, empty fields left out */
 void gw_admin_record_pack(const struct gw_admin_record *r, struct gw_buf *out);
 GW_MUST enum gw_err gw_admin_record_unpack(struct gw_str bytes, struct gw_admin_record *out);
 void gw_admin_record_json(const struct gw_admin_record *r, struct gw_json_out *w);
@@ -48,6 +55,6 @@ uint32_t gw_record_end_bytes(const struct gw_record *start);
 
 /* Filter "field=value", "field!=value", "field>n", "field<n", "field~text" (contains), joined by AND. */
 struct gw_record_filter;
-GW_MUST enum gw_err gw_record_filter_parse(struct gw_arena *a, const struct gw_str *terms, unsigned n, struct gw_record_filter **out,
-					   struct gw_str *why);
+GW_MUST enum gw_err gw_record_filter_parse(struct gw_arena *a, const struct gw_str *terms, unsigned n,
+					   struct gw_record_filter **out, struct gw_str *why);
 bool gw_record_filter_match(const struct gw_record_filter *f, const struct gw_record *r);

@@ -36,8 +36,10 @@ static enum gw_err unknown_field(struct gw_arena *a, struct gw_str name, struct 
 	near = gw_nearest(name, names, GW_RECORD_COUNT);
 	if (name.n > 64)
 		name.n = 64;
-	*why = near < 0 ? gw_arena_printf(a, "\"%.*s\" is not a field of a record. See `llmgwctl doc record`.", GW_FMT(name))
-			: gw_arena_printf(a, "\"%.*s\" is not a field of a record. Did you mean \"%s\"?", GW_FMT(name), names[near]);
+	*why = near < 0
+		   ? gw_arena_printf(a, "\"%.*s\" is not a field of a record. See `llmgwctl doc record`.", GW_FMT(name))
+		   : gw_arena_printf(a, "\"%.*s\" is not a field of a record. Did you mean \"%s\"?", GW_FMT(name),
+				     names[near]);
 	return GW_E_UNKNOWN_FIELD;
 }
 
@@ -74,7 +76,10 @@ static bool split(struct gw_str term, struct gw_str *name, enum op *op, struct g
 	}
 }
 
-static bool is_text(const struct gw_rfield *f) { return f->type == GW_RF_STR || f->type == GW_RF_JSON; }
+static bool is_text(const struct gw_rfield *f)
+{
+	return f->type == GW_RF_STR || f->type == GW_RF_JSON;
+}
 
 /* The value of a term in the type of its field; NULL or what is wrong with it. */
 static const char *read_value(struct term *t)
@@ -97,8 +102,8 @@ static const char *read_value(struct term *t)
 	return gw_str_i64(t->text, &t->number) ? NULL : "is a whole number";
 }
 
-enum gw_err gw_record_filter_parse(struct gw_arena *a, const struct gw_str *terms, unsigned n, struct gw_record_filter **out,
-				   struct gw_str *why)
+enum gw_err gw_record_filter_parse(struct gw_arena *a, const struct gw_str *terms, unsigned n,
+				   struct gw_record_filter **out, struct gw_str *why)
 {
 	struct gw_record_filter *f = GW_NEW(a, struct gw_record_filter);
 
@@ -114,7 +119,9 @@ enum gw_err gw_record_filter_parse(struct gw_arena *a, const struct gw_str *term
 		const char *fault;
 
 		if (!split(terms[i], &name, &t->op, &t->text)) {
-			*why = gw_arena_printf(a, "\"%.*s\" is not a filter. Write field=value, field!=value, field>n, field<n or field~text.",
+			*why = gw_arena_printf(a,
+					       "\"%.*s\" is not a filter. Write field=value, field!=value, field>n, "
+					       "field<n or field~text.",
 					       (int)(terms[i].n < 100 ? terms[i].n : 100), terms[i].p);
 			return GW_E_INVALID;
 		}

@@ -7,21 +7,40 @@
 static const struct gw_str gone = { "[removed]", 9 };
 enum { MIN_SECRET = 4, RUN = 20, HEX_RUN = 32 };
 
-static bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
-static bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
-static bool is_digit(char c) { return c >= '0' && c <= '9'; }
-static bool is_alnum(char c) { return is_upper(c) || is_lower(c) || is_digit(c); }
-static bool is_hex(char c) { return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
+static bool is_upper(char c)
+{
+	return c >= 'A' && c <= 'Z';
+}
+static bool is_lower(char c)
+{
+	return c >= 'a' && c <= 'z';
+}
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+static bool is_alnum(char c)
+{
+	return is_upper(c) || is_lower(c) || is_digit(c);
+}
+static bool is_hex(char c)
+{
+	return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
 
 /* What a word may consist of; all else separates words and is kept. */
-static bool is_word(char c) { return is_alnum(c) || memchr("-_./:+=*@%~#?&[]", c, 16) != NULL || (unsigned char)c >= 0x80; }
+static bool is_word(char c)
+{
+	return is_alnum(c) || memchr("-_./:+=*@%~#?&[]", c, 16) != NULL || (unsigned char)c >= 0x80;
+}
 
 /* "sk-abc", "Bearer"-less tokens of known makers, account ids: prefix and at least 6 further characters. */
 static bool has_token_prefix(struct gw_str w)
 {
-	static const char *const prefixes[] = { "sk-", "sk_", "pk-", "lgw_", "gsk_", "xai-", "hf_", "pplx-", "AIza", "AKIA", "ASIA", "ya29.",
-						"eyJ", "ghp_", "xox", "key-", "api-", "org-", "org_", "proj_", "proj-", "acct_", "acct-",
-						"ACCT", "tok_", "r8_", "nvapi-", "csk-", "fw_" };
+	static const char *const prefixes[] = { "sk-",  "sk_",  "pk-",    "lgw_",  "gsk_",  "xai-",  "hf_",   "pplx-",
+						"AIza", "AKIA", "ASIA",   "ya29.", "eyJ",   "ghp_",  "xox",   "key-",
+						"api-", "org-", "org_",   "proj_", "proj-", "acct_", "acct-", "ACCT",
+						"tok_", "r8_",  "nvapi-", "csk-",  "fw_" };
 
 	for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
 		struct gw_str p = gw_str_z(prefixes[i]);
@@ -130,7 +149,8 @@ static bool has_mail(struct gw_str w)
 
 static bool must_go(struct gw_str w)
 {
-	return has_url(w) || has_token_prefix(w) || has_token_run(w) || has_ipv4(w) || has_ipv6(w) || is_host_port(w) || has_mail(w);
+	return has_url(w) || has_token_prefix(w) || has_token_run(w) || has_ipv4(w) || has_ipv6(w) || is_host_port(w) ||
+	       has_mail(w);
 }
 
 /* Position of a secret in the text, and its length. */
@@ -140,7 +160,8 @@ static size_t find_secret(struct gw_str text, const struct gw_str *secrets, uint
 
 	*len = 0;
 	for (uint32_t i = 0; i < n; i++) {
-		const char *at = secrets[i].n >= MIN_SECRET && text.n ? memmem(text.p, text.n, secrets[i].p, secrets[i].n) : NULL;
+		const char *at =
+		    secrets[i].n >= MIN_SECRET && text.n ? memmem(text.p, text.n, secrets[i].p, secrets[i].n) : NULL;
 
 		if (at && ((size_t)(at - text.p) < best || ((size_t)(at - text.p) == best && secrets[i].n > *len))) {
 			best = (size_t)(at - text.p);

@@ -45,7 +45,10 @@ static enum gw_err by_status(int status)
 }
 
 /* Codes that are clear whatever the status. */
-static const struct { const char *code; enum gw_err err; } sure_codes[] = {
+static const struct {
+	const char *code;
+	enum gw_err err;
+} sure_codes[] = {
 	{ "context_length_exceeded", GW_E_UP_CONTEXT },
 	{ "exceed_context_size_error", GW_E_UP_CONTEXT },
 	{ "too_many_prompt_tokens", GW_E_UP_CONTEXT },
@@ -64,7 +67,10 @@ static const struct { const char *code; enum gw_err err; } sure_codes[] = {
 	{ "DeploymentNotFound", GW_E_UP_NOT_FOUND },
 };
 /* Codes and types that only say something where there is no status: in the middle of a stream. */
-static const struct { const char *code; enum gw_err err; } stream_codes[] = {
+static const struct {
+	const char *code;
+	enum gw_err err;
+} stream_codes[] = {
 	{ "rate_limit_exceeded", GW_E_UP_LIMIT },
 	{ "rate_limit_error", GW_E_UP_LIMIT },
 	{ "RateLimitReached", GW_E_UP_LIMIT },
@@ -84,7 +90,10 @@ static const struct { const char *code; enum gw_err err; } stream_codes[] = {
 };
 
 /* Lower-case parts of messages; both must be there. */
-static const struct { const char *one, *other; enum gw_err err; } words[] = {
+static const struct {
+	const char *one, *other;
+	enum gw_err err;
+} words[] = {
 	{ "context_length_exceeded", "", GW_E_UP_CONTEXT },
 	{ "maximum context length", "", GW_E_UP_CONTEXT },
 	{ "exceed context limit", "", GW_E_UP_CONTEXT },
@@ -139,10 +148,11 @@ static struct gw_str text_at(struct gw_arena *a, struct gw_str body, struct gw_j
 }
 
 /* error.message, else error itself, message, detail, errorMessage. */
-static struct gw_str find_message(struct gw_arena *a, struct gw_str body, const struct reply *r, const struct reply *inner)
+static struct gw_str find_message(struct gw_arena *a, struct gw_str body, const struct reply *r,
+				  const struct reply *inner)
 {
-	const struct gw_json_span *order[] = { &inner->message, &inner->detail, &r->error, &r->message, &r->Message, &r->detail,
-					       &r->error_message };
+	const struct gw_json_span *order[] = { &inner->message, &inner->detail, &r->error,        &r->message,
+					       &r->Message,     &r->detail,     &r->error_message };
 
 	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
 		if (order[i]->type == GW_JSON_STR)
@@ -154,9 +164,14 @@ static struct gw_str find_message(struct gw_arena *a, struct gw_str body, const 
 static void wants(struct reply *r, struct gw_json_want w[8])
 {
 	const struct gw_json_want all[8] = {
-		{ GW_LIT("error"), &r->error }, { GW_LIT("message"), &r->message }, { GW_LIT("Message"), &r->Message },
-		{ GW_LIT("detail"), &r->detail }, { GW_LIT("errorMessage"), &r->error_message }, { GW_LIT("code"), &r->code },
-		{ GW_LIT("type"), &r->type }, { GW_LIT("param"), &r->param },
+		{ GW_LIT("error"), &r->error },
+		{ GW_LIT("message"), &r->message },
+		{ GW_LIT("Message"), &r->Message },
+		{ GW_LIT("detail"), &r->detail },
+		{ GW_LIT("errorMessage"), &r->error_message },
+		{ GW_LIT("code"), &r->code },
+		{ GW_LIT("type"), &r->type },
+		{ GW_LIT("param"), &r->param },
 	};
 
 	memcpy(w, all, sizeof(all));
@@ -225,12 +240,14 @@ static struct gw_str lower(struct gw_arena *a, struct gw_str s)
 static enum gw_err by_words(struct gw_arena *a, enum gw_err e, int status, struct gw_str message)
 {
 	struct gw_str text;
-	bool is_asked = status == 400 || status == 403 || status == 413 || status == 422 || status == 424 || status == 429 || status == 500;
+	bool is_asked = status == 400 || status == 403 || status == 413 || status == 422 || status == 424 ||
+			status == 429 || status == 500;
 
 	if (!is_asked || message.n == 0)
 		return e;
 	text = lower(a, message);
-	if (e == GW_E_UP_LIMIT && (has(text, "per minute") || has(text, "per min") || has(text, "tpm") || has(text, "rate")))
+	if (e == GW_E_UP_LIMIT &&
+	    (has(text, "per minute") || has(text, "per min") || has(text, "tpm") || has(text, "rate")))
 		return e; /* "too many tokens per min" is a rate */
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
 		if (has(text, words[i].one) && has(text, words[i].other))
@@ -260,7 +277,8 @@ static struct gw_str only_word(struct gw_arena *a, struct gw_str s, const struct
 	for (size_t i = 0; i < s.n; i++) {
 		char c = s.p[i];
 
-		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || memchr("_-.[]", c, 5)))
+		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+		      memchr("_-.[]", c, 5)))
 			return GW_NIL;
 	}
 	clean = gw_scrub(a, s, secrets, n_secrets);
@@ -287,8 +305,9 @@ static uint64_t retry_ms(struct gw_str seconds, struct gw_str ms)
 	return v;
 }
 
-void gw_upstream_error_read(struct gw_arena *a, int status, struct gw_str body, struct gw_str retry_after, struct gw_str retry_after_ms,
-			    const struct gw_str *secrets, uint32_t n_secrets, struct gw_upstream_error *out)
+void gw_upstream_error_read(struct gw_arena *a, int status, struct gw_str body, struct gw_str retry_after,
+			    struct gw_str retry_after_ms, const struct gw_str *secrets, uint32_t n_secrets,
+			    struct gw_upstream_error *out)
 {
 	struct gw_str message = GW_NIL;
 	enum gw_err e = by_status(status);

@@ -9,8 +9,21 @@ struct gw_usage {
 	uint64_t input, output, cached, reasoning;
 };
 /* What is picked from a reply or a chunk; indices of gw_usage_paths. */
-enum gw_usage_path { GW_UP_INPUT, GW_UP_OUTPUT, GW_UP_CACHED, GW_UP_REASONING, GW_UP_MODEL, GW_UP_FINISH, GW_UP_ERROR_CODE,
-	GW_UP_ERROR_TYPE, GW_UP_ERROR_MESSAGE, GW_UP_ERROR, GW_UP_USAGE, GW_UP_ID, GW_UP_PATHS };
+enum gw_usage_path {
+	GW_UP_INPUT,
+	GW_UP_OUTPUT,
+	GW_UP_CACHED,
+	GW_UP_REASONING,
+	GW_UP_MODEL,
+	GW_UP_FINISH,
+	GW_UP_ERROR_CODE,
+	GW_UP_ERROR_TYPE,
+	GW_UP_ERROR_MESSAGE,
+	GW_UP_ERROR,
+	GW_UP_USAGE,
+	GW_UP_ID,
+	GW_UP_PATHS
+};
 extern const char *const gw_usage_paths[GW_UP_PATHS];
 /* Takes what the scan found; absent fields leave `u` as it is (chunks add up to the last known). */
 void gw_usage_take(struct gw_usage *u, const struct gw_scan_value values[GW_UP_PATHS]);

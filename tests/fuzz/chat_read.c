@@ -18,7 +18,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			gw_buf_puts(&b, pieces[i]);
 		MUST_HOLD(gw_chat_read(&a, gw_buf_view(&b), &again, &param, &why) == GW_OK);
 		MUST_HOLD(gw_str_eq(again.model, GW_LIT("up/model:1")));
-		MUST_HOLD(again.is_stream == q.is_stream && again.n_messages == q.n_messages && again.max_tokens == q.max_tokens);
+		MUST_HOLD(again.is_stream == q.is_stream && again.n_messages == q.n_messages &&
+			  again.max_tokens == q.max_tokens);
 		MUST_HOLD(!q.is_stream || again.wants_usage);
 		gw_buf_done(&b);
 	}

@@ -15,7 +15,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		gw_record_pack(&r, false, &b);
 		MUST_HOLD(b.err == GW_OK && b.n <= GW_RECORD_MAX_BYTES);
 		MUST_HOLD(gw_record_unpack(gw_buf_view(&b), &back) == GW_OK);
-		MUST_HOLD(back.status == r.status && back.cost_nanousd == r.cost_nanousd && back.is_stream == r.is_stream);
+		MUST_HOLD(back.status == r.status && back.cost_nanousd == r.cost_nanousd &&
+			  back.is_stream == r.is_stream);
 		gw_buf_clear(&b, 1 << 20);
 		gw_jw_init(&w, &b);
 		gw_record_json(&r, &w);

@@ -18,7 +18,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	gw_arena_init(&a, NULL, 0, 16 << 20);
 	gw_buf_init(&b, 1 << 20);
-	gw_upstream_error_read(&a, (data[0] << 8 | data[1]) % 700, gw_str((const char *)data + 2, size - 2), GW_NIL, GW_NIL, &secret, 1, &u);
+	gw_upstream_error_read(&a, (data[0] << 8 | data[1]) % 700, gw_str((const char *)data + 2, size - 2), GW_NIL,
+			       GW_NIL, &secret, 1, &u);
 	MUST_HOLD(u.err != GW_OK && u.message.n <= 300);
 	MUST_HOLD(u.message.n == 0 || gw_str_is_utf8(u.message));
 	MUST_HOLD(u.message.n == 0 || !memmem(u.message.p, u.message.n, secret.p, secret.n));

@@ -38,8 +38,11 @@ static struct run check(enum gw_cf_kind kind, const char *in, const char *old)
 
 	gw_arena_init(&r.a, NULL, 0, 1 << 20);
 	gw_buf_init(&r.out, 1 << 20);
-	r.c = (struct gw_cf_check){ .kind = kind, .in = yyjson_doc_get_root(r.in), .old = yyjson_doc_get_root(r.old),
-				    .lookup = lookup, .arena = &r.a };
+	r.c = (struct gw_cf_check){ .kind = kind,
+				    .in = yyjson_doc_get_root(r.in),
+				    .old = yyjson_doc_get_root(r.old),
+				    .lookup = lookup,
+				    .arena = &r.a };
 	r.err = gw_cf_check(&r.c, &r.out);
 	r.c.arena = NULL;
 	return r;
@@ -70,7 +73,8 @@ static void good(enum gw_cf_kind kind, const char *in, const char *want)
 }
 
 /* The first fault is `err` at `pointer`, and its message has `words`. Nothing is written. */
-static void bad_after(enum gw_cf_kind kind, const char *in, const char *old, enum gw_err err, const char *pointer, const char *words)
+static void bad_after(enum gw_cf_kind kind, const char *in, const char *old, enum gw_err err, const char *pointer,
+		      const char *words)
 {
 	struct run r = check(kind, in, old);
 	struct gw_cf_fault f = r.c.faults.v[0];
@@ -93,21 +97,32 @@ static void canonical_form(void **st)
 {
 	(void)st;
 	good(GW_KIND_org, "{\"id\":\"acme\"}", "{\"id\":\"acme\"}");
-	good(GW_KIND_org, "{\"disabled\":false,\"display_name\":\"\",\"id\":\"acme\",\"labels\":{}}", "{\"id\":\"acme\"}");
+	good(GW_KIND_org, "{\"disabled\":false,\"display_name\":\"\",\"id\":\"acme\",\"labels\":{}}",
+	     "{\"id\":\"acme\"}");
 	good(GW_KIND_org, "{\"disabled\":true,\"id\":\"acme\",\"labels\":{\"b\":\"2\",\"a\":\"1\",\"aa\":\"\"}}",
 	     "{\"id\":\"acme\",\"labels\":{\"a\":\"1\",\"aa\":\"\",\"b\":\"2\"},\"disabled\":true}");
 	good(GW_KIND_org, "{\"id\":\"acme\",\"display_name\":null,\"disabled\":null}", "{\"id\":\"acme\"}");
 	good(GW_KIND_settings, "{\"id\":\"default\",\"retries\":2,\"hold_ms\":100,\"activation\":\"probe\"}",
 	     "{\"id\":\"default\",\"hold_ms\":100}");
-	good(GW_KIND_provider, "{\"id\":\"p\",\"type\":\"openai\",\"connect_timeout\":\"5s\",\"idle_timeout\":\"2m\",\"total_timeout\":90000}",
+	good(GW_KIND_provider,
+	     "{\"id\":\"p\",\"type\":\"openai\",\"connect_timeout\":\"5s\",\"idle_timeout\":\"2m\",\"total_timeout\":"
+	     "90000}",
 	     "{\"id\":\"p\",\"type\":\"openai\",\"idle_timeout\":120000,\"total_timeout\":90000}");
-	good(GW_KIND_model, "{\"id\":\"m\",\"name\":\"m\",\"targets\":[{\"priority\":0,\"deployment\":\"d\",\"weight\":1}]}",
+	good(GW_KIND_model,
+	     "{\"id\":\"m\",\"name\":\"m\",\"targets\":[{\"priority\":0,\"deployment\":\"d\",\"weight\":1}]}",
 	     "{\"id\":\"m\",\"targets\":[{\"deployment\":\"d\"}]}");
-	good(GW_KIND_model, "{\"id\":\"m\",\"name\":\"openai/gpt-4o\",\"targets\":[{\"deployment\":\"d\",\"weight\":7,\"priority\":15}],\"owned_by\":\"llmgw\"}",
-	     "{\"id\":\"m\",\"name\":\"openai/gpt-4o\",\"targets\":[{\"deployment\":\"d\",\"weight\":7,\"priority\":15}]}");
-	good(GW_KIND_role_binding, "{\"id\":\"r\",\"key\":\"k\",\"role\":\"viewer\"}", "{\"id\":\"r\",\"key\":\"k\",\"role\":\"viewer\"}");
-	good(GW_KIND_key, "{\"id\":\"k\",\"models\":[\"gpt-*\",\"llama3:8b\"],\"expires_at\":\"2030-01-01T00:00:00Z\",\"purpose\":\"admin\"}",
-	     "{\"id\":\"k\",\"models\":[\"gpt-*\",\"llama3:8b\"],\"expires_at\":\"2030-01-01T00:00:00Z\",\"purpose\":\"admin\"}");
+	good(GW_KIND_model,
+	     "{\"id\":\"m\",\"name\":\"openai/"
+	     "gpt-4o\",\"targets\":[{\"deployment\":\"d\",\"weight\":7,\"priority\":15}],\"owned_by\":\"llmgw\"}",
+	     "{\"id\":\"m\",\"name\":\"openai/"
+	     "gpt-4o\",\"targets\":[{\"deployment\":\"d\",\"weight\":7,\"priority\":15}]}");
+	good(GW_KIND_role_binding, "{\"id\":\"r\",\"key\":\"k\",\"role\":\"viewer\"}",
+	     "{\"id\":\"r\",\"key\":\"k\",\"role\":\"viewer\"}");
+	good(GW_KIND_key,
+	     "{\"id\":\"k\",\"models\":[\"gpt-*\",\"llama3:8b\"],\"expires_at\":\"2030-01-01T00:00:00Z\",\"purpose\":"
+	     "\"admin\"}",
+	     "{\"id\":\"k\",\"models\":[\"gpt-*\",\"llama3:8b\"],\"expires_at\":\"2030-01-01T00:00:00Z\",\"purpose\":"
+	     "\"admin\"}");
 }
 
 static void types(void **st)
@@ -119,7 +134,8 @@ static void types(void **st)
 	bad(GW_KIND_org, "{\"id\":\"Acme\"}", GW_E_INVALID, "/id", "lower case");
 	bad(GW_KIND_org, "{\"id\":\"a/b\"}", GW_E_INVALID, "/id", "lower case");
 	bad(GW_KIND_org, "{\"id\":7}", GW_E_INVALID, "/id", "must be text");
-	bad(GW_KIND_org, "{\"id\":\"0123456789012345678901234567890123456789012345678901234567890123\"}", GW_E_INVALID, "/id", "64 bytes");
+	bad(GW_KIND_org, "{\"id\":\"0123456789012345678901234567890123456789012345678901234567890123\"}", GW_E_INVALID,
+	    "/id", "64 bytes");
 	bad(GW_KIND_org, "{\"id\":\"a\",\"disabled\":1}", GW_E_INVALID, "/disabled", "true or false");
 	bad(GW_KIND_org, "{\"id\":\"a\",\"display_name\":\"a\\nb\"}", GW_E_INVALID, "/display_name", "line breaks");
 	bad(GW_KIND_org, "{\"id\":\"a\",\"labels\":[]}", GW_E_INVALID, "/labels", "text pairs");
@@ -128,20 +144,26 @@ static void types(void **st)
 	bad(GW_KIND_settings, "{\"id\":\"default\",\"retries\":-1}", GW_E_INVALID, "/retries", "from 0 to 5");
 	bad(GW_KIND_settings, "{\"id\":\"default\",\"retries\":1.5}", GW_E_INVALID, "/retries", "whole number");
 	bad(GW_KIND_settings, "{\"id\":\"default\",\"retries\":\"2\"}", GW_E_INVALID, "/retries", "whole number");
-	bad(GW_KIND_settings, "{\"id\":\"default\",\"activation\":\"later\"}", GW_E_INVALID, "/activation", "probe|immediate");
+	bad(GW_KIND_settings, "{\"id\":\"default\",\"activation\":\"later\"}", GW_E_INVALID, "/activation",
+	    "probe|immediate");
 	bad(GW_KIND_settings, "{\"id\":\"main\"}", GW_E_INVALID, "/id", "default");
-	bad(GW_KIND_provider, "{\"id\":\"p\",\"type\":\"openai\",\"idle_timeout\":\"10 s\"}", GW_E_INVALID, "/idle_timeout", "\"30s\"");
-	bad(GW_KIND_provider, "{\"id\":\"p\",\"type\":\"openai\",\"idle_timeout\":\"99ms\"}", GW_E_INVALID, "/idle_timeout", "from 100 ms");
-	bad(GW_KIND_provider, "{\"id\":\"p\",\"type\":\"openai\",\"idle_timeout\":\"1h\"}", GW_E_INVALID, "/idle_timeout", "1800000 ms");
-	bad(GW_KIND_key, "{\"id\":\"k\",\"expires_at\":\"tomorrow\"}", GW_E_INVALID, "/expires_at", "2027-01-31T12:00:00Z");
+	bad(GW_KIND_provider, "{\"id\":\"p\",\"type\":\"openai\",\"idle_timeout\":\"10 s\"}", GW_E_INVALID,
+	    "/idle_timeout", "\"30s\"");
+	bad(GW_KIND_provider, "{\"id\":\"p\",\"type\":\"openai\",\"idle_timeout\":\"99ms\"}", GW_E_INVALID,
+	    "/idle_timeout", "from 100 ms");
+	bad(GW_KIND_provider, "{\"id\":\"p\",\"type\":\"openai\",\"idle_timeout\":\"1h\"}", GW_E_INVALID,
+	    "/idle_timeout", "1800000 ms");
+	bad(GW_KIND_key, "{\"id\":\"k\",\"expires_at\":\"tomorrow\"}", GW_E_INVALID, "/expires_at",
+	    "2027-01-31T12:00:00Z");
 	bad(GW_KIND_key, "{\"id\":\"k\",\"models\":\"gpt-4o\"}", GW_E_INVALID, "/models", "list of names");
 	bad(GW_KIND_key, "{\"id\":\"k\",\"models\":[\"a\",\"*b\"]}", GW_E_INVALID, "/models/1", "only as the last");
 	bad(GW_KIND_key, "{\"id\":\"k\",\"models\":[\"a\",\"b\",\"a\"]}", GW_E_INVALID, "/models/2", "twice");
 	bad(GW_KIND_key, "{\"id\":\"k\",\"models\":[3]}", GW_E_INVALID, "/models/0", "text");
 	bad(GW_KIND_key, "{\"id\":\"k\",\"import_sha256\":\"abc\"}", GW_E_INVALID, "/import_sha256", "3 bytes");
-	bad(GW_KIND_deployment, "{\"id\":\"d\",\"provider\":\"p\",\"upstream_model\":\"gpt 4\"}", GW_E_INVALID, "/upstream_model", "without spaces");
-	bad(GW_KIND_deployment, "{\"id\":\"d\",\"provider\":\"p\",\"upstream_model\":\"m\",\"input_price\":0.5}", GW_E_INVALID, "/input_price",
-	    "whole number");
+	bad(GW_KIND_deployment, "{\"id\":\"d\",\"provider\":\"p\",\"upstream_model\":\"gpt 4\"}", GW_E_INVALID,
+	    "/upstream_model", "without spaces");
+	bad(GW_KIND_deployment, "{\"id\":\"d\",\"provider\":\"p\",\"upstream_model\":\"m\",\"input_price\":0.5}",
+	    GW_E_INVALID, "/input_price", "whole number");
 }
 
 static void unknown_fields(void **st)
@@ -149,8 +171,8 @@ static void unknown_fields(void **st)
 	(void)st;
 	bad(GW_KIND_model, "{\"id\":\"m\",\"target\":[]}", GW_E_UNKNOWN_FIELD, "/target", "Did you mean \"targets\"?");
 	bad(GW_KIND_model, "{\"id\":\"m\",\"zzzzzzz\":[]}", GW_E_UNKNOWN_FIELD, "/zzzzzzz", "not a field of a model.");
-	bad(GW_KIND_model, "{\"id\":\"m\",\"targets\":[{\"deployment\":\"d\",\"wieght\":3}]}", GW_E_UNKNOWN_FIELD, "/targets/0/wieght",
-	    "\"weight\"");
+	bad(GW_KIND_model, "{\"id\":\"m\",\"targets\":[{\"deployment\":\"d\",\"wieght\":3}]}", GW_E_UNKNOWN_FIELD,
+	    "/targets/0/wieght", "\"weight\"");
 	bad(GW_KIND_key, "{\"id\":\"k\",\"a/b~c\":1}", GW_E_UNKNOWN_FIELD, "/a~1b~0c", "a/b~c");
 }
 
@@ -158,31 +180,44 @@ static void rules(void **st)
 {
 	(void)st;
 	bad(GW_KIND_model, "{\"id\":\"m\"}", GW_E_MISSING, "/targets", "targets is required");
-	bad(GW_KIND_model, "{\"id\":\"m\",\"alias_of\":\"x\",\"targets\":[{\"deployment\":\"d\"}]}", GW_E_INVALID, "/alias_of", "not both");
+	bad(GW_KIND_model, "{\"id\":\"m\",\"alias_of\":\"x\",\"targets\":[{\"deployment\":\"d\"}]}", GW_E_INVALID,
+	    "/alias_of", "not both");
 	bad(GW_KIND_model, "{\"id\":\"m\",\"alias_of\":\"m\"}", GW_E_INVALID, "/alias_of", "itself");
 	good(GW_KIND_model, "{\"id\":\"m\",\"alias_of\":\"x\"}", "{\"id\":\"m\",\"alias_of\":\"x\"}");
-	bad(GW_KIND_model, "{\"id\":\"m\",\"targets\":[{\"deployment\":\"d\"},{\"deployment\":\"d\"}]}", GW_E_INVALID, "/targets/1", "second time");
-	bad(GW_KIND_model, "{\"id\":\"m\",\"targets\":[{\"weight\":1}]}", GW_E_MISSING, "/targets/0/deployment", "required");
-	bad(GW_KIND_model, "{\"id\":\"m\",\"targets\":[{\"deployment\":\"d\",\"weight\":0}]}", GW_E_INVALID, "/targets/0/weight", "from 1 to 1000");
-	bad(GW_KIND_model, "{\"id\":\"m\",\"targets\":[{\"deployment\":\"d\",\"priority\":16}]}", GW_E_INVALID, "/targets/0/priority", "0 to 15");
+	bad(GW_KIND_model, "{\"id\":\"m\",\"targets\":[{\"deployment\":\"d\"},{\"deployment\":\"d\"}]}", GW_E_INVALID,
+	    "/targets/1", "second time");
+	bad(GW_KIND_model, "{\"id\":\"m\",\"targets\":[{\"weight\":1}]}", GW_E_MISSING, "/targets/0/deployment",
+	    "required");
+	bad(GW_KIND_model, "{\"id\":\"m\",\"targets\":[{\"deployment\":\"d\",\"weight\":0}]}", GW_E_INVALID,
+	    "/targets/0/weight", "from 1 to 1000");
+	bad(GW_KIND_model, "{\"id\":\"m\",\"targets\":[{\"deployment\":\"d\",\"priority\":16}]}", GW_E_INVALID,
+	    "/targets/0/priority", "0 to 15");
 	bad(GW_KIND_model, "{\"id\":\"m\",\"targets\":[\"d\"]}", GW_E_INVALID, "/targets/0", "object like");
-	bad(GW_KIND_model, "{\"id\":\"m\",\"targets\":[{\"deployment\":\"gone-d\"}]}", GW_E_INVALID, "/targets/0/deployment", "there is no deployment");
-	bad(GW_KIND_deployment, "{\"id\":\"d\",\"provider\":\"gone\",\"upstream_model\":\"m\"}", GW_E_INVALID, "/provider", "no provider \"gone\"");
+	bad(GW_KIND_model, "{\"id\":\"m\",\"targets\":[{\"deployment\":\"gone-d\"}]}", GW_E_INVALID,
+	    "/targets/0/deployment", "there is no deployment");
+	bad(GW_KIND_deployment, "{\"id\":\"d\",\"provider\":\"gone\",\"upstream_model\":\"m\"}", GW_E_INVALID,
+	    "/provider", "no provider \"gone\"");
 	bad(GW_KIND_org, "{\"id\":\"a\",\"org\":\"b\"}", GW_E_INVALID, "/org", "whole platform");
 	bad(GW_KIND_team, "{\"id\":\"t\"}", GW_E_MISSING, "/org", "inside an org");
 	good(GW_KIND_team, "{\"id\":\"t\",\"org\":\"o\"}", "{\"id\":\"t\",\"org\":\"o\"}");
 	bad(GW_KIND_team, "{\"id\":\"t\",\"org\":\"gone\"}", GW_E_INVALID, "/org", "no org");
 	bad(GW_KIND_key, "{\"id\":\"k\",\"team\":\"t\"}", GW_E_MISSING, "/org", "required with team");
-	bad(GW_KIND_provider, "{\"id\":\"p\",\"type\":\"openai-compatible\"}", GW_E_MISSING, "/base_url", "required for type openai-compatible");
-	bad(GW_KIND_provider, "{\"id\":\"p\",\"type\":\"openai\",\"base_url\":\"ftp://x\"}", GW_E_INVALID, "/base_url", "http://");
-	bad(GW_KIND_provider, "{\"id\":\"p\",\"type\":\"openai\",\"base_url\":\"https://u:p@x/v1\"}", GW_E_INVALID, "/base_url", "no user name");
-	bad(GW_KIND_provider, "{\"id\":\"p\",\"type\":\"openai\",\"base_url\":\"https://x/v1?key=1\"}", GW_E_INVALID, "/base_url", "query");
-	bad(GW_KIND_credential, "{\"id\":\"c\",\"provider\":\"p\",\"secret\":\"sk-a b\"}", GW_E_INVALID, "/secret", "HTTP header");
+	bad(GW_KIND_provider, "{\"id\":\"p\",\"type\":\"openai-compatible\"}", GW_E_MISSING, "/base_url",
+	    "required for type openai-compatible");
+	bad(GW_KIND_provider, "{\"id\":\"p\",\"type\":\"openai\",\"base_url\":\"ftp://x\"}", GW_E_INVALID, "/base_url",
+	    "http://");
+	bad(GW_KIND_provider, "{\"id\":\"p\",\"type\":\"openai\",\"base_url\":\"https://u:p@x/v1\"}", GW_E_INVALID,
+	    "/base_url", "no user name");
+	bad(GW_KIND_provider, "{\"id\":\"p\",\"type\":\"openai\",\"base_url\":\"https://x/v1?key=1\"}", GW_E_INVALID,
+	    "/base_url", "query");
+	bad(GW_KIND_credential, "{\"id\":\"c\",\"provider\":\"p\",\"secret\":\"sk-a b\"}", GW_E_INVALID, "/secret",
+	    "HTTP header");
 }
 
 static void all_faults_at_once(void **st)
 {
-	struct run r = check(GW_KIND_provider, "{\"id\":\"P\",\"type\":\"x\",\"disabled\":3,\"queue_timeout\":true,\"nope\":1}", NULL);
+	struct run r = check(GW_KIND_provider,
+			     "{\"id\":\"P\",\"type\":\"x\",\"disabled\":3,\"queue_timeout\":true,\"nope\":1}", NULL);
 
 	(void)st;
 	assert_int_equal(r.c.faults.n, 5);
@@ -195,7 +230,8 @@ static void all_faults_at_once(void **st)
 
 static void secrets_leave(void **st)
 {
-	struct run r = check(GW_KIND_credential, "{\"id\":\"c\",\"provider\":\"p\",\"secret\":\"sk-1\",\"next_secret\":\"sk-2\"}", NULL);
+	struct run r = check(GW_KIND_credential,
+			     "{\"id\":\"c\",\"provider\":\"p\",\"secret\":\"sk-1\",\"next_secret\":\"sk-2\"}", NULL);
 
 	(void)st;
 	assert_int_equal(r.err, GW_OK);
@@ -205,7 +241,10 @@ static void secrets_leave(void **st)
 	assert_str(r.c.secrets[0].value, "sk-1");
 	assert_str(r.c.secrets[1].value, "sk-2");
 	done(&r);
-	r = check(GW_KIND_key, "{\"id\":\"k\",\"import_sha256\":\"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"}", NULL);
+	r = check(
+	    GW_KIND_key,
+	    "{\"id\":\"k\",\"import_sha256\":\"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"}",
+	    NULL);
 	assert_int_equal(r.err, GW_OK);
 	assert_str(gw_buf_view(&r.out), "{\"id\":\"k\"}");
 	assert_int_equal(r.c.n_secrets, 1);
@@ -220,13 +259,15 @@ static void secrets_leave(void **st)
 
 static void read_only(void **st)
 {
-	const char *old = "{\"id\":\"k\",\"version\":4,\"created_at\":\"2026-01-01T00:00:00.000Z\",\"index\":\"aa\",\"prefix\":\"lgw_x\"}";
+	const char *old = "{\"id\":\"k\",\"version\":4,\"created_at\":\"2026-01-01T00:00:00.000Z\",\"index\":\"aa\","
+			  "\"prefix\":\"lgw_x\"}";
 	struct run r = check(GW_KIND_key, "{\"id\":\"k\",\"disabled\":true}", old);
 
 	(void)st;
 	assert_int_equal(r.err, GW_OK);
-	assert_str(gw_buf_view(&r.out), "{\"id\":\"k\",\"version\":4,\"created_at\":\"2026-01-01T00:00:00.000Z\",\"disabled\":true,"
-					"\"index\":\"aa\",\"prefix\":\"lgw_x\"}");
+	assert_str(gw_buf_view(&r.out),
+		   "{\"id\":\"k\",\"version\":4,\"created_at\":\"2026-01-01T00:00:00.000Z\",\"disabled\":true,"
+		   "\"index\":\"aa\",\"prefix\":\"lgw_x\"}");
 	done(&r);
 	r = check(GW_KIND_key, "{\"id\":\"k\",\"version\":4,\"prefix\":\"lgw_x\"}", old); /* as it was read */
 	assert_int_equal(r.err, GW_OK);
@@ -241,7 +282,8 @@ static void read_only(void **st)
 static void server_sets(void **st)
 {
 	yyjson_doc *d = tree("{\"id\":\"k\",\"version\":4,\"disabled\":true,\"nonsense\":1}");
-	struct gw_cf_set sets[] = { { "version", GW_CF_SET_U64, GW_NIL, 5 }, { "index", GW_CF_SET_STR, GW_LIT("ff"), 0 } };
+	struct gw_cf_set sets[] = { { "version", GW_CF_SET_U64, GW_NIL, 5 },
+				    { "index", GW_CF_SET_STR, GW_LIT("ff"), 0 } };
 	struct gw_buf out;
 
 	(void)st;
@@ -288,11 +330,40 @@ static void largest_object(void **st)
 
 static void cidrs(void **st)
 {
-	static const char *const ok[] = { "10.0.0.0/8", "127.0.0.1/32", "127.0.0.1", "0.0.0.0/0", "::/0", "::1/128", "fd00::/8", "2001:db8::1",
-					  "1:2:3:4:5:6:7:8", "1::8", "::ffff:10.0.0.1/104", "1:2:3:4:5:6:1.2.3.4" };
-	static const char *const no[] = { "", "10.0.0.0/33", "10.0.0/8", "10.0.0.0.0/8", "010.0.0.0/8", "256.0.0.0/8", "10.0.0.0/", "10.0.0.0/08",
-					  "/8", "x", "::1/129", ":::", "1::2::3", "1:2:3:4:5:6:7:8:9", "12345::", "1:2:3:4:5:6:7", "1.2.3.4::",
-					  "g::", "1:2:3:4:5:6:7::8", "10.0.0.0/+8", "::1.2.3", "1:" };
+	static const char *const ok[] = { "10.0.0.0/8",
+					  "127.0.0.1/32",
+					  "127.0.0.1",
+					  "0.0.0.0/0",
+					  "::/0",
+					  "::1/128",
+					  "fd00::/8",
+					  "2001:db8::1",
+					  "1:2:3:4:5:6:7:8",
+					  "1::8",
+					  "::ffff:10.0.0.1/104",
+					  "1:2:3:4:5:6:1.2.3.4" };
+	static const char *const no[] = { "",
+					  "10.0.0.0/33",
+					  "10.0.0/8",
+					  "10.0.0.0.0/8",
+					  "010.0.0.0/8",
+					  "256.0.0.0/8",
+					  "10.0.0.0/",
+					  "10.0.0.0/08",
+					  "/8",
+					  "x",
+					  "::1/129",
+					  ":::",
+					  "1::2::3",
+					  "1:2:3:4:5:6:7:8:9",
+					  "12345::",
+					  "1:2:3:4:5:6:7",
+					  "1.2.3.4::",
+					  "g::",
+					  "1:2:3:4:5:6:7::8",
+					  "10.0.0.0/+8",
+					  "::1.2.3",
+					  "1:" };
 
 	(void)st;
 	for (size_t i = 0; i < N_OF(ok); i++) {
@@ -303,7 +374,8 @@ static void cidrs(void **st)
 		if (gw_cf_is_cidr(gw_str_z(no[i])))
 			fail_msg("taken: %s", no[i]);
 	}
-	bad(GW_KIND_provider, "{\"id\":\"p\",\"type\":\"openai\",\"allow_private\":[\"10.0.0.0/8\",\"x\"]}", GW_E_INVALID, "/allow_private/1", "10.0.0.0/8");
+	bad(GW_KIND_provider, "{\"id\":\"p\",\"type\":\"openai\",\"allow_private\":[\"10.0.0.0/8\",\"x\"]}",
+	    GW_E_INVALID, "/allow_private/1", "10.0.0.0/8");
 }
 
 #define B64 "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEA0000111122223333444455556666"
@@ -311,21 +383,47 @@ static void pems(void **st)
 {
 	(void)st;
 	assert_null(gw_cf_pem_fault(GW_LIT("-----BEGIN CERTIFICATE-----\n" B64 "\n-----END CERTIFICATE-----\n")));
-	assert_null(gw_cf_pem_fault(GW_LIT("# my CA\r\n-----BEGIN CERTIFICATE-----\r\n" B64 "\r\n" B64 "\r\n-----END CERTIFICATE-----")));
+	assert_null(gw_cf_pem_fault(
+	    GW_LIT("# my CA\r\n-----BEGIN CERTIFICATE-----\r\n" B64 "\r\n" B64 "\r\n-----END CERTIFICATE-----")));
 	assert_non_null(gw_cf_pem_fault(GW_LIT("nothing")));
 	assert_non_null(gw_cf_pem_fault(GW_LIT("-----BEGIN CERTIFICATE-----\n" B64 "\n")));
 	assert_non_null(gw_cf_pem_fault(GW_LIT("-----BEGIN CERTIFICATE-----\n" B64 "!\n-----END CERTIFICATE-----\n")));
-	assert_non_null(gw_cf_pem_fault(GW_LIT("-----BEGIN CERTIFICATE-----\nX" B64 "ABC\n-----END CERTIFICATE-----\n")));
+	assert_non_null(
+	    gw_cf_pem_fault(GW_LIT("-----BEGIN CERTIFICATE-----\nX" B64 "ABC\n-----END CERTIFICATE-----\n")));
 	assert_non_null(gw_cf_pem_fault(GW_LIT("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n")));
-	assert_non_null(strstr(gw_cf_pem_fault(GW_LIT("-----BEGIN PRIVATE KEY-----\n" B64 "\n-----END PRIVATE KEY-----\n")), "private key"));
+	assert_non_null(
+	    strstr(gw_cf_pem_fault(GW_LIT("-----BEGIN PRIVATE KEY-----\n" B64 "\n-----END PRIVATE KEY-----\n")),
+		   "private key"));
 }
 
 /* Random objects made of good and bad values: whatever is accepted is canonical after one pass, and nothing crashes. */
 static void idempotent(void **st)
 {
-	static const char *const values[] = { "1", "0", "\"x\"", "\"\"", "true", "null", "[]", "[\"a\",\"b\"]", "{}", "{\"k\":\"v\",\"a\":\"b\"}", "\"30s\"",
-					      "\"openai\"", "\"https://h/v1\"", "[{\"deployment\":\"d\"}]", "\"2030-01-01T00:00:00Z\"", "\"probe\"",
-					      "100", "65536", "\"models\"", "\"admin\"", "[\"10.0.0.0/8\"]", "\"immediate\"", "-1", "1e3", "\"viewer\"" };
+	static const char *const values[] = { "1",
+					      "0",
+					      "\"x\"",
+					      "\"\"",
+					      "true",
+					      "null",
+					      "[]",
+					      "[\"a\",\"b\"]",
+					      "{}",
+					      "{\"k\":\"v\",\"a\":\"b\"}",
+					      "\"30s\"",
+					      "\"openai\"",
+					      "\"https://h/v1\"",
+					      "[{\"deployment\":\"d\"}]",
+					      "\"2030-01-01T00:00:00Z\"",
+					      "\"probe\"",
+					      "100",
+					      "65536",
+					      "\"models\"",
+					      "\"admin\"",
+					      "[\"10.0.0.0/8\"]",
+					      "\"immediate\"",
+					      "-1",
+					      "1e3",
+					      "\"viewer\"" };
 	unsigned accepted = 0;
 
 	(void)st;
@@ -342,7 +440,9 @@ static void idempotent(void **st)
 
 			if (must || rng_below(6) == 0)
 				gw_buf_printf(&b, ",\"%s\":%s", k->fields[i]->name,
-					      must && k->fields[i]->type != GW_CF_ENUM ? "\"x\"" : values[rng_below(N_OF(values))]);
+					      must && k->fields[i]->type != GW_CF_ENUM
+						  ? "\"x\""
+						  : values[rng_below(N_OF(values))]);
 		}
 		if (kind == GW_KIND_model && !memmem(b.p, b.n, "alias_of", 8) && !memmem(b.p, b.n, "targets", 7))
 			gw_buf_puts(&b, GW_LIT(",\"targets\":[{\"deployment\":\"d\",\"weight\":2}]"));
@@ -415,10 +515,20 @@ static void rows(void **st)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(canonical_form), cmocka_unit_test(types), cmocka_unit_test(unknown_fields), cmocka_unit_test(rules),
-		cmocka_unit_test(all_faults_at_once), cmocka_unit_test(secrets_leave), cmocka_unit_test(read_only),
-		cmocka_unit_test(server_sets), cmocka_unit_test(largest_object), cmocka_unit_test(cidrs), cmocka_unit_test(pems),
-		cmocka_unit_test(idempotent), cmocka_unit_test(effective_values), cmocka_unit_test(rows),
+		cmocka_unit_test(canonical_form),
+		cmocka_unit_test(types),
+		cmocka_unit_test(unknown_fields),
+		cmocka_unit_test(rules),
+		cmocka_unit_test(all_faults_at_once),
+		cmocka_unit_test(secrets_leave),
+		cmocka_unit_test(read_only),
+		cmocka_unit_test(server_sets),
+		cmocka_unit_test(largest_object),
+		cmocka_unit_test(cidrs),
+		cmocka_unit_test(pems),
+		cmocka_unit_test(idempotent),
+		cmocka_unit_test(effective_values),
+		cmocka_unit_test(rows),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

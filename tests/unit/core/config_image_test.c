@@ -24,8 +24,10 @@ static struct gw_arena arena;
 
 static void models(void **st)
 {
-	struct gw_buf b = row_of(GW_KIND_model, "{\"id\":\"m\",\"org\":\"o\",\"version\":7,\"targets\":[{\"deployment\":\"d1\"},"
-						"{\"deployment\":\"d2\",\"weight\":5,\"priority\":3}],\"teams\":[\"a\",\"b\"],\"hidden\":true}");
+	struct gw_buf b =
+	    row_of(GW_KIND_model,
+		   "{\"id\":\"m\",\"org\":\"o\",\"version\":7,\"targets\":[{\"deployment\":\"d1\"},"
+		   "{\"deployment\":\"d2\",\"weight\":5,\"priority\":3}],\"teams\":[\"a\",\"b\"],\"hidden\":true}");
 	struct gw_cf_model m;
 
 	(void)st;
@@ -51,8 +53,10 @@ static void models(void **st)
 
 static void providers(void **st)
 {
-	struct gw_buf b = row_of(GW_KIND_provider, "{\"id\":\"p\",\"type\":\"openai\",\"idle_timeout\":7000,\"allow_private\":[\"10.0.0.0/8\"],"
-						   "\"ca_pem\":\"PEM\",\"queue_timeout\":0}");
+	struct gw_buf b =
+	    row_of(GW_KIND_provider,
+		   "{\"id\":\"p\",\"type\":\"openai\",\"idle_timeout\":7000,\"allow_private\":[\"10.0.0.0/8\"],"
+		   "\"ca_pem\":\"PEM\",\"queue_timeout\":0}");
 	struct gw_cf_provider p;
 
 	(void)st;
@@ -70,8 +74,10 @@ static void providers(void **st)
 
 static void keys(void **st)
 {
-	struct gw_buf b = row_of(GW_KIND_key, "{\"id\":\"k\",\"name\":\"for people\",\"expires_at\":\"2030-01-02T03:04:05.678Z\",\"index\":\"abcd\","
-					      "\"import_sha256\":\"canary\",\"purpose\":\"admin\",\"labels\":{\"a\":\"b\"}}");
+	struct gw_buf b = row_of(
+	    GW_KIND_key,
+	    "{\"id\":\"k\",\"name\":\"for people\",\"expires_at\":\"2030-01-02T03:04:05.678Z\",\"index\":\"abcd\","
+	    "\"import_sha256\":\"canary\",\"purpose\":\"admin\",\"labels\":{\"a\":\"b\"}}");
 	struct gw_cf_key k;
 
 	(void)st;
@@ -88,8 +94,9 @@ static void keys(void **st)
 
 static void secrets_stay(void **st)
 {
-	struct gw_buf b = row_of(GW_KIND_credential, "{\"id\":\"c\",\"provider\":\"p\",\"secret\":\"canary\",\"next_secret\":\"canary\","
-						     "\"secret_version\":3,\"next_version\":4,\"last4\":\"nary\"}");
+	struct gw_buf b = row_of(GW_KIND_credential,
+				 "{\"id\":\"c\",\"provider\":\"p\",\"secret\":\"canary\",\"next_secret\":\"canary\","
+				 "\"secret_version\":3,\"next_version\":4,\"last4\":\"nary\"}");
 	struct gw_cf_credential c;
 
 	(void)st;
@@ -131,12 +138,16 @@ static const char *const samples[GW_KIND_COUNT] = {
 	[GW_KIND_org] = "{\"id\":\"o\",\"disabled\":true}",
 	[GW_KIND_team] = "{\"id\":\"t\",\"org\":\"o\",\"models\":[\"a\",\"b*\"]}",
 	[GW_KIND_user] = "{\"id\":\"u\",\"org\":\"o\"}",
-	[GW_KIND_key] = "{\"id\":\"k\",\"org\":\"o\",\"team\":\"t\",\"user\":\"u\",\"models\":[\"a\"],\"expires_at\":\"2030-01-01T00:00:00Z\"}",
+	[GW_KIND_key] = "{\"id\":\"k\",\"org\":\"o\",\"team\":\"t\",\"user\":\"u\",\"models\":[\"a\"],\"expires_at\":"
+			"\"2030-01-01T00:00:00Z\"}",
 	[GW_KIND_role_binding] = "{\"id\":\"r\",\"key\":\"k\",\"role\":\"auditor\"}",
-	[GW_KIND_provider] = "{\"id\":\"p\",\"type\":\"openai\",\"base_url\":\"https://h/v1\",\"allow_private\":[\"10.0.0.0/8\",\"::1\"]}",
+	[GW_KIND_provider] = "{\"id\":\"p\",\"type\":\"openai\",\"base_url\":\"https://h/"
+			     "v1\",\"allow_private\":[\"10.0.0.0/8\",\"::1\"]}",
 	[GW_KIND_credential] = "{\"id\":\"c\",\"provider\":\"p\",\"secret_version\":2}",
-	[GW_KIND_deployment] = "{\"id\":\"d\",\"provider\":\"p\",\"credential\":\"c\",\"upstream_model\":\"m\",\"input_price\":150000}",
-	[GW_KIND_model] = "{\"id\":\"m\",\"targets\":[{\"deployment\":\"d\"},{\"deployment\":\"e\",\"weight\":9}],\"teams\":[\"t\"]}",
+	[GW_KIND_deployment] =
+	    "{\"id\":\"d\",\"provider\":\"p\",\"credential\":\"c\",\"upstream_model\":\"m\",\"input_price\":150000}",
+	[GW_KIND_model] =
+	    "{\"id\":\"m\",\"targets\":[{\"deployment\":\"d\"},{\"deployment\":\"e\",\"weight\":9}],\"teams\":[\"t\"]}",
 };
 
 /* Every cut and random damage: an answer, no read outside of the bytes (ASan), and strings inside them. */
@@ -200,15 +211,17 @@ static double read_ns(enum gw_cf_kind kind)
 static void speed(void **st)
 {
 	(void)st;
-	print_message("ns per row: model %.0f, deployment %.0f, provider %.0f, credential %.0f, key %.0f\n", read_ns(GW_KIND_model),
-		      read_ns(GW_KIND_deployment), read_ns(GW_KIND_provider), read_ns(GW_KIND_credential), read_ns(GW_KIND_key));
+	print_message("ns per row: model %.0f, deployment %.0f, provider %.0f, credential %.0f, key %.0f\n",
+		      read_ns(GW_KIND_model), read_ns(GW_KIND_deployment), read_ns(GW_KIND_provider),
+		      read_ns(GW_KIND_credential), read_ns(GW_KIND_key));
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(models), cmocka_unit_test(providers), cmocka_unit_test(keys), cmocka_unit_test(secrets_stay),
-		cmocka_unit_test(unknown_numbers), cmocka_unit_test(hostile_rows), cmocka_unit_test(speed),
+		cmocka_unit_test(models),       cmocka_unit_test(providers),       cmocka_unit_test(keys),
+		cmocka_unit_test(secrets_stay), cmocka_unit_test(unknown_numbers), cmocka_unit_test(hostile_rows),
+		cmocka_unit_test(speed),
 	};
 	int failed;
 

@@ -129,8 +129,8 @@ static void unknown_topics(void **st)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(all_rows_are_there), cmocka_unit_test(tables_are_whole), cmocka_unit_test(schemas),
-					    cmocka_unit_test(unknown_topics) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(all_rows_are_there), cmocka_unit_test(tables_are_whole),
+					    cmocka_unit_test(schemas), cmocka_unit_test(unknown_topics) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -47,9 +47,25 @@ static void found(void **st)
 
 static void not_found(void **st)
 {
-	static const char *const paths[] = { "", "/v1", "/v1/", "/v1/chat", "/v1/chat/completions/", "/v1/v1/models", "//v1/models", "/v1//models",
-					     "/V1/models", "/v1/models/", "/models/", "/v1/../v1/models", "/v1/livez", "/admin/v1/keys", "/metrics",
-					     "/v1/chat%2fcompletions", "v1/models", "*", "/v1/embeddings" };
+	static const char *const paths[] = { "",
+					     "/v1",
+					     "/v1/",
+					     "/v1/chat",
+					     "/v1/chat/completions/",
+					     "/v1/v1/models",
+					     "//v1/models",
+					     "/v1//models",
+					     "/V1/models",
+					     "/v1/models/",
+					     "/models/",
+					     "/v1/../v1/models",
+					     "/v1/livez",
+					     "/admin/v1/keys",
+					     "/metrics",
+					     "/v1/chat%2fcompletions",
+					     "v1/models",
+					     "*",
+					     "/v1/embeddings" };
 
 	(void)st;
 	for (size_t i = 0; i < N_OF(paths); i++)

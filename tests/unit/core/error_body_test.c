@@ -16,24 +16,29 @@ static void bodies(void **st)
 	(void)st;
 	gw_buf_init(&b, 65536);
 	gw_error_body(&b, GW_E_MISSING, GW_LIT("messages is \"required\""), GW_LIT("messages"), GW_LIT("req-1"));
-	assert_str(gw_buf_view(&b), "{\"error\":{\"message\":\"messages is \\\"required\\\"\",\"type\":\"invalid_request_error\","
-				    "\"param\":\"messages\",\"code\":\"missing_field\"}}");
+	assert_str(gw_buf_view(&b),
+		   "{\"error\":{\"message\":\"messages is \\\"required\\\"\",\"type\":\"invalid_request_error\","
+		   "\"param\":\"messages\",\"code\":\"missing_field\"}}");
 	gw_buf_clear(&b, 65536);
 	gw_error_body(&b, GW_E_UP_BAD_REQUEST, GW_NIL, GW_NIL, GW_NIL); /* no code of its own: null */
-	assert_str(gw_buf_view(&b), "{\"error\":{\"message\":\"The provider refused the request as invalid.\",\"type\":\"invalid_request_error\","
+	assert_str(gw_buf_view(&b), "{\"error\":{\"message\":\"The provider refused the request as "
+				    "invalid.\",\"type\":\"invalid_request_error\","
 				    "\"param\":null,\"code\":null}}");
 	gw_buf_clear(&b, 65536);
 	gw_error_body(&b, GW_E_UP_TIMEOUT, GW_NIL, GW_NIL, GW_LIT("0198-x"));
-	assert_str(gw_buf_view(&b), "{\"error\":{\"message\":\"The provider did not begin its answer in time. (request id 0198-x)\","
-				    "\"type\":\"timeout_error\",\"param\":null,\"code\":\"upstream_timeout\"}}");
+	assert_str(gw_buf_view(&b),
+		   "{\"error\":{\"message\":\"The provider did not begin its answer in time. (request id 0198-x)\","
+		   "\"type\":\"timeout_error\",\"param\":null,\"code\":\"upstream_timeout\"}}");
 	gw_buf_clear(&b, 65536);
 	gw_error_body(&b, GW_E_UP_AUTH, GW_LIT("Incorrect API key provided: sk-canary"), GW_NIL, GW_LIT("r\"1"));
 	assert_null(memmem(b.p, b.n, "canary", 6));
 	assert_non_null(memmem(b.p, b.n, "request id r?1", 14));
 	gw_buf_clear(&b, 65536);
 	gw_error_event(&b, GW_E_UP_CUT, GW_NIL, GW_LIT("q"));
-	assert_str(gw_buf_view(&b), "data: {\"error\":{\"message\":\"The provider's answer ended before it was complete. (request id q)\","
-				    "\"type\":\"api_connection_error\",\"param\":null,\"code\":\"upstream_truncated\"}}\n\n");
+	assert_str(
+	    gw_buf_view(&b),
+	    "data: {\"error\":{\"message\":\"The provider's answer ended before it was complete. (request id q)\","
+	    "\"type\":\"api_connection_error\",\"param\":null,\"code\":\"upstream_truncated\"}}\n\n");
 	gw_buf_done(&b);
 }
 
@@ -48,7 +53,8 @@ static void all_rows(void **st)
 		yyjson_val *o;
 
 		gw_buf_init(&b, 65536);
-		gw_error_body(&b, (enum gw_err)e, GW_LIT("bad \xff utf-8 \x01 and \"quotes\""), GW_LIT("p"), GW_LIT("id"));
+		gw_error_body(&b, (enum gw_err)e, GW_LIT("bad \xff utf-8 \x01 and \"quotes\""), GW_LIT("p"),
+			      GW_LIT("id"));
 		assert_int_equal(gw_json_read(gw_buf_view(&b), &gw_json_default_limits, &d, &f), GW_OK);
 		o = yyjson_obj_get(yyjson_doc_get_root(d), "error");
 		assert_int_equal(yyjson_obj_size(o), 4);
@@ -72,17 +78,24 @@ static struct gw_upstream_error classify(int status, const char *body)
 
 static void by_status(void **st)
 {
-	static const struct { int status; enum gw_err err; } all[] = {
-		{ 400, GW_E_UP_BAD_REQUEST }, { 401, GW_E_UP_AUTH }, { 402, GW_E_UP_BILLING }, { 403, GW_E_UP_PERMISSION }, { 404, GW_E_UP_NOT_FOUND },
-		{ 405, GW_E_UP_BAD_REQUEST }, { 408, GW_E_UP_TIMEOUT }, { 409, GW_E_UP_SERVER }, { 413, GW_E_TOO_BIG }, { 422, GW_E_UP_BAD_REQUEST },
-		{ 424, GW_E_UP_SERVER }, { 429, GW_E_UP_LIMIT }, { 498, GW_E_UP_OVERLOADED }, { 500, GW_E_UP_SERVER }, { 502, GW_E_UP_SERVER },
-		{ 503, GW_E_UP_OVERLOADED }, { 504, GW_E_UP_TIMEOUT }, { 520, GW_E_UP_SERVER }, { 529, GW_E_UP_OVERLOADED }, { 301, GW_E_UP_REDIRECT },
-		{ 307, GW_E_UP_REDIRECT }, { 0, GW_E_UP_SERVER },
+	static const struct {
+		int status;
+		enum gw_err err;
+	} all[] = {
+		{ 400, GW_E_UP_BAD_REQUEST }, { 401, GW_E_UP_AUTH },      { 402, GW_E_UP_BILLING },
+		{ 403, GW_E_UP_PERMISSION },  { 404, GW_E_UP_NOT_FOUND }, { 405, GW_E_UP_BAD_REQUEST },
+		{ 408, GW_E_UP_TIMEOUT },     { 409, GW_E_UP_SERVER },    { 413, GW_E_TOO_BIG },
+		{ 422, GW_E_UP_BAD_REQUEST }, { 424, GW_E_UP_SERVER },    { 429, GW_E_UP_LIMIT },
+		{ 498, GW_E_UP_OVERLOADED },  { 500, GW_E_UP_SERVER },    { 502, GW_E_UP_SERVER },
+		{ 503, GW_E_UP_OVERLOADED },  { 504, GW_E_UP_TIMEOUT },   { 520, GW_E_UP_SERVER },
+		{ 529, GW_E_UP_OVERLOADED },  { 301, GW_E_UP_REDIRECT },  { 307, GW_E_UP_REDIRECT },
+		{ 0, GW_E_UP_SERVER },
 	};
 
 	(void)st;
 	for (size_t i = 0; i < N_OF(all); i++) {
-		assert_int_equal(classify(all[i].status, "<html>rate limit overloaded prompt is too long</html>").err, all[i].err);
+		assert_int_equal(classify(all[i].status, "<html>rate limit overloaded prompt is too long</html>").err,
+				 all[i].err);
 		assert_int_equal(classify(all[i].status, "").err, all[i].err);
 		assert_null(classify(all[i].status, "<html>").message.p);
 	}
@@ -90,22 +103,37 @@ static void by_status(void **st)
 
 static void by_code_and_words(void **st)
 {
-	static const struct { int status; const char *body; enum gw_err err; } all[] = {
+	static const struct {
+		int status;
+		const char *body;
+		enum gw_err err;
+	} all[] = {
 		{ 400, "{\"error\":{\"code\":\"context_length_exceeded\",\"message\":\"x\"}}", GW_E_UP_CONTEXT },
-		{ 400, "{\"error\":{\"code\":null,\"message\":\"This model's maximum context length is 8192 tokens\"}}", GW_E_UP_CONTEXT },
+		{ 400, "{\"error\":{\"code\":null,\"message\":\"This model's maximum context length is 8192 tokens\"}}",
+		  GW_E_UP_CONTEXT },
 		{ 400, "{\"error\":{\"code\":\"content_policy_violation\"}}", GW_E_UP_FILTERED },
-		{ 400, "{\"error\":{\"message\":\"filtered due to the prompt triggering Azure OpenAI's content management policy\"}}", GW_E_UP_FILTERED },
-		{ 429, "{\"error\":{\"code\":\"insufficient_quota\",\"type\":\"insufficient_quota\"}}", GW_E_UP_BILLING },
-		{ 429, "{\"error\":{\"code\":\"rate_limit_exceeded\",\"type\":\"tokens\",\"message\":\"too many tokens per min (TPM)\"}}", GW_E_UP_LIMIT },
+		{ 400,
+		  "{\"error\":{\"message\":\"filtered due to the prompt triggering Azure OpenAI's content management "
+		  "policy\"}}",
+		  GW_E_UP_FILTERED },
+		{ 429, "{\"error\":{\"code\":\"insufficient_quota\",\"type\":\"insufficient_quota\"}}",
+		  GW_E_UP_BILLING },
+		{ 429,
+		  "{\"error\":{\"code\":\"rate_limit_exceeded\",\"type\":\"tokens\",\"message\":\"too many tokens per "
+		  "min (TPM)\"}}",
+		  GW_E_UP_LIMIT },
 		{ 429, "{\"error\":{\"type\":\"insufficient_quota\",\"code\":null}}", GW_E_UP_BILLING },
 		{ 413, "{\"error\":{\"code\":\"rate_limit_exceeded\",\"type\":\"tokens\"}}", GW_E_UP_LIMIT },
 		{ 400, "{\"code\":\"invalid-argument\",\"error\":\"Incorrect API key provided.\"}", GW_E_UP_AUTH },
 		{ 400, "{\"error\":{\"message\":\"credit balance is too low\"}}", GW_E_UP_BILLING },
-		{ 401, "{\"error\":{\"type\":\"authentication_error\",\"code\":\"invalid_request_error\"}}", GW_E_UP_AUTH },
+		{ 401, "{\"error\":{\"type\":\"authentication_error\",\"code\":\"invalid_request_error\"}}",
+		  GW_E_UP_AUTH },
 		{ 403, "{\"error\":{\"code\":\"unsupported_country_region_territory\"}}", GW_E_UP_PERMISSION },
 		{ 400, "{\"error\":{\"code\":\"model_not_found\"}}", GW_E_UP_NOT_FOUND },
 		/* words of a prompt that is echoed say nothing */
-		{ 400, "{\"error\":{\"code\":\"rate_limit_exceeded\",\"message\":\"invalid: 429 rate limit overloaded\"}}", GW_E_UP_BAD_REQUEST },
+		{ 400,
+		  "{\"error\":{\"code\":\"rate_limit_exceeded\",\"message\":\"invalid: 429 rate limit overloaded\"}}",
+		  GW_E_UP_BAD_REQUEST },
 		{ 404, "{\"error\":{\"message\":\"prompt is too long\"}}", GW_E_UP_NOT_FOUND },
 		{ 502, "{\"error\":{\"message\":\"maximum context length\"}}", GW_E_UP_SERVER },
 		/* no status: an event of a stream */
@@ -113,7 +141,8 @@ static void by_code_and_words(void **st)
 		{ 200, "{\"error\":{\"code\":\"server_error\"}}", GW_E_UP_SERVER },
 		{ 200, "{\"error\":{\"type\":\"overloaded_error\"}}", GW_E_UP_OVERLOADED },
 		{ 200, "{\"error\":{\"code\":429,\"message\":\"x\"}}", GW_E_UP_LIMIT },
-		{ 200, "{\"error\":{\"code\":\"tool_use_failed\",\"type\":\"invalid_request_error\"}}", GW_E_UP_BAD_REQUEST },
+		{ 200, "{\"error\":{\"code\":\"tool_use_failed\",\"type\":\"invalid_request_error\"}}",
+		  GW_E_UP_BAD_REQUEST },
 		{ 200, "{\"error\":\"something\"}", GW_E_UP_SERVER },
 		{ 498, "{\"message\":\"invalid token\"}", GW_E_UP_AUTH },
 		/* read in two ways: only the status counts */
@@ -131,8 +160,9 @@ static void by_code_and_words(void **st)
 
 static void parts(void **st)
 {
-	struct gw_upstream_error u = classify(400, "{\"error\":{\"message\":\"bad \\u00e9\",\"code\":\"unsupported_parameter\",\"param\":\"max_tokens\","
-						   "\"type\":\"invalid_request_error\"}}");
+	struct gw_upstream_error u = classify(
+	    400, "{\"error\":{\"message\":\"bad \\u00e9\",\"code\":\"unsupported_parameter\",\"param\":\"max_tokens\","
+		 "\"type\":\"invalid_request_error\"}}");
 	struct gw_buf b;
 
 	(void)st;
@@ -141,13 +171,18 @@ static void parts(void **st)
 	assert_str(u.param, "max_tokens");
 	gw_buf_init(&b, 65536);
 	gw_upstream_error_body(&b, &u, GW_LIT("id"));
-	assert_str(gw_buf_view(&b), "{\"error\":{\"message\":\"bad \xc3\xa9\",\"type\":\"invalid_request_error\",\"param\":\"max_tokens\","
-				    "\"code\":\"unsupported_parameter\"}}");
+	assert_str(
+	    gw_buf_view(&b),
+	    "{\"error\":{\"message\":\"bad \xc3\xa9\",\"type\":\"invalid_request_error\",\"param\":\"max_tokens\","
+	    "\"code\":\"unsupported_parameter\"}}");
 	gw_buf_clear(&b, 65536);
-	u = classify(401, "{\"error\":{\"message\":\"Incorrect API key provided: sk-proj-12345678\",\"code\":\"invalid_api_key\",\"param\":\"key\"}}");
+	u = classify(401, "{\"error\":{\"message\":\"Incorrect API key provided: "
+			  "sk-proj-12345678\",\"code\":\"invalid_api_key\",\"param\":\"key\"}}");
 	gw_upstream_error_body(&b, &u, GW_LIT("id"));
-	assert_str(gw_buf_view(&b), "{\"error\":{\"message\":\"The provider refused the gateway's credential; the operator must look at it. (request id id)\","
-				    "\"type\":\"api_connection_error\",\"param\":null,\"code\":\"upstream_auth_failed\"}}");
+	assert_str(gw_buf_view(&b),
+		   "{\"error\":{\"message\":\"The provider refused the gateway's credential; the operator must look at "
+		   "it. (request id id)\","
+		   "\"type\":\"api_connection_error\",\"param\":null,\"code\":\"upstream_auth_failed\"}}");
 	gw_buf_done(&b);
 	/* a code that is no word is none */
 	assert_null(classify(400, "{\"error\":{\"code\":\"a b\"}}").code.p);
@@ -208,23 +243,40 @@ static bool has_shared;
 
 static void recorded(void **st)
 {
-	static const struct { const char *dir; int status; enum gw_err err; const char *words; } all[] = {
+	static const struct {
+		const char *dir;
+		int status;
+		enum gw_err err;
+		const char *words;
+	} all[] = {
 		{ "openai/chat__unknown-model__0__http404", 404, GW_E_UP_NOT_FOUND, "does not exist" },
-		{ "openai/chat__model-name-suggestion-openai-chat__0__http404", 404, GW_E_UP_NOT_FOUND, "gpt-5.2-proo" },
-		{ "openai/chat__openai-web-search-tool-model-not-supported__0__http400", 400, GW_E_UP_BAD_REQUEST, "Web search options" },
-		{ "openai/completions__completion-bad-request__0__http400", 400, GW_E_UP_BAD_REQUEST, "integer below minimum" },
-		{ "openai/responses__real-error-scenarios-openai-gpt-5-nano-handles-context-length-exceeded__0__http400", 400, GW_E_UP_CONTEXT,
-		  "context window" },
-		{ "azure/chat__real-error-scenarios-azure-grok-4-1-fast-non-reasoning-handles-context__0__http429", 429, GW_E_UP_LIMIT,
-		  "grok-4-1-fast-non-reasoning" },
-		{ "deepseek/chat__error-handling-with-deepseek-deepseek-chat-raises-appropriate-auth-err__0__http401", 401, GW_E_UP_AUTH, "Auth" },
-		{ "groq/chat__tool-use-failed-error__0__http400", 400, GW_E_UP_BAD_REQUEST, "Tool call validation failed" },
-		{ "groq/chat__model-name-suggestion-groq__0__http404", 404, GW_E_UP_NOT_FOUND, "llama-3.3-70b-versatlie" },
-		{ "mistral/chat__error-handling-with-mistral-mistral-small-latest-raises-appropriate-au__0__http401", 401, GW_E_UP_AUTH, "Invalid API Key" },
-		{ "ollama/chat__error-handling-with-ollama-cloud-gpt-oss-120b-raises-appropriate-auth__0__http401", 401, GW_E_UP_AUTH, "Unauthorized" },
-		{ "openrouter/chat__error-handling-with-openrouter-claude-haiku-4-5-raises-appropriate-aut__0__http401", 401, GW_E_UP_AUTH, "Missing" },
-		{ "cohere/chat__error-handling-with-cohere-command-a-03-2025-raises-appropriate-auth-e__0__http401", 401, GW_E_UP_AUTH, "Incorrect" },
-		{ "xai/responses__error-handling-with-xai-grok-4-1-fast-non-reasoning-raises-appropriate__0__http400", 400, GW_E_UP_AUTH, "[removed]" },
+		{ "openai/chat__model-name-suggestion-openai-chat__0__http404", 404, GW_E_UP_NOT_FOUND,
+		  "gpt-5.2-proo" },
+		{ "openai/chat__openai-web-search-tool-model-not-supported__0__http400", 400, GW_E_UP_BAD_REQUEST,
+		  "Web search options" },
+		{ "openai/completions__completion-bad-request__0__http400", 400, GW_E_UP_BAD_REQUEST,
+		  "integer below minimum" },
+		{ "openai/"
+		  "responses__real-error-scenarios-openai-gpt-5-nano-handles-context-length-exceeded__0__http400",
+		  400, GW_E_UP_CONTEXT, "context window" },
+		{ "azure/chat__real-error-scenarios-azure-grok-4-1-fast-non-reasoning-handles-context__0__http429", 429,
+		  GW_E_UP_LIMIT, "grok-4-1-fast-non-reasoning" },
+		{ "deepseek/chat__error-handling-with-deepseek-deepseek-chat-raises-appropriate-auth-err__0__http401",
+		  401, GW_E_UP_AUTH, "Auth" },
+		{ "groq/chat__tool-use-failed-error__0__http400", 400, GW_E_UP_BAD_REQUEST,
+		  "Tool call validation failed" },
+		{ "groq/chat__model-name-suggestion-groq__0__http404", 404, GW_E_UP_NOT_FOUND,
+		  "llama-3.3-70b-versatlie" },
+		{ "mistral/chat__error-handling-with-mistral-mistral-small-latest-raises-appropriate-au__0__http401",
+		  401, GW_E_UP_AUTH, "Invalid API Key" },
+		{ "ollama/chat__error-handling-with-ollama-cloud-gpt-oss-120b-raises-appropriate-auth__0__http401", 401,
+		  GW_E_UP_AUTH, "Unauthorized" },
+		{ "openrouter/chat__error-handling-with-openrouter-claude-haiku-4-5-raises-appropriate-aut__0__http401",
+		  401, GW_E_UP_AUTH, "Missing" },
+		{ "cohere/chat__error-handling-with-cohere-command-a-03-2025-raises-appropriate-auth-e__0__http401",
+		  401, GW_E_UP_AUTH, "Incorrect" },
+		{ "xai/responses__error-handling-with-xai-grok-4-1-fast-non-reasoning-raises-appropriate__0__http400",
+		  400, GW_E_UP_AUTH, "[removed]" },
 	};
 
 	(void)st;
@@ -239,7 +291,8 @@ static void recorded(void **st)
 		body = shared_file(path);
 		assert_non_null(body.p);
 		gw_upstream_error_read(&arena, all[i].status, body, GW_NIL, GW_NIL, NULL, 0, &u);
-		if (u.err != all[i].err || !u.message.p || !memmem(u.message.p, u.message.n, all[i].words, strlen(all[i].words)))
+		if (u.err != all[i].err || !u.message.p ||
+		    !memmem(u.message.p, u.message.n, all[i].words, strlen(all[i].words)))
 			fail_msg("%s: %s '%.*s'", path, gw_err_info(u.err)->name, GW_FMT(u.message));
 		assert_null(memmem(u.message.p, u.message.n, "://", 3));
 		free((char *)(uintptr_t)body.p);
@@ -276,7 +329,9 @@ static void taken_out(void **st)
 	scrub("localhost:11434/v1 refused", "[removed] refused");
 	scrub("mail ops@example.com", "mail [removed]");
 	scrub("in organization org-AbCdEfGh12345678 on tokens", "in organization [removed] on tokens");
-	scrub("a\nb\tc\x01" "d\x7f", "a b c d ");
+	scrub("a\nb\tc\x01"
+	      "d\x7f",
+	      "a b c d ");
 	scrub("", "");
 }
 
@@ -286,7 +341,8 @@ static void left_alone(void **st)
 		"The model `gpt-4o-mini-2024-07-18` does not exist.",
 		"claude-3-5-sonnet-20241022 and anthropic.claude-3-5-sonnet-20240620-v1:0",
 		"meta-llama/Llama-3.1-70B-Instruct-Turbo, Qwen2.5-72B-Instruct, llama3:8b, openai/gpt-4o",
-		"This model's maximum context length is 128000 tokens. However, you requested 130000 tokens (100 in the messages).",
+		"This model's maximum context length is 128000 tokens. However, you requested 130000 tokens (100 in "
+		"the messages).",
 		"Invalid 'messages[0].content[1].image_url': expected a string; got 3.5.1 (see section 4.2).",
 		"max_completion_tokens: integer_below_min_value",
 		"tool_call_id call_rI3WKPYvVwl is missing",
@@ -303,8 +359,10 @@ static void left_alone(void **st)
 /* Whatever stands around it, a secret that was given is never in the output; and scrubbing twice changes nothing more. */
 static void never_a_secret(void **st)
 {
-	static const char *const bits[] = { "hunter22", "hunter22-long", "hunt", "er22", " ", "[removed]", "[rem", "\"", "sk-", "a", "=", "hunter2", "://",
-					    "2", "\n", "-long", "Bearer ", "1.2.3.", "4" };
+	static const char *const bits[] = { "hunter22",  "hunter22-long", "hunt",   "er22", " ",
+					    "[removed]", "[rem",          "\"",     "sk-",  "a",
+					    "=",         "hunter2",       "://",    "2",    "\n",
+					    "-long",     "Bearer ",       "1.2.3.", "4" };
 
 	(void)st;
 	for (int round = 0; round < 30000; round++) {
@@ -329,9 +387,12 @@ static void never_a_secret(void **st)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(bodies), cmocka_unit_test(all_rows), cmocka_unit_test(by_status), cmocka_unit_test(by_code_and_words),
-		cmocka_unit_test(parts), cmocka_unit_test(long_messages), cmocka_unit_test(retry_after), cmocka_unit_test(recorded),
-		cmocka_unit_test(taken_out), cmocka_unit_test(left_alone), cmocka_unit_test(never_a_secret),
+		cmocka_unit_test(bodies),         cmocka_unit_test(all_rows),
+		cmocka_unit_test(by_status),      cmocka_unit_test(by_code_and_words),
+		cmocka_unit_test(parts),          cmocka_unit_test(long_messages),
+		cmocka_unit_test(retry_after),    cmocka_unit_test(recorded),
+		cmocka_unit_test(taken_out),      cmocka_unit_test(left_alone),
+		cmocka_unit_test(never_a_secret),
 	};
 	struct gw_str index = shared_file("fixtures/INDEX.tsv");
 	int failed;

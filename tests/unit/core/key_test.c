@@ -12,7 +12,10 @@ static void spelling(void **st)
 	(void)st;
 	gw_key_token(random, token);
 	assert_int_equal(strlen(token), GW_KEY_TOKEN_BYTES);
-	assert_memory_equal(token, "lgw_0000000000" "0000000000000000000000000000000000000000000", 57);
+	assert_memory_equal(token,
+			    "lgw_0000000000"
+			    "0000000000000000000000000000000000000000000",
+			    57);
 	memset(random, 0xff, sizeof(random));
 	gw_key_token(random, token);
 	/* (2^64 - 1) mod 62^10, 2^256 - 1 and the CRC, computed in Python */
@@ -97,7 +100,8 @@ static void index_is_hmac_of_sha(void **st)
 	memset(got, 0, 32);
 	gw_key_index_of_sha256(h, sha, got);
 	assert_memory_equal(got, want, 32);
-	assert_int_equal(gw_key_revoke_hash((const uint8_t *)"\x01\x02\x03\x04\x05\x06\x07\x08 and more of it 1234567"), 0x0102030405060708);
+	assert_int_equal(gw_key_revoke_hash((const uint8_t *)"\x01\x02\x03\x04\x05\x06\x07\x08 and more of it 1234567"),
+			 0x0102030405060708);
 	gw_hmac_free(h);
 	gw_secret_unref(pepper);
 }
@@ -117,7 +121,8 @@ static void credential_hash(void **st)
 	assert_true(gw_cred_revoke_hash(GW_LIT("a"), 1) != gw_cred_revoke_hash(GW_LIT("a"), 2));
 }
 
-static void expect(const char *auth, const char *x, const char *api, const char *goog, enum gw_err err, const char *token)
+static void expect(const char *auth, const char *x, const char *api, const char *goog, enum gw_err err,
+		   const char *token)
 {
 	struct gw_key_headers h = { gw_str_z(auth), gw_str_z(x), gw_str_z(api), gw_str_z(goog) };
 	struct gw_str got = GW_NIL;
@@ -153,8 +158,9 @@ static void headers(void **st)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(spelling), cmocka_unit_test(keeps_all_bits), cmocka_unit_test(typos_show),
-		cmocka_unit_test(index_is_hmac_of_sha), cmocka_unit_test(credential_hash), cmocka_unit_test(headers),
+		cmocka_unit_test(spelling),        cmocka_unit_test(keeps_all_bits),
+		cmocka_unit_test(typos_show),      cmocka_unit_test(index_is_hmac_of_sha),
+		cmocka_unit_test(credential_hash), cmocka_unit_test(headers),
 	};
 
 	if (gw_crypto_init())

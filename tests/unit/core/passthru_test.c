@@ -28,10 +28,16 @@ static void good(void **st)
 	assert_int_equal(q.n_messages, 1);
 	assert_false(q.is_stream);
 	assert_int_equal(q.max_tokens, -1);
-	assert_int_equal(read_body(GW_LIT(" {\"model\":\"m\",\"messages\":[{\"role\":\"system\"},{\"role\":\"user\"}],\"stream\":true,"
-					  "\"stream_options\":{\"include_usage\":true},\"max_tokens\":7,\"user\":\"u\",\"n\":2,\"temperature\":0.5,"
-					  "\"top_p\":1,\"tools\":[],\"metadata\":{\"session_id\":\"s\",\"action_id\":\"a\",\"tags\":\"x,y\",\"other\":\"o\"},"
-					  "\"unknown\":{\"x\":[1]}} \n"), &q), GW_OK);
+	assert_int_equal(
+	    read_body(
+		GW_LIT(" {\"model\":\"m\",\"messages\":[{\"role\":\"system\"},{\"role\":\"user\"}],\"stream\":true,"
+		       "\"stream_options\":{\"include_usage\":true},\"max_tokens\":7,\"user\":\"u\",\"n\":2,"
+		       "\"temperature\":0.5,"
+		       "\"top_p\":1,\"tools\":[],\"metadata\":{\"session_id\":\"s\",\"action_id\":\"a\",\"tags\":\"x,"
+		       "y\",\"other\":\"o\"},"
+		       "\"unknown\":{\"x\":[1]}} \n"),
+		&q),
+	    GW_OK);
 	assert_true(q.is_stream && q.wants_usage);
 	assert_int_equal(q.n_messages, 2);
 	assert_int_equal(q.max_tokens, 7);
@@ -40,30 +46,50 @@ static void good(void **st)
 	assert_str(q.action_id, "a");
 	assert_str(q.tags, "x,y");
 	/* null is as if it were not there */
-	assert_int_equal(read_body(GW_LIT("{\"model\":\"m\"," MSG ",\"stream\":null,\"stream_options\":null,\"n\":null,\"max_tokens\":null,\"tools\":null,"
-					  "\"temperature\":null,\"metadata\":null,\"user\":null}"), &q), GW_OK);
+	assert_int_equal(
+	    read_body(GW_LIT("{\"model\":\"m\"," MSG
+			     ",\"stream\":null,\"stream_options\":null,\"n\":null,\"max_tokens\":null,\"tools\":null,"
+			     "\"temperature\":null,\"metadata\":null,\"user\":null}"),
+		      &q),
+	    GW_OK);
 	assert_false(q.is_stream);
-	assert_int_equal(read_body(GW_LIT("{\"model\":\"m\"," MSG ",\"max_tokens\":5,\"max_completion_tokens\":9,\"safety_identifier\":\"id\"}"), &q), GW_OK);
+	assert_int_equal(
+	    read_body(GW_LIT("{\"model\":\"m\"," MSG
+			     ",\"max_tokens\":5,\"max_completion_tokens\":9,\"safety_identifier\":\"id\"}"),
+		      &q),
+	    GW_OK);
 	assert_int_equal(q.max_tokens, 9);
 	assert_str(q.user, "id");
-	assert_int_equal(read_body(GW_LIT("{\"model\":\"m\"," MSG ",\"stream\":true,\"stream_options\":{\"include_usage\":false}}"), &q), GW_OK);
+	assert_int_equal(
+	    read_body(GW_LIT("{\"model\":\"m\"," MSG ",\"stream\":true,\"stream_options\":{\"include_usage\":false}}"),
+		      &q),
+	    GW_OK);
 	assert_true(q.is_stream && !q.wants_usage);
 }
 
 static void refused(void **st)
 {
-	static const struct { const char *body; enum gw_err err; const char *param, *words; } all[] = {
+	static const struct {
+		const char *body;
+		enum gw_err err;
+		const char *param, *words;
+	} all[] = {
 		{ "", GW_E_SYNTAX, "", "line 1" },
 		{ "[]", GW_E_SYNTAX, "", "" },
 		{ "{\"model\":\"m\"," MSG "", GW_E_SYNTAX, "", "" },
 		{ "{\"model\":\"m\",\"model\":\"n\"," MSG "}", GW_E_SYNTAX, "", "duplicate" },
 		{ "{\"model\":\"m\",\"mod\\u0065l\":\"n\"," MSG "}", GW_E_SYNTAX, "", "duplicate" },
-		{ "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"a\",\"content\":\"b\"}]}", GW_E_SYNTAX, "", "duplicate" },
+		{ "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"a\",\"content\":\"b\"}]}",
+		  GW_E_SYNTAX, "", "duplicate" },
 		{ "{\"model\":\"m\",\"Model\":\"n\"," MSG "}", GW_E_SYNTAX, "Model", "upper and lower case" },
+		{ "{\"model\":\"m\",\"\xc5\xbftream\":true," MSG "}", GW_E_SYNTAX, "\xc5\xbftream", "upper and lower case" },
+		{ "{\"model\":\"m\",\"toolS\\u017f\":true,\"logit_bia\\u017f\":1," MSG "}", GW_E_SYNTAX, "logit_bia\xc5\xbf", "upper and lower case" },
 		{ "{\"model\":\"m\",\"MESSAGES\":[]," MSG "}", GW_E_SYNTAX, "MESSAGES", "upper and lower case" },
 		{ "{\"model\":\"m\",\"mess\\u0041ges\":[]," MSG "}", GW_E_SYNTAX, "messAges", "upper and lower case" },
-		{ "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"a\",\"Content\":\"b\"}]}", GW_E_SYNTAX, "Content", "upper and lower" },
-		{ "{\"model\":\"m\"," MSG ",\"tools\":[{\"function\":{\"Parameters\":{}}}]}", GW_E_SYNTAX, "Parameters", "upper and lower" },
+		{ "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"a\",\"Content\":\"b\"}]}",
+		  GW_E_SYNTAX, "Content", "upper and lower" },
+		{ "{\"model\":\"m\"," MSG ",\"tools\":[{\"function\":{\"Parameters\":{}}}]}", GW_E_SYNTAX, "Parameters",
+		  "upper and lower" },
 		{ "{" MSG "}", GW_E_MISSING, "model", "model is required" },
 		{ "{\"model\":null," MSG "}", GW_E_MISSING, "model", "" },
 		{ "{\"model\":\"\"," MSG "}", GW_E_INVALID, "model", "not be empty" },
@@ -71,24 +97,31 @@ static void refused(void **st)
 		{ "{\"model\":\"m\"}", GW_E_MISSING, "messages", "required" },
 		{ "{\"model\":\"m\",\"messages\":[]}", GW_E_INVALID, "messages", "at least one" },
 		{ "{\"model\":\"m\",\"messages\":\"hi\"}", GW_E_INVALID, "messages", "must be a list" },
-		{ "{\"model\":\"m\",\"messages\":[{\"role\":\"user\"},\"x\"]}", GW_E_INVALID, "messages[1]", "must be an object" },
+		{ "{\"model\":\"m\",\"messages\":[{\"role\":\"user\"},\"x\"]}", GW_E_INVALID, "messages[1]",
+		  "must be an object" },
 		{ "{\"model\":\"m\",\"messages\":[{\"content\":\"x\"}]}", GW_E_MISSING, "messages[0].role", "" },
 		{ "{\"model\":\"m\",\"messages\":[{\"role\":1}]}", GW_E_INVALID, "messages[0].role", "" },
 		{ "{\"model\":\"m\"," MSG ",\"stream\":\"yes\"}", GW_E_INVALID, "stream", "true or false" },
 		{ "{\"model\":\"m\"," MSG ",\"stream\":1}", GW_E_INVALID, "stream", "true or false" },
-		{ "{\"model\":\"m\"," MSG ",\"stream_options\":{}}", GW_E_INVALID, "stream_options", "only allowed with" },
-		{ "{\"model\":\"m\"," MSG ",\"stream\":false,\"stream_options\":{}}", GW_E_INVALID, "stream_options", "only allowed with" },
-		{ "{\"model\":\"m\"," MSG ",\"stream\":true,\"stream_options\":[]}", GW_E_INVALID, "stream_options", "an object" },
-		{ "{\"model\":\"m\"," MSG ",\"stream\":true,\"stream_options\":{\"include_usage\":1}}", GW_E_INVALID, "stream_options.include_usage", "true or" },
+		{ "{\"model\":\"m\"," MSG ",\"stream_options\":{}}", GW_E_INVALID, "stream_options",
+		  "only allowed with" },
+		{ "{\"model\":\"m\"," MSG ",\"stream\":false,\"stream_options\":{}}", GW_E_INVALID, "stream_options",
+		  "only allowed with" },
+		{ "{\"model\":\"m\"," MSG ",\"stream\":true,\"stream_options\":[]}", GW_E_INVALID, "stream_options",
+		  "an object" },
+		{ "{\"model\":\"m\"," MSG ",\"stream\":true,\"stream_options\":{\"include_usage\":1}}", GW_E_INVALID,
+		  "stream_options.include_usage", "true or" },
 		{ "{\"model\":\"m\"," MSG ",\"n\":0}", GW_E_INVALID, "n", "at least 1" },
 		{ "{\"model\":\"m\"," MSG ",\"n\":1.5}", GW_E_INVALID, "n", "whole number" },
 		{ "{\"model\":\"m\"," MSG ",\"max_tokens\":-1}", GW_E_INVALID, "max_tokens", "at least 1" },
-		{ "{\"model\":\"m\"," MSG ",\"max_completion_tokens\":\"9\"}", GW_E_INVALID, "max_completion_tokens", "whole" },
+		{ "{\"model\":\"m\"," MSG ",\"max_completion_tokens\":\"9\"}", GW_E_INVALID, "max_completion_tokens",
+		  "whole" },
 		{ "{\"model\":\"m\"," MSG ",\"temperature\":\"hot\"}", GW_E_INVALID, "temperature", "a number" },
 		{ "{\"model\":\"m\"," MSG ",\"top_p\":true}", GW_E_INVALID, "top_p", "a number" },
 		{ "{\"model\":\"m\"," MSG ",\"tools\":{}}", GW_E_INVALID, "tools", "a list" },
 		{ "{\"model\":\"m\"," MSG ",\"metadata\":[]}", GW_E_INVALID, "metadata", "text pairs" },
-		{ "{\"model\":\"m\"," MSG ",\"metadata\":{\"a\":\"b\",\"k\":1}}", GW_E_INVALID, "metadata.k", "must be text" },
+		{ "{\"model\":\"m\"," MSG ",\"metadata\":{\"a\":\"b\",\"k\":1}}", GW_E_INVALID, "metadata.k",
+		  "must be text" },
 		{ "{\"model\":\"m\"," MSG ",\"user\":7}", GW_E_INVALID, "user", "must be text" },
 	};
 	struct gw_chat_request q;
@@ -99,7 +132,8 @@ static void refused(void **st)
 
 		if (e != all[i].err || !gw_str_eq(param, gw_str_z(all[i].param)) ||
 		    (all[i].words[0] && (!why.n || !memmem(why.p, why.n, all[i].words, strlen(all[i].words)))))
-			fail_msg("%s: %s, '%.*s', '%.*s'", all[i].body, gw_err_info(e)->name, GW_FMT(param), GW_FMT(why));
+			fail_msg("%s: %s, '%.*s', '%.*s'", all[i].body, gw_err_info(e)->name, GW_FMT(param),
+				 GW_FMT(why));
 		assert_null(q.model.p); /* untouched */
 	}
 }
@@ -108,9 +142,12 @@ static void refused(void **st)
 static void free_form(void **st)
 {
 	static const char *const bodies[] = {
-		"{\"model\":\"m\"," MSG ",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"parameters\":{\"type\":\"object\","
-		"\"properties\":{\"Name\":{\"type\":\"string\"},\"Model\":{\"type\":\"string\"},\"URL\":{\"Type\":1}}}}}]}",
-		"{\"model\":\"m\"," MSG ",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"n\",\"schema\":{\"properties\":{\"User\":{}}}}}}",
+		"{\"model\":\"m\"," MSG
+		",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"parameters\":{\"type\":\"object\","
+		"\"properties\":{\"Name\":{\"type\":\"string\"},\"Model\":{\"type\":\"string\"},\"URL\":{\"Type\":1}}}}"
+		"}]}",
+		"{\"model\":\"m\"," MSG ",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":"
+		"\"n\",\"schema\":{\"properties\":{\"User\":{}}}}}}",
 		"{\"model\":\"m\"," MSG ",\"metadata\":{\"User\":\"x\",\"Session_ID\":\"y\"}}",
 	};
 	struct gw_chat_request q;
@@ -123,13 +160,17 @@ static void free_form(void **st)
 		assert_true(q.model_span.len == 3 && q.n_messages == 1);
 	}
 	/* but not beside one */
-	assert_int_equal(read_body(GW_LIT("{\"model\":\"m\"," MSG ",\"tools\":[{\"function\":{\"parameters\":{\"Name\":1},\"Name\":\"f\"}}]}"), &q), GW_E_SYNTAX);
+	assert_int_equal(read_body(GW_LIT("{\"model\":\"m\"," MSG
+					  ",\"tools\":[{\"function\":{\"parameters\":{\"Name\":1},\"Name\":\"f\"}}]}"),
+				   &q),
+			 GW_E_SYNTAX);
 	assert_str(param, "Name");
 }
 
 /* ---- splice ---- */
 
-static struct gw_str joined(struct gw_str body, const struct gw_chat_request *q, struct gw_str model, struct gw_buf *out)
+static struct gw_str joined(struct gw_str body, const struct gw_chat_request *q, struct gw_str model,
+			    struct gw_buf *out)
 {
 	struct gw_str pieces[8];
 	uint32_t n = 0;
@@ -168,7 +209,8 @@ static void splices(void **st)
 	spliced("{\"model\":\"m\",\"stream\":true,\"stream_options\":{ }," MSG "}", "up",
 		"{\"model\":\"up\",\"stream\":true,\"stream_options\":{\"include_usage\":true }," MSG "}");
 	spliced("{\"model\":\"m\",\"stream\":true,\"stream_options\":{\"include_obfuscation\":false}," MSG "}", "up",
-		"{\"model\":\"up\",\"stream\":true,\"stream_options\":{\"include_usage\":true,\"include_obfuscation\":false}," MSG "}");
+		"{\"model\":\"up\",\"stream\":true,\"stream_options\":{\"include_usage\":true,\"include_obfuscation\":"
+		"false}," MSG "}");
 	spliced("{\"stream_options\":{\"include_usage\":false},\"stream\":true,\"model\":\"m\"," MSG "}", "up",
 		"{\"stream_options\":{\"include_usage\":true},\"stream\":true,\"model\":\"up\"," MSG "}");
 	spliced("{\"stream_options\":{\"include_usage\":null},\"stream\":true,\"model\":\"m\"," MSG "}", "m",
@@ -222,9 +264,18 @@ static void check_splice(struct gw_str body)
 static void random_splices(void **st)
 {
 	static const char *const parts[] = {
-		"\"model\":\"m\"", MSG, "\"stream\":true", "\"stream\":false", "\"stream\" : null", "\"stream_options\":{\"include_usage\":false}",
-		"\"stream_options\":{}", "\"stream_options\": { \"include_obfuscation\" : true , \"include_usage\" : null }",
-		"\"stream_options\":null", "\"x\":[1,2,{\"model\":\"inner\",\"stream\":true}]", "\"user\":\"\\ud83d\\ude00\"", "\"n\":3",
+		"\"model\":\"m\"",
+		MSG,
+		"\"stream\":true",
+		"\"stream\":false",
+		"\"stream\" : null",
+		"\"stream_options\":{\"include_usage\":false}",
+		"\"stream_options\":{}",
+		"\"stream_options\": { \"include_obfuscation\" : true , \"include_usage\" : null }",
+		"\"stream_options\":null",
+		"\"x\":[1,2,{\"model\":\"inner\",\"stream\":true}]",
+		"\"user\":\"\\ud83d\\ude00\"",
+		"\"n\":3",
 		"\"stop\":[\"\\\"model\\\":\"]",
 	};
 
@@ -291,8 +342,10 @@ static unsigned fixtures_of(const char *provider)
 
 static void recorded(void **st)
 {
-	static const char *const providers[] = { "openai", "openai-compat", "groq", "deepseek", "mistral", "together", "xai", "openrouter", "azure",
-						 "perplexity", "cerebras", "moonshotai", "alibaba", "huggingface-router", "zai" };
+	static const char *const providers[] = { "openai",  "openai-compat",      "groq",     "deepseek",
+						 "mistral", "together",           "xai",      "openrouter",
+						 "azure",   "perplexity",         "cerebras", "moonshotai",
+						 "alibaba", "huggingface-router", "zai" };
 	unsigned n = 0;
 
 	(void)st;
@@ -315,7 +368,8 @@ static void speed(void **st)
 
 	(void)st;
 	gw_buf_init(&b, 65536);
-	gw_buf_puts(&b, GW_LIT("{\"model\":\"gpt-4o\",\"stream\":true,\"temperature\":0.2,\"messages\":[{\"role\":\"system\",\"content\":\"You are.\"},"
+	gw_buf_puts(&b, GW_LIT("{\"model\":\"gpt-4o\",\"stream\":true,\"temperature\":0.2,\"messages\":[{\"role\":"
+			       "\"system\",\"content\":\"You are.\"},"
 			       "{\"role\":\"user\",\"content\":\""));
 	while (b.n < 1000)
 		gw_buf_puts(&b, GW_LIT("words and words, "));
@@ -336,7 +390,8 @@ static void speed(void **st)
 
 static void small_arenas(void **st)
 {
-	struct gw_str body = GW_LIT("{\"model\":\"m\\u0031\"," MSG ",\"stream\":true,\"metadata\":{\"session_id\":\"s\\u0032\"},\"Extra\":1}");
+	struct gw_str body = GW_LIT("{\"model\":\"m\\u0031\"," MSG
+				    ",\"stream\":true,\"metadata\":{\"session_id\":\"s\\u0032\"},\"Extra\":1}");
 
 	(void)st;
 	for (size_t max = 0; max < 512; max++) {
@@ -360,9 +415,10 @@ static void small_arenas(void **st)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(good), cmocka_unit_test(refused), cmocka_unit_test(free_form), cmocka_unit_test(splices),
-					    cmocka_unit_test(random_splices), cmocka_unit_test(recorded), cmocka_unit_test(small_arenas),
-					    cmocka_unit_test(speed) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(good),           cmocka_unit_test(refused),
+					    cmocka_unit_test(free_form),      cmocka_unit_test(splices),
+					    cmocka_unit_test(random_splices), cmocka_unit_test(recorded),
+					    cmocka_unit_test(small_arenas),   cmocka_unit_test(speed) };
 	struct gw_str index = shared_file("fixtures/INDEX.tsv");
 	int failed;
 

@@ -142,8 +142,9 @@ static void judgements(void **st)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(order), cmocka_unit_test(pending), cmocka_unit_test(shares),
-					    cmocka_unit_test(visits_all), cmocka_unit_test(judgements) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(order), cmocka_unit_test(pending),
+					    cmocka_unit_test(shares), cmocka_unit_test(visits_all),
+					    cmocka_unit_test(judgements) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

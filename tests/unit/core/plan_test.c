@@ -17,7 +17,10 @@ static struct gw_buf row; /* the last row given out: the next look-up overwrites
 static struct gw_arena arena;
 static bool is_corrupt;
 
-static void give(enum gw_cf_kind kind, const char *id, const char *json) { objects[n_objects++] = (struct object){ kind, id, json }; }
+static void give(enum gw_cf_kind kind, const char *id, const char *json)
+{
+	objects[n_objects++] = (struct object){ kind, id, json };
+}
 
 static enum gw_err to_row(enum gw_cf_kind kind, const char *json, struct gw_buf *b)
 {
@@ -62,7 +65,11 @@ static enum gw_err model(void *ctx, struct gw_str tenant, struct gw_str name, st
 		gw_buf_init(&b, 1 << 20);
 		assert_int_equal(to_row(GW_KIND_model, objects[i].json, &b), GW_OK);
 		assert_int_equal(gw_cf_read_model(gw_buf_view(&b), &arena, &m), GW_OK);
-		snprintf(own, sizeof(own), m.team.n ? "t:%.*s" : m.org.n ? "o:%.*s" : "", GW_FMT(m.team.n ? m.team : m.org));
+		snprintf(own, sizeof(own),
+			 m.team.n  ? "t:%.*s"
+			 : m.org.n ? "o:%.*s"
+				   : "",
+			 GW_FMT(m.team.n ? m.team : m.org));
 		fits = gw_str_eq(tenant, gw_str_z(own)) && gw_str_eq(name, m.name);
 		gw_buf_done(&b);
 		if (fits) {
@@ -82,13 +89,18 @@ static int set_up(void **st)
 	is_corrupt = false;
 	give(GW_KIND_org, "acme", "{\"id\":\"acme\"}");
 	give(GW_KIND_team, "red", "{\"id\":\"red\",\"org\":\"acme\"}");
-	give(GW_KIND_provider, "p", "{\"id\":\"p\",\"version\":3,\"type\":\"openai\",\"base_url\":\"http://127.0.0.1:9000/v1/\","
-				    "\"allow_private\":[\"127.0.0.1/32\"],\"connect_timeout\":700}");
+	give(GW_KIND_provider, "p",
+	     "{\"id\":\"p\",\"version\":3,\"type\":\"openai\",\"base_url\":\"http://127.0.0.1:9000/v1/\","
+	     "\"allow_private\":[\"127.0.0.1/32\"],\"connect_timeout\":700}");
 	give(GW_KIND_credential, "c", "{\"id\":\"c\",\"provider\":\"p\",\"secret_version\":4,\"next_version\":5}");
-	give(GW_KIND_deployment, "d", "{\"id\":\"d\",\"version\":9,\"provider\":\"p\",\"credential\":\"c\",\"upstream_model\":\"gpt-4o-2024\","
-				      "\"input_price\":150000,\"output_price\":600000,\"region\":\"eu\"}");
-	give(GW_KIND_deployment, "d2", "{\"id\":\"d2\",\"provider\":\"p\",\"upstream_model\":\"other\",\"activation\":\"immediate\"}");
-	give(GW_KIND_model, "m", "{\"id\":\"m\",\"name\":\"gpt-4o\",\"targets\":[{\"deployment\":\"d\"},{\"deployment\":\"d2\",\"weight\":3,\"priority\":1}]}");
+	give(GW_KIND_deployment, "d",
+	     "{\"id\":\"d\",\"version\":9,\"provider\":\"p\",\"credential\":\"c\",\"upstream_model\":\"gpt-4o-2024\","
+	     "\"input_price\":150000,\"output_price\":600000,\"region\":\"eu\"}");
+	give(GW_KIND_deployment, "d2",
+	     "{\"id\":\"d2\",\"provider\":\"p\",\"upstream_model\":\"other\",\"activation\":\"immediate\"}");
+	give(GW_KIND_model, "m",
+	     "{\"id\":\"m\",\"name\":\"gpt-4o\",\"targets\":[{\"deployment\":\"d\"},{\"deployment\":\"d2\",\"weight\":"
+	     "3,\"priority\":1}]}");
 	gw_arena_init(&arena, NULL, 0, 1 << 20);
 	return 0;
 }
@@ -134,7 +146,8 @@ static void subjects(void **st)
 	give(GW_KIND_team, "offteam", "{\"id\":\"offteam\",\"org\":\"acme\",\"disabled\":true}");
 	give(GW_KIND_user, "offuser", "{\"id\":\"offuser\",\"disabled\":true}");
 	give(GW_KIND_team, "listed", "{\"id\":\"listed\",\"org\":\"acme\",\"models\":[\"a\",\"b\"]}");
-	assert_int_equal(subject_of("{\"id\":\"k\",\"org\":\"acme\",\"team\":\"listed\",\"models\":[\"x*\"]}", 0, &s), GW_OK);
+	assert_int_equal(subject_of("{\"id\":\"k\",\"org\":\"acme\",\"team\":\"listed\",\"models\":[\"x*\"]}", 0, &s),
+			 GW_OK);
 	assert_str(s.key, "k");
 	assert_str(s.org, "acme");
 	assert_str(s.team, "listed");
@@ -145,11 +158,13 @@ static void subjects(void **st)
 	assert_int_equal(subject_of("{\"id\":\"k\",\"disabled\":true}", 0, &s), GW_E_KEY_DISABLED);
 	assert_int_equal(subject_of("{\"id\":\"k\",\"purpose\":\"admin\"}", 0, &s), GW_E_FORBIDDEN);
 	assert_int_equal(subject_of("{\"id\":\"k\",\"expires_at\":\"1970-01-01T00:00:01Z\"}", 999999, &s), GW_OK);
-	assert_int_equal(subject_of("{\"id\":\"k\",\"expires_at\":\"1970-01-01T00:00:01Z\"}", 1000000, &s), GW_E_KEY_EXPIRED);
+	assert_int_equal(subject_of("{\"id\":\"k\",\"expires_at\":\"1970-01-01T00:00:01Z\"}", 1000000, &s),
+			 GW_E_KEY_EXPIRED);
 	assert_int_equal(subject_of("{\"id\":\"k\",\"org\":\"off\"}", 0, &s), GW_E_KEY_DISABLED);
 	assert_int_equal(subject_of("{\"id\":\"k\",\"org\":\"acme\",\"team\":\"offteam\"}", 0, &s), GW_E_KEY_DISABLED);
 	assert_int_equal(subject_of("{\"id\":\"k\",\"user\":\"offuser\"}", 0, &s), GW_E_KEY_DISABLED);
-	assert_int_equal(subject_of("{\"id\":\"k\",\"org\":\"never-was\"}", 0, &s), GW_E_KEY_DISABLED); /* closed when in doubt */
+	assert_int_equal(subject_of("{\"id\":\"k\",\"org\":\"never-was\"}", 0, &s),
+			 GW_E_KEY_DISABLED); /* closed when in doubt */
 	assert_int_equal(subject_of("{\"id\":\"k\",\"user\":\"never-was\"}", 0, &s), GW_E_KEY_DISABLED);
 }
 
@@ -202,7 +217,8 @@ static void settings(void **st)
 	struct gw_plan p;
 
 	(void)st;
-	give(GW_KIND_settings, "default", "{\"id\":\"default\",\"retries\":0,\"hold_ms\":10,\"server_timing\":true,\"activation\":\"immediate\"}");
+	give(GW_KIND_settings, "default",
+	     "{\"id\":\"default\",\"retries\":0,\"hold_ms\":10,\"server_timing\":true,\"activation\":\"immediate\"}");
 	assert_int_equal(resolve("{\"id\":\"k\"}", "gpt-4o", &p), GW_OK);
 	assert_int_equal(p.retries, 0);
 	assert_int_equal(p.hold_ms, 10);
@@ -216,7 +232,8 @@ static void default_base_url(void **st)
 
 	(void)st;
 	give(GW_KIND_provider, "oai", "{\"id\":\"oai\",\"type\":\"openai\"}");
-	give(GW_KIND_deployment, "od", "{\"id\":\"od\",\"provider\":\"oai\",\"upstream_model\":\"m\",\"probe\":\"none\"}");
+	give(GW_KIND_deployment, "od",
+	     "{\"id\":\"od\",\"provider\":\"oai\",\"upstream_model\":\"m\",\"probe\":\"none\"}");
 	give(GW_KIND_model, "om", "{\"id\":\"om\",\"targets\":[{\"deployment\":\"od\"}]}");
 	assert_int_equal(resolve("{\"id\":\"k\"}", "om", &p), GW_OK);
 	assert_str(p.candidates[0].host, "api.openai.com");
@@ -230,9 +247,13 @@ static void tenants(void **st)
 	struct gw_plan p;
 
 	(void)st;
-	give(GW_KIND_model, "om", "{\"id\":\"om\",\"name\":\"gpt-4o\",\"org\":\"acme\",\"targets\":[{\"deployment\":\"d2\"}]}");
-	give(GW_KIND_model, "tm", "{\"id\":\"tm\",\"name\":\"gpt-4o\",\"org\":\"acme\",\"team\":\"red\",\"targets\":[{\"deployment\":\"d2\"}]}");
-	give(GW_KIND_model, "sm", "{\"id\":\"sm\",\"name\":\"secret\",\"org\":\"acme\",\"targets\":[{\"deployment\":\"d2\"}]}");
+	give(GW_KIND_model, "om",
+	     "{\"id\":\"om\",\"name\":\"gpt-4o\",\"org\":\"acme\",\"targets\":[{\"deployment\":\"d2\"}]}");
+	give(GW_KIND_model, "tm",
+	     "{\"id\":\"tm\",\"name\":\"gpt-4o\",\"org\":\"acme\",\"team\":\"red\",\"targets\":[{\"deployment\":\"d2\"}"
+	     "]}");
+	give(GW_KIND_model, "sm",
+	     "{\"id\":\"sm\",\"name\":\"secret\",\"org\":\"acme\",\"targets\":[{\"deployment\":\"d2\"}]}");
 	assert_int_equal(resolve("{\"id\":\"k\",\"org\":\"acme\",\"team\":\"red\"}", "gpt-4o", &p), GW_OK);
 	assert_str(p.model, "tm");
 	assert_int_equal(resolve("{\"id\":\"k\",\"org\":\"acme\"}", "gpt-4o", &p), GW_OK);
@@ -241,7 +262,8 @@ static void tenants(void **st)
 	assert_str(p.model, "m");
 	assert_int_equal(resolve("{\"id\":\"k\",\"org\":\"acme\"}", "secret", &p), GW_OK);
 	assert_int_equal(resolve("{\"id\":\"k\"}", "secret", &p), GW_E_MODEL_NOT_FOUND);
-	give(GW_KIND_model, "off", "{\"id\":\"off\",\"name\":\"dark\",\"disabled\":true,\"targets\":[{\"deployment\":\"d2\"}]}");
+	give(GW_KIND_model, "off",
+	     "{\"id\":\"off\",\"name\":\"dark\",\"disabled\":true,\"targets\":[{\"deployment\":\"d2\"}]}");
 	assert_int_equal(resolve("{\"id\":\"k\"}", "dark", &p), GW_E_MODEL_NOT_FOUND);
 }
 
@@ -264,7 +286,8 @@ static void access_lists(void **st)
 	assert_int_equal(resolve("{\"id\":\"k\",\"models\":[\"gpt-*\"]}", "gpt-4o", &p), GW_OK);
 	assert_int_equal(resolve("{\"id\":\"k\",\"models\":[\"other\"]}", "gpt-4o", &p), GW_E_MODEL_DENIED);
 	assert_int_equal(resolve("{\"id\":\"k\",\"org\":\"acme\",\"team\":\"lim\"}", "gpt-4o", &p), GW_OK);
-	assert_int_equal(resolve("{\"id\":\"k\",\"org\":\"acme\",\"team\":\"lim\",\"models\":[\"x\"]}", "gpt-4o", &p), GW_E_MODEL_DENIED);
+	assert_int_equal(resolve("{\"id\":\"k\",\"org\":\"acme\",\"team\":\"lim\",\"models\":[\"x\"]}", "gpt-4o", &p),
+			 GW_E_MODEL_DENIED);
 	assert_int_equal(resolve("{\"id\":\"k\",\"org\":\"acme\",\"team\":\"lim\"}", "r", &p), GW_E_MODEL_DENIED);
 	assert_int_equal(resolve("{\"id\":\"k\",\"org\":\"acme\",\"team\":\"red\"}", "r", &p), GW_OK);
 	assert_int_equal(resolve("{\"id\":\"k\"}", "r", &p), GW_E_MODEL_DENIED);
@@ -284,7 +307,8 @@ static void aliases(void **st)
 	give(GW_KIND_model, "door", "{\"id\":\"door\",\"alias_of\":\"r\"}");
 	give(GW_KIND_model, "theirs", "{\"id\":\"theirs\",\"org\":\"acme\",\"targets\":[{\"deployment\":\"d\"}]}");
 	give(GW_KIND_model, "leak", "{\"id\":\"leak\",\"alias_of\":\"theirs\"}");
-	assert_int_equal(resolve("{\"id\":\"k\",\"models\":[\"faster\"]}", "faster", &p), GW_OK); /* the name asked for is what is allowed */
+	assert_int_equal(resolve("{\"id\":\"k\",\"models\":[\"faster\"]}", "faster", &p),
+			 GW_OK); /* the name asked for is what is allowed */
 	assert_str(p.model, "m");
 	assert_int_equal(p.n_candidates, 2);
 	assert_int_equal(resolve("{\"id\":\"k\"}", "a", &p), GW_E_MODEL_DOWN);
@@ -314,16 +338,24 @@ static void left_out(void **st)
 	struct gw_plan p;
 
 	(void)st;
-	give(GW_KIND_deployment, "off", "{\"id\":\"off\",\"provider\":\"p\",\"upstream_model\":\"m\",\"disabled\":true}");
+	give(GW_KIND_deployment, "off",
+	     "{\"id\":\"off\",\"provider\":\"p\",\"upstream_model\":\"m\",\"disabled\":true}");
 	give(GW_KIND_provider, "poff", "{\"id\":\"poff\",\"type\":\"openai\",\"disabled\":true}");
 	give(GW_KIND_deployment, "dpoff", "{\"id\":\"dpoff\",\"provider\":\"poff\",\"upstream_model\":\"m\"}");
 	give(GW_KIND_credential, "coff", "{\"id\":\"coff\",\"provider\":\"p\",\"disabled\":true}");
-	give(GW_KIND_deployment, "dcoff", "{\"id\":\"dcoff\",\"provider\":\"p\",\"credential\":\"coff\",\"upstream_model\":\"m\"}");
-	give(GW_KIND_provider, "evil", "{\"id\":\"evil\",\"type\":\"openai\",\"base_url\":\"https://evil.example/v1\"}");
-	give(GW_KIND_deployment, "steal", "{\"id\":\"steal\",\"provider\":\"evil\",\"credential\":\"c\",\"upstream_model\":\"m\"}");
-	give(GW_KIND_model, "bad", "{\"id\":\"bad\",\"targets\":[{\"deployment\":\"off\"},{\"deployment\":\"dpoff\"},{\"deployment\":\"dcoff\"},"
-				   "{\"deployment\":\"steal\"},{\"deployment\":\"never\"}]}");
-	give(GW_KIND_model, "half", "{\"id\":\"half\",\"targets\":[{\"deployment\":\"off\"},{\"deployment\":\"d\"},{\"deployment\":\"steal\"}]}");
+	give(GW_KIND_deployment, "dcoff",
+	     "{\"id\":\"dcoff\",\"provider\":\"p\",\"credential\":\"coff\",\"upstream_model\":\"m\"}");
+	give(GW_KIND_provider, "evil",
+	     "{\"id\":\"evil\",\"type\":\"openai\",\"base_url\":\"https://evil.example/v1\"}");
+	give(GW_KIND_deployment, "steal",
+	     "{\"id\":\"steal\",\"provider\":\"evil\",\"credential\":\"c\",\"upstream_model\":\"m\"}");
+	give(GW_KIND_model, "bad",
+	     "{\"id\":\"bad\",\"targets\":[{\"deployment\":\"off\"},{\"deployment\":\"dpoff\"},{\"deployment\":"
+	     "\"dcoff\"},"
+	     "{\"deployment\":\"steal\"},{\"deployment\":\"never\"}]}");
+	give(GW_KIND_model, "half",
+	     "{\"id\":\"half\",\"targets\":[{\"deployment\":\"off\"},{\"deployment\":\"d\"},{\"deployment\":\"steal\"}]"
+	     "}");
 	assert_int_equal(resolve("{\"id\":\"k\"}", "bad", &p), GW_E_MODEL_DOWN);
 	assert_int_equal(resolve("{\"id\":\"k\"}", "half", &p), GW_OK);
 	assert_int_equal(p.n_candidates, 1);
@@ -372,8 +404,10 @@ static void ceiling(void **st)
 	for (int i = 0; i < 16; i++) {
 		snprintf(ids[i][0], 8, "p%d", i);
 		snprintf(ids[i][1], 8, "e%d", i);
-		snprintf(prov[i], sizeof(prov[i]), "{\"id\":\"p%d\",\"type\":\"openai\",\"allow_private\":[%s]}", i, cidrs);
-		snprintf(dep[i], sizeof(dep[i]), "{\"id\":\"e%d\",\"provider\":\"p%d\",\"upstream_model\":\"m\"}", i, i);
+		snprintf(prov[i], sizeof(prov[i]), "{\"id\":\"p%d\",\"type\":\"openai\",\"allow_private\":[%s]}", i,
+			 cidrs);
+		snprintf(dep[i], sizeof(dep[i]), "{\"id\":\"e%d\",\"provider\":\"p%d\",\"upstream_model\":\"m\"}", i,
+			 i);
 		give(GW_KIND_provider, ids[i][0], prov[i]);
 		give(GW_KIND_deployment, ids[i][1], dep[i]);
 		n += (size_t)snprintf(targets + n, sizeof(targets) - n, "%s{\"deployment\":\"e%d\"}", i ? "," : "", i);
@@ -412,8 +446,9 @@ static void small_arenas(void **st)
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 int main(void)
 {
-	const struct CMUnitTest tests[] = { T(subjects), T(a_plan), T(settings), T(default_base_url), T(tenants), T(access_lists), T(aliases),
-					    T(alias_chains), T(left_out), T(policy), T(ceiling), T(small_arenas) };
+	const struct CMUnitTest tests[] = { T(subjects), T(a_plan),       T(settings), T(default_base_url),
+					    T(tenants),  T(access_lists), T(aliases),  T(alias_chains),
+					    T(left_out), T(policy),       T(ceiling),  T(small_arenas) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,10 +7,19 @@ static const uint8_t id[16] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 1
 
 static struct gw_record sample(void)
 {
-	return (struct gw_record){ .request_id = id, .ts_start_us = 1700000000000000, .endpoint = GW_LIT("chat.completions"), .is_stream = true,
-				   .org = GW_LIT("acme"), .requested_model = GW_LIT("gpt-4o"), .generation = 12, .status = 200,
-				   .cost_nanousd = -5, .attempt_log = GW_LIT("[{\"deployment\":\"d\",\"status\":200}]"), .total_us = 1500000,
-				   .user_agent = GW_LIT("curl/8 \"x\""), .model = GW_LIT("m") };
+	return (struct gw_record){ .request_id = id,
+				   .ts_start_us = 1700000000000000,
+				   .endpoint = GW_LIT("chat.completions"),
+				   .is_stream = true,
+				   .org = GW_LIT("acme"),
+				   .requested_model = GW_LIT("gpt-4o"),
+				   .generation = 12,
+				   .status = 200,
+				   .cost_nanousd = -5,
+				   .attempt_log = GW_LIT("[{\"deployment\":\"d\",\"status\":200}]"),
+				   .total_us = 1500000,
+				   .user_agent = GW_LIT("curl/8 \"x\""),
+				   .model = GW_LIT("m") };
 }
 
 static void same(struct gw_record *a, struct gw_record *b, bool only_start)
@@ -24,7 +33,8 @@ static void same(struct gw_record *a, struct gw_record *b, bool only_start)
 		if (f->type == GW_RF_STR || f->type == GW_RF_JSON)
 			assert_same(*(const struct gw_str *)(const void *)y, *(const struct gw_str *)(const void *)x);
 		else if (f->type == GW_RF_ID16 && *(const uint8_t *const *)(const void *)x)
-			assert_memory_equal(*(const uint8_t *const *)(const void *)y, *(const uint8_t *const *)(const void *)x, 16);
+			assert_memory_equal(*(const uint8_t *const *)(const void *)y,
+					    *(const uint8_t *const *)(const void *)x, 16);
 		else if (f->type != GW_RF_ID16)
 			assert_memory_equal(y, x, f->type == GW_RF_BOOL ? sizeof(bool) : 8);
 	}
@@ -172,10 +182,13 @@ static void json(void **st)
 	gw_buf_init(&b, 1 << 20);
 	gw_jw_init(&w, &b);
 	gw_record_json(&r, &w);
-	assert_str(gw_buf_view(&b), "{\"request_id\":\"01020304-0506-0708-090a-0b0c0d0e0f10\",\"ts_start_us\":1700000000000000,"
-				    "\"endpoint\":\"chat.completions\",\"is_stream\":true,\"org\":\"acme\",\"user_agent\":\"curl/8 \\\"x\\\"\","
-				    "\"requested_model\":\"gpt-4o\",\"generation\":12,\"model\":\"m\","
-				    "\"attempt_log\":[{\"deployment\":\"d\",\"status\":200}],\"status\":200,\"cost_nanousd\":-5,\"total_us\":1500000}");
+	assert_str(
+	    gw_buf_view(&b),
+	    "{\"request_id\":\"01020304-0506-0708-090a-0b0c0d0e0f10\",\"ts_start_us\":1700000000000000,"
+	    "\"endpoint\":\"chat.completions\",\"is_stream\":true,\"org\":\"acme\",\"user_agent\":\"curl/8 \\\"x\\\"\","
+	    "\"requested_model\":\"gpt-4o\",\"generation\":12,\"model\":\"m\","
+	    "\"attempt_log\":[{\"deployment\":\"d\",\"status\":200}],\"status\":200,\"cost_nanousd\":-5,\"total_us\":"
+	    "1500000}");
 	gw_buf_clear(&b, 0);
 	gw_jw_init(&w, &b);
 	r = (struct gw_record){ .attempt_log = GW_LIT("[1,") };
@@ -186,8 +199,14 @@ static void json(void **st)
 
 static void admin_records(void **st)
 {
-	struct gw_admin_record a = { .ts_us = 5, .actor = GW_LIT("admin"), .act = GW_LIT("update"), .kind = GW_LIT("model"), .object = GW_LIT("m"),
-				     .after = GW_LIT("{\"id\":\"m\"}"), .status = 200 }, back;
+	struct gw_admin_record a = { .ts_us = 5,
+				     .actor = GW_LIT("admin"),
+				     .act = GW_LIT("update"),
+				     .kind = GW_LIT("model"),
+				     .object = GW_LIT("m"),
+				     .after = GW_LIT("{\"id\":\"m\"}"),
+				     .status = 200 },
+			       back;
 	struct gw_buf b;
 	struct gw_json_out w;
 
@@ -199,8 +218,9 @@ static void admin_records(void **st)
 	gw_buf_init(&b, 1 << 20);
 	gw_jw_init(&w, &b);
 	gw_admin_record_json(&a, &w);
-	assert_str(gw_buf_view(&b), "{\"ts_us\":5,\"actor\":\"admin\",\"act\":\"update\",\"kind\":\"model\",\"object\":\"m\","
-				    "\"after\":{\"id\":\"m\"},\"status\":200}");
+	assert_str(gw_buf_view(&b),
+		   "{\"ts_us\":5,\"actor\":\"admin\",\"act\":\"update\",\"kind\":\"model\",\"object\":\"m\","
+		   "\"after\":{\"id\":\"m\"},\"status\":200}");
 	gw_buf_done(&b);
 }
 
@@ -245,10 +265,14 @@ static void filters(void **st)
 
 static void filter_faults(void **st)
 {
-	static const struct { const char *term, *words; } all[] = {
-		{ "org", "field=value" }, { "", "field=value" }, { "org!acme", "field=value" }, { "orgg=x", "Did you mean \"org\"?" },
-		{ "status=ok", "whole number" }, { "status~2", "not text" }, { "org>a", "is text" }, { "is_stream=yes", "true or false" },
-		{ "request_id=7", "is an id" }, { "request_id>7", "is an id" },
+	static const struct {
+		const char *term, *words;
+	} all[] = {
+		{ "org", "field=value" },        { "", "field=value" },
+		{ "org!acme", "field=value" },   { "orgg=x", "Did you mean \"org\"?" },
+		{ "status=ok", "whole number" }, { "status~2", "not text" },
+		{ "org>a", "is text" },          { "is_stream=yes", "true or false" },
+		{ "request_id=7", "is an id" },  { "request_id>7", "is an id" },
 	};
 
 	(void)st;
@@ -265,8 +289,10 @@ static void filter_faults(void **st)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(round_trip), cmocka_unit_test(random_round_trips), cmocka_unit_test(ceilings), cmocka_unit_test(hostile),
-		cmocka_unit_test(json), cmocka_unit_test(admin_records), cmocka_unit_test(filters), cmocka_unit_test(filter_faults),
+		cmocka_unit_test(round_trip), cmocka_unit_test(random_round_trips),
+		cmocka_unit_test(ceilings),   cmocka_unit_test(hostile),
+		cmocka_unit_test(json),       cmocka_unit_test(admin_records),
+		cmocka_unit_test(filters),    cmocka_unit_test(filter_faults),
 	};
 	int failed;
 

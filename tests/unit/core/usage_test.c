@@ -17,8 +17,10 @@ static struct gw_usage scan(const char *json, struct gw_usage u)
 static void taken(void **st)
 {
 	const struct gw_usage none = { 0 };
-	struct gw_usage u = scan("{\"model\":\"m\",\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":5,\"total_tokens\":15,"
-				 "\"prompt_tokens_details\":{\"cached_tokens\":4},\"completion_tokens_details\":{\"reasoning_tokens\":2}}}", none);
+	struct gw_usage u = scan(
+	    "{\"model\":\"m\",\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":5,\"total_tokens\":15,"
+	    "\"prompt_tokens_details\":{\"cached_tokens\":4},\"completion_tokens_details\":{\"reasoning_tokens\":2}}}",
+	    none);
 
 	(void)st;
 	assert_true(u.is_known);
@@ -104,7 +106,8 @@ static void against_paper(void **st)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(taken), cmocka_unit_test(known_prices), cmocka_unit_test(against_paper) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(taken), cmocka_unit_test(known_prices),
+					    cmocka_unit_test(against_paper) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
