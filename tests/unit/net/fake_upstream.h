@@ -2,6 +2,7 @@
 #include <uv.h>
 #include "lib/buf.h"
 #include "net/tls.h"
+#include "net/resolve.h"
 #include "net/upstream.h"
 
 /* For tests of the outgoing side: a provider on the same loop that does exactly what a script says, and a caller that
