@@ -48,6 +48,11 @@ static void quantiles(void **st)
 
 	(void)st;
 	assert_int_equal(gw_hist_quantile(slots, n, 10, 0.5), 0);
+	slots[1] = slots[10] = 1; /* of two values, anything past one half is the second */
+	assert_int_equal(gw_hist_quantile(slots, n, 10, 0.5), 1);
+	assert_int_equal(gw_hist_quantile(slots, n, 10, 0.51), 10);
+	assert_int_equal(gw_hist_quantile(slots, n, 10, 0), 1);
+	slots[1] = slots[10] = 0;
 	for (size_t i = 0; i < N_OF(values); i++) {
 		values[i] = rng() >> (24 + rng_below(30));
 		slots[gw_hist_index(values[i], 10, 40)]++;

@@ -251,6 +251,9 @@ static void errors_stick(void **st)
 	r = READER("\xdd\xff\xff\xff\xff\x01");
 	assert_int_equal(gw_mp_read_arr(&r), 0); /* more items than bytes */
 	assert_int_equal(r.err, GW_E_GARBLED);
+	r = READER("\x83\x01\x01\x01\x01"); /* three pairs in four bytes */
+	assert_int_equal(gw_mp_read_map(&r), 0);
+	assert_int_equal(r.err, GW_E_GARBLED);
 	r = READER("\xdf\x80\x00\x00\x00\x01\x01"); /* 2^31 pairs: 2 * n must not wrap */
 	assert_int_equal(gw_mp_read_map(&r), 0);
 	assert_int_equal(r.err, GW_E_GARBLED);
