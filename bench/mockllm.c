@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -179,6 +180,7 @@ int main(int argc, char **argv)
 	static struct mock_thread threads[64];
 
 	read_options(argc, argv);
+	(void)sigaction(SIGPIPE, &(struct sigaction){ .sa_handler = SIG_IGN }, NULL); /* clients may leave at any time */
 	if (setenv("UV_USE_IO_URING", "0", 1) != 0 || gw_crypto_init() != GW_OK)
 		die("cannot start", NULL);
 	mock_control_init();
