@@ -23,7 +23,7 @@ struct gw_image;
  * came from anybody else before reading it. An image is used by one thread, but for gw_image_digest. */
 GW_MUST enum gw_err gw_image_open(int fd, enum gw_image_name name, uint64_t size, struct gw_image **out);
 void gw_image_close(struct gw_image *im); /* accepts NULL */
-/* SHA-256 of the whole image; meant for a pool thread. */
+/* 32 bytes that change when any byte of the image does: SHA-256 over the CRC-32C of each 4 KiB page. Meant for a pool thread. */
 void gw_image_digest(const struct gw_image *im, uint8_t out[32]);
 /* The same of a descriptor, before LMDB has looked at it. All zeros when it cannot be read to `size`. */
 void gw_image_fd_digest(int fd, uint64_t size, uint8_t out[32]);
