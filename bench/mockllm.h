@@ -94,7 +94,7 @@ struct mock_conn {
 	uint64_t at;           /* a step's own counter */
 	uint64_t id, serial;   /* connection number, request number */
 	enum mock_ending ending;
-	bool is_serving, is_sending, is_waiting, is_closing, is_running, dies_on_reuse, must_flush;
+	bool is_serving, is_sending, is_waiting, is_closing, is_running, dies_on_reuse, must_flush, is_shaken;
 	int n_handles;
 };
 

@@ -215,7 +215,7 @@ static void take_plain(struct mock_conn *c, const char *p, size_t n)
 		next_request(c);
 }
 
-/* Cipher bytes: the handshake until it is done, then plain bytes through the second half of the scratch buffer. */
+/* Cipher bytes: the handshake until it is done, then plain bytes through a buffer on the stack. */
 static void take_cipher(struct mock_conn *c, const char *p, size_t n)
 {
 	char plain[16384];
@@ -227,6 +227,11 @@ static void take_cipher(struct mock_conn *c, const char *p, size_t n)
 		return;
 	}
 	e = gw_tls_handshake(c->tls);
+	if (e == GW_OK && !c->is_shaken) {
+		c->is_shaken = true;
+		if (gw_tls_was_resumed(c->tls))
+			atomic_fetch_add_explicit(&mock_counts.tls_resumed, 1, memory_order_relaxed);
+	}
 	if (e == GW_OK)
 		while (!c->is_closing && (got = gw_tls_read(c->tls, plain, sizeof(plain))) > 0)
 			take_plain(c, plain, (size_t)got);

@@ -200,6 +200,7 @@ static void all_sent(struct up_conn *c)
 		return;
 	c->is_all_sent = true;
 	c->req->times.sent_ns = gw_now_ns();
+	gw_wipe(c->req->head.p, c->req->head.n); /* the credential is on its way and nobody reads it here again */
 }
 
 /* Head and body pieces are put together into records: one small write for a small request. */

@@ -134,25 +134,28 @@ static void on_deadline(void *ctx)
 
 /* --- the head --- */
 
+/* RFC 9110 5.6.2, as a set of 128 bits. */
 static bool is_token(struct gw_str s)
 {
-	static const char marks[] = "!#$%&'*+-.^_`|~";
+	/* !#$%&'*+-. 0-9 | A-Z ^_` a-z |~ */
+	static const uint64_t set[2] = { 0x03ff6cfa00000000u, 0x57ffffffc7fffffeu };
+	bool ok = s.n > 0;
 
 	for (size_t i = 0; i < s.n; i++) {
-		char c = s.p[i];
+		unsigned char c = (unsigned char)s.p[i];
 
-		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || (c && strchr(marks, c))))
-			return false;
+		ok &= c < 128 && (set[c >> 6 & 1] >> (c & 63) & 1);
 	}
-	return s.n > 0;
+	return ok;
 }
 
 static bool is_value(struct gw_str s)
 {
+	bool ok = true;
+
 	for (size_t i = 0; i < s.n; i++)
-		if (((unsigned char)s.p[i] < ' ' && s.p[i] != '\t') || s.p[i] == 0x7f)
-			return false;
-	return true;
+		ok &= ((unsigned char)s.p[i] >= ' ' || s.p[i] == '\t') && s.p[i] != 0x7f;
+	return ok;
 }
 
 static bool is_path(struct gw_str s)

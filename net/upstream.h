@@ -28,9 +28,10 @@ struct gw_upstream_config {
 	uint32_t max_idle_per_endpoint;
 };
 GW_MUST enum gw_err gw_upstream_new(uv_loop_t *loop, const struct gw_upstream_config *cfg, struct gw_upstream **out);
-/* Cancels what is under way, closes pools; on_closed when the loop has nothing left of it. */
+/* Cancels what is under way (on_end is not called), closes pools; on_closed when the loop has nothing left of it. Not from
+ * inside a callback of a request. */
 void gw_upstream_close(struct gw_upstream *u, void (*on_closed)(void *ctx), void *ctx);
-/* Never NULL unless memory is short. Valid until the next call of gw_upstream_* that may drop idle endpoints: pass it to
+/* GW_E_INVALID: host or a CIDR cannot be read; GW_E_UP_DENIED: a port that never speaks HTTP; GW_E_NOMEM. Valid until the next call of gw_upstream_* that may drop idle endpoints: pass it to
  * gw_upstream_send in the same loop turn. */
 GW_MUST enum gw_err gw_upstream_endpoint(struct gw_upstream *u, const struct gw_endpoint_desc *d, struct gw_endpoint **out);
 
@@ -56,7 +57,7 @@ struct gw_up_ops {
 struct gw_up_send {
 	struct gw_endpoint *endpoint;
 	struct gw_str method, path;      /* path with query, encoded */
-	/* Host, Content-Length, Accept-Encoding are added here; CR, LF, NUL are refused. Names and values are copied inside
+	/* Host, Content-Length, Accept-Encoding are added here; these, hop-by-hop ones, CR, LF and NUL are refused. Names and values are copied inside
 	 * gw_upstream_send; the copy is wiped once it is sent (it holds the credential). */
 	const struct gw_up_header *headers;
 	uint32_t n_headers;
@@ -65,12 +66,15 @@ struct gw_up_send {
 	struct gw_up_deadlines deadlines;
 	bool must_be_fresh;              /* do not take a pooled connection (retry after UP_STALE) */
 };
-/* Starts; *out is set before any callback can run (callbacks come from the loop, never from inside this call). */
+/* Starts; *out is set before any callback can run (callbacks come from the loop, never from inside this call). An error
+ * here (GW_E_INVALID: method, path or headers are not sendable; GW_E_NOMEM; GW_E_DRAINING) means: nothing was started. */
 GW_MUST enum gw_err gw_upstream_send(struct gw_upstream *u, const struct gw_up_send *s, const struct gw_up_ops *ops, void *ctx,
 				     struct gw_up_req **out);
 /* Client gone: closes the connection at once; on_end is NOT called. */
 void gw_upstream_cancel(struct gw_up_req *q);
-void gw_upstream_pause(struct gw_up_req *q);  /* stop reading; stops the idle deadline too */
+/* Stop reading; stops the first-byte and idle deadlines too (not the total). What has been read already still comes: at
+ * most 64 KiB. */
+void gw_upstream_pause(struct gw_up_req *q);
 void gw_upstream_resume(struct gw_up_req *q);
 const struct gw_up_times *gw_upstream_times(const struct gw_up_req *q);
 struct gw_up_stats {
