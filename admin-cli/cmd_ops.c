@@ -148,7 +148,7 @@ int cli_cmd_status(struct cli *c)
 
 int cli_cmd_crashes(struct cli *c)
 {
-	static const char *const columns[] = { "slot", "at", "what", "request_id", NULL };
+	static const char *const columns[] = { "at", "role", "slot", "pid", "exit", "what", "request_id", NULL };
 
 	return show(c, "GET", GW_LIT("/admin/v1/crashes"), GW_NIL, GW_NIL, "items", columns);
 }

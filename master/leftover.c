@@ -118,6 +118,31 @@ enum gw_err gw_leftover_find(struct gw_master *m, const char **why)
 	return GW_OK;
 }
 
+static bool is_leftover(const struct gw_master *m, uint32_t pid)
+{
+	for (uint32_t i = 0; i < m->n_leftover; i++)
+		if (m->leftover_role[i] == GW_ROLE_WORKER && (uint32_t)m->leftover[i] == pid)
+			return true;
+	return false;
+}
+
+void gw_leftover_publish(struct gw_master *m)
+{
+	for (int i = 0; i < GW_MAX_SLOTS; i++) {
+		struct gw_control_child *c = &m->control->workers[i];
+
+		if ((uint32_t)i / GW_MAX_WORKERS == m->half && (uint32_t)i % GW_MAX_WORKERS < m->n_workers)
+			continue; /* ours */
+		atomic_store(&c->adopter, 0);
+		if (is_leftover(m, atomic_load(&c->pid))) {
+			atomic_store(&c->state, (uint32_t)GW_CHILD_DRAINING);
+		} else {
+			atomic_store(&c->state, (uint32_t)GW_CHILD_NONE);
+			atomic_store(&c->pid, 0);
+		}
+	}
+}
+
 void gw_leftover_finish(struct gw_master *m)
 {
 	for (uint32_t i = 0; i < m->n_leftover; i++)
@@ -141,6 +166,7 @@ void gw_leftover_tick(struct gw_master *m)
 		m->leftover_role[n++] = m->leftover_role[i];
 	}
 	m->n_leftover = n;
+	gw_leftover_publish(m);
 	if (n == 0)
 		gw_log(GW_INFO, "the processes of the earlier run have finished");
 }

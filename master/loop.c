@@ -25,14 +25,17 @@ static void keep_fatal(struct gw_child *c, struct gw_str text)
 	c->detail[n] = 0;
 }
 
-static void answer_status(struct gw_master *m, struct gw_child *c, uint64_t corr)
+static void answer_status(struct gw_master *m, struct gw_child *c, const struct gw_msg *ask)
 {
 	struct gw_msg msg = { .type = GW_MSG_STATUS_IS };
 	struct gw_buf body;
 
 	gw_buf_init(&body, STATUS_BYTES);
-	gw_status_write(m, &body);
-	GW_MSG_SET(&msg, corr, corr);
+	if (gw_str_eq(ask->name, GW_LIT("crashes")))
+		gw_status_write_crashes(m, &body);
+	else
+		gw_status_write(m, &body);
+	GW_MSG_SET(&msg, corr, ask->corr);
 	GW_MSG_SET(&msg, body, gw_buf_view(&body));
 	if (!body.err)
 		gw_child_tell(m, c, &msg);
@@ -66,7 +69,7 @@ static void on_message(struct gw_master *m, struct gw_child *c, struct gw_msg *m
 		m->images_at_ms = gw_now_ms();
 		atomic_store(&m->control->generation, msg->generation);
 	} else if (msg->type == GW_MSG_STATUS && c->role == GW_ROLE_ADMIN) {
-		answer_status(m, c, msg->corr);
+		answer_status(m, c, msg);
 	} else if (msg->type == GW_MSG_UPGRADE && c->role == GW_ROLE_ADMIN) {
 		gw_upgrade_begin(m, true, msg->corr);
 	} else {

@@ -82,6 +82,7 @@ static void open_control(struct gw_master *m)
 
 	for (int i = 0; i < GW_ROLE_COUNT; i++)
 		atomic_store(&c->roles[i].pid, 0);
+	gw_leftover_publish(m);
 	atomic_store(&c->is_draining, 0);
 	atomic_store(&c->generation, 0);
 	atomic_store(&c->started_us, (uint64_t)gw_unix_us());

@@ -150,6 +150,7 @@ bool gw_place_split_address(struct gw_str text, struct gw_str *host, uint16_t *p
 GW_MUST enum gw_err gw_leftover_find(struct gw_master *m, const char **why); /* chooses the half; waits when both are held */
 void gw_leftover_finish(struct gw_master *m);  /* once our own workers serve */
 void gw_leftover_tick(struct gw_master *m);
+void gw_leftover_publish(struct gw_master *m); /* lines of worker slots that are not ours: draining, or nobody's */
 
 /* child.c */
 void gw_child_init(struct gw_master *m);
@@ -207,6 +208,7 @@ void gw_loop_stage(struct gw_master *m); /* goes on when a stage is finished */
 
 /* status.c */
 void gw_status_write(const struct gw_master *m, struct gw_buf *out);
+void gw_status_write_crashes(const struct gw_master *m, struct gw_buf *out); /* STATUS with name "crashes" */
 
 /* upgrade.c, takeover.c */
 void gw_upgrade_begin(struct gw_master *m, bool has_asker, uint64_t corr);

@@ -70,11 +70,11 @@ static void put_process(const struct gw_master *m, const struct gw_child *c, str
 	gw_jw_end_obj(w);
 }
 
-static void put_deaths(const struct gw_master *m, struct gw_json_out *w)
+static void put_deaths(const struct gw_master *m, const char *key, struct gw_json_out *w)
 {
 	uint64_t n = m->n_deaths < GW_DEATHS_KEPT ? m->n_deaths : GW_DEATHS_KEPT;
 
-	gw_jw_key(w, GW_LIT("crashes"));
+	gw_jw_key(w, gw_str_z(key));
 	gw_jw_arr(w);
 	for (uint64_t i = 1; i <= n; i++) { /* newest first */
 		const struct gw_death *d = &m->death[(m->n_deaths - i) % GW_DEATHS_KEPT];
@@ -86,8 +86,8 @@ static void put_deaths(const struct gw_master *m, struct gw_json_out *w)
 		gw_jw_ku64(w, "pid", (uint64_t)d->pid);
 		put_time(w, "at", d->at_us);
 		gw_jw_kstr(w, "exit", gw_str_z(d->how));
-		gw_jw_kstr(w, "text", gw_str_z(d->text));
-		gw_jw_kstr(w, "context", gw_str_z(d->context));
+		gw_jw_kstr(w, "what", gw_str_z(d->text));
+		gw_jw_kstr(w, "request_id", gw_str_z(d->context));
 		gw_jw_end_obj(w);
 	}
 	gw_jw_end_arr(w);
@@ -118,6 +118,17 @@ void gw_status_write(const struct gw_master *m, struct gw_buf *out)
 		if (m->child[i].role != GW_ROLE_MASTER)
 			put_process(m, &m->child[i], &w);
 	gw_jw_end_arr(&w);
-	put_deaths(m, &w);
+	put_deaths(m, "crashes", &w);
+	gw_jw_end_obj(&w);
+}
+
+void gw_status_write_crashes(const struct gw_master *m, struct gw_buf *out)
+{
+	struct gw_json_out w;
+
+	gw_jw_init(&w, out);
+	gw_jw_obj(&w);
+	gw_jw_ku64(&w, "deaths", m->n_deaths);
+	put_deaths(m, "items", &w);
 	gw_jw_end_obj(&w);
 }

@@ -170,7 +170,7 @@ def cpu_ticks(pid):
 def play_fatal_text_reaches_status(toy):
     toy.order("agent", "fatal")
     toy.kill("agent")
-    until(lambda: any("was told to fail" in c["text"] for c in toy.status()["crashes"]), 5)
+    until(lambda: any("was told to fail" in c["what"] for c in toy.status()["crashes"]), 5)
     toy.recall("agent")
     until(toy.all_up, 10)
 

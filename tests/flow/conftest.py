@@ -28,6 +28,24 @@ def gateway(where, mock):
     g.finish()
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory, request):
+    """One gateway for all plays of a file; its function `setup`, if there is one, gets it ready."""
+    where = tmp_path_factory.mktemp("shared")
+    m = harness.Mock(where)
+    m.start()
+    g = harness.Gateway(where, mock=m, options=getattr(request.module, "OPTIONS", ()))
+    try:
+        g.start()
+        getattr(request.module, "setup", lambda _: None)(g)
+        yield g
+    finally:
+        try:
+            g.finish()
+        finally:
+            m.stop()
+
+
 def pytest_collection_modifyitems(config, items):
     """--long plays take part only when asked for; this is a choice of scope, not a skip."""
     if os.environ.get("LLMGW_LONG") != "1":

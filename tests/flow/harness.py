@@ -299,9 +299,14 @@ class Gateway(Supervised):
         return http_ask(method, f"{self.admin_url}/admin/v1/{path}", body, h)
 
     def status(self):
+        """As the toy's: one list of processes; worker numbers from their slots."""
         a = self.admin("GET", "status", unix=True)
         assert a.status == 200, a.text
-        return a.json
+        s = a.json
+        s["processes"] = s["roles"] + [dict(w, role="worker", number=w["slot"] % 16) for w in s["workers"]]
+        s["state"] = "stopping" if s["draining"] else "serving"
+        s["pid"] = s["master_pid"]
+        return s
 
     def ctl(self, *args, stdin=None, ok=True):
         """llmgwctl with this gateway's address and token; the answer's stdout."""
@@ -318,8 +323,8 @@ class Gateway(Supervised):
         self.key = json.loads(self.ctl("key", "create", "--org", "play", "--org", "play", "--team", "play", "--name", "play", "-o", "json"))["token"]
 
     def logs(self, *query):
-        out = self.ctl("logs", "query", "-o", "json", *query)
-        return [json.loads(line) for line in out.splitlines() if line.strip()] if not out.lstrip().startswith("[") else json.loads(out)
+        """Request records, newest first."""
+        return json.loads(self.ctl("logs", "query", "-o", "json", *query))["items"]
 
     # --- data plane ---
     def chat(self, text="hello", model="mock-1", key=None, timeout=30, **more):
