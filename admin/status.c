@@ -91,7 +91,8 @@ void gw_adm_workers(struct gw_adm_req *q)
 	answer_json(q, &b);
 }
 
-void gw_adm_crashes(struct gw_adm_req *q)
+/* Without the master's word: what the slots keep of crashes that left a text. */
+static void slot_crashes(struct gw_adm_req *q)
 {
 	struct gw_admin *ad = q->ad;
 	struct gw_json_out w;
@@ -124,6 +125,31 @@ void gw_adm_crashes(struct gw_adm_req *q)
 	gw_jw_end_arr(&w);
 	gw_jw_end_obj(&w);
 	answer_json(q, &b);
+}
+
+static void on_crashes(void *ctx, enum gw_err err, struct gw_msg *m)
+{
+	struct gw_adm_req *q = ctx;
+	struct gw_str body;
+
+	if (!q->conn) {
+		gw_adm_end(q);
+		return;
+	}
+	body = err ? GW_NIL : gw_arena_str(&q->arena, m->body);
+	if (body.p)
+		gw_adm_answer(q, 200, GW_LIT("application/json"), body, 0, 0);
+	else
+		slot_crashes(q);
+}
+
+void gw_adm_crashes(struct gw_adm_req *q)
+{
+	struct gw_msg m = { .type = GW_MSG_STATUS };
+
+	GW_MSG_SET(&m, name, GW_LIT("crashes"));
+	if (!q->ad->master || gw_channel_ask(q->ad->master, &m, MASTER_MS, on_crashes, q) != GW_OK)
+		slot_crashes(q);
 }
 
 /* --- status: ours, and confd's word when it answers --- */
