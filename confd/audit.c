@@ -58,10 +58,16 @@ void gw_audit_flush(struct gw_server *s)
 		s->n_audited = 0;
 }
 
-void gw_audit_done(struct gw_server *s, uint64_t seq)
+/* Refused (no room on the logger's disk): this one and those after it are sent again by the tick. */
+void gw_audit_done(struct gw_server *s, uint64_t seq, bool is_durable)
 {
 	if (s->n_audit_out > 0)
 		s->n_audit_out--;
+	if (!is_durable) {
+		if (seq <= s->audit_sent)
+			s->audit_sent = seq - 1;
+		return;
+	}
 	if (s->n_audited < GW_CONFD_AUDITS)
 		s->audited[s->n_audited++] = seq;
 	if (s->n_audited >= DELETE_AT)

@@ -114,6 +114,7 @@ static bool keep_before(struct gw_server *s)
 static void take(struct gw_server *s, struct gw_publication *p)
 {
 	uint64_t was = s->now.generation;
+	struct gw_built changed[GW_IMAGE_COUNT]; /* views: the descriptors are those of s->now */
 
 	s->last_build_us = p->build_us;
 	if (p->err != GW_OK)
@@ -121,6 +122,7 @@ static void take(struct gw_server *s, struct gw_publication *p)
 	/* folding gives the same generation again; the set to fall back to is of another one */
 	if (s->refused == 0 && s->now.is_there && p->generation != was)
 		(void)keep_before(s);
+	memcpy(changed, p->image, sizeof(changed));
 	for (int i = 0; i < GW_IMAGE_COUNT; i++) {
 		if (p->image[i].fd < 0)
 			continue;
@@ -135,7 +137,7 @@ static void take(struct gw_server *s, struct gw_publication *p)
 	s->now.is_there = true;
 	s->refused = 0;
 	s->core.blocked = NULL;
-	send_to_all(s, s->now.image, s->now.generation, is_full);
+	send_to_all(s, is_full ? s->now.image : changed, s->now.generation, is_full);
 }
 
 void gw_images_published(struct gw_server *s)

@@ -104,7 +104,7 @@ static void on_message(void *ctx, struct gw_channel *ch, struct gw_msg *m)
 	else if (m->type == GW_MSG_IMAGE_ACK && is_reader)
 		gw_images_acked(s, p, m);
 	else if (m->type == GW_MSG_AUDITED && p->role == GW_ROLE_LOGGER)
-		gw_audit_done(s, m->corr);
+		gw_audit_done(s, m->corr, m->status == 0);
 	else if (m->type != GW_MSG_LEDGER)
 		gw_log_slow(GW_WARN, "%s from %s[%u] is not for confd: ignored", gw_msg_name(m->type), gw_role_name(p->role), p->slot);
 }

@@ -127,6 +127,6 @@ void gw_revocation_sweep(struct gw_server *s);
 /* audit.c */
 void gw_audit_connected(struct gw_server *s); /* a logger is there: everything again */
 void gw_audit_pump(struct gw_server *s);
-void gw_audit_done(struct gw_server *s, uint64_t seq);
+void gw_audit_done(struct gw_server *s, uint64_t seq, bool is_durable);
 void gw_audit_flush(struct gw_server *s); /* deletes what is durable */
 bool gw_audit_is_empty(struct gw_server *s);
