@@ -327,7 +327,7 @@ static bool check_node(struct reader *r, const yaml_char_t *anchor)
 static bool on_scalar(struct reader *r)
 {
 	struct level *level = &r->levels[r->depth];
-	yyjson_mut_val *v;
+	yyjson_mut_val *v = NULL;
 	struct place *place;
 
 	if (!check_node(r, r->ev.data.scalar.anchor))
