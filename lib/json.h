@@ -7,7 +7,8 @@
 
 /* JSON with one meaning (RFC 8259, strict): refuses, at any depth, duplicate keys (compared after unescaping),
  * invalid UTF-8, a BOM, lone surrogates, numbers that are not finite as double, NUL bytes outside escapes, and
- * trailing bytes. Who passes a list of known keys gets keys refused that equal one of them except for ASCII case.
+ * trailing bytes. Who passes a list of known keys gets keys refused that equal one of them except for
+ * case (ASCII, and the two characters outside it that fold into it).
  *
  *   gw_json_check   hot path: validates the whole text without a tree and finds the spans of wanted members
  *   gw_json_read    cold path: the same rules, then a yyjson tree (config, admin API); use yyjson_* on it
@@ -55,6 +56,8 @@ void gw_json_each(struct gw_str text, struct gw_json_span obj, gw_json_member_fn
 typedef bool gw_json_item_fn(void *ctx, struct gw_json_span value);
 void gw_json_each_item(struct gw_str text, struct gw_json_span arr, gw_json_item_fn *fn, void *ctx);
 
+/* The key equals a known one but for case, as readers that ignore case see it. */
+bool gw_json_is_case_variant(struct gw_str key, struct gw_str known);
 /* A string span (with quotes) as text: a view when nothing is escaped, else a copy in the arena; .p NULL when full. */
 struct gw_str gw_json_unescape(struct gw_arena *a, struct gw_str quoted);
 /* Integer value of a number token: false when it has a fraction, an exponent or overflows. */

@@ -59,20 +59,49 @@ static void index_known(struct gw_json_keys *k, const struct gw_json_limits *lim
 	}
 }
 
+/* Two characters outside ASCII fold to ASCII letters (Unicode simple case folding; Go's encoding/json compares by it): U+017F to s,
+ * U+212A to k. The key as such a reader sees it; a key too long for buf is no known one. */
+static struct gw_str fold_kin(struct gw_str key, char *buf, size_t size)
+{
+	size_t n = 0;
+
+	if (key.n == 0 || (!memchr(key.p, 0xc5, key.n) && !memchr(key.p, 0xe2, key.n)))
+		return key;
+	for (size_t i = 0; i < key.n; n++) {
+		struct gw_str rest = gw_str_skip(key, i);
+		bool is_s = gw_str_has_prefix(rest, GW_LIT("\xc5\xbf")), is_k = gw_str_has_prefix(rest, GW_LIT("\xe2\x84\xaa"));
+
+		if (n == size)
+			return key;
+		buf[n] = is_s ? 's' : is_k ? 'k' : key.p[i];
+		i += is_s ? 2 : is_k ? 3 : 1;
+	}
+	return gw_str(buf, n);
+}
+
+bool gw_json_is_case_variant(struct gw_str key, struct gw_str known)
+{
+	char buf[64];
+
+	return gw_str_ieq(fold_kin(key, buf, sizeof(buf)), known) && !gw_str_eq(key, known);
+}
+
 static bool is_case_variant(const struct gw_json_keys *k, struct gw_str key)
 {
+	char buf[64];
+	struct gw_str seen = fold_kin(key, buf, sizeof(buf));
 	bool differs = false;
 
 	if (!k->known || key.n == 0)
 		return false;
-	for (uint16_t i = k->known_head[(unsigned char)key.p[0] & 31]; i; i = k->known_next[i - 1]) {
+	for (uint16_t i = k->known_head[(unsigned char)seen.p[0] & 31]; i; i = k->known_next[i - 1]) {
 		struct gw_str known = k->known[i - 1];
 
-		if (known.n != key.n)
+		if (known.n != seen.n)
 			continue;
-		if (memcmp(known.p, key.p, key.n) == 0)
+		if (gw_str_eq(known, key))
 			return false;
-		differs = differs || gw_str_ieq(known, key);
+		differs = differs || gw_str_ieq(known, seen);
 	}
 	return differs;
 }

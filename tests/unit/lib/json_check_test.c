@@ -242,6 +242,11 @@ static void known_keys(void **st)
 	assert_non_null(strstr(fault.what, "upper and lower case"));
 	assert_str(fault.key, "Model");
 	assert_int_equal(verdict(GW_LIT("{\"MODEL\":1}"), &lim), GW_E_SYNTAX);
+	/* as Go folds: U+017F is an s, U+212A a k */
+	assert_int_equal(verdict(GW_LIT("{\"me\xc5\xbf\xc5\xbf" "ages\":1}"), &lim), GW_E_SYNTAX);
+	assert_int_equal(verdict(GW_LIT("{\"maxTo\xe2\x84\xaa" "ens\":1}"), &lim), GW_E_SYNTAX);
+	assert_int_equal(verdict(GW_LIT("{\"me\\u017fsages\":1}"), &lim), GW_E_SYNTAX);
+	assert_int_equal(verdict(GW_LIT("{\"me\xc5\xbe\xc5\xbf" "ages\":1,\"\xc3\xa9\":2}"), &lim), GW_OK);
 	assert_int_equal(verdict(GW_LIT("{\"maxtokens\":1}"), &lim), GW_E_SYNTAX);
 	assert_int_equal(verdict(GW_LIT("{\"x\":[{\"y\":{\"Messages\":1}}]}"), &lim), GW_E_SYNTAX);
 	assert_int_equal(verdict(GW_LIT("{\"\\u004dodel\":1}"), &lim), GW_E_SYNTAX);
