@@ -13,7 +13,7 @@ import time
 import urllib.parse
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(os.environ.get("LLMGW_BUILD", ROOT / "build-asan")).resolve()
+BUILD = pathlib.Path(os.environ.get("LLMGW_BUILD", ROOT / "build-asan")).absolute()
 SHARED = pathlib.Path(os.environ.get("LLMGW_SHARED", ROOT / ".." / "shared")).resolve()
 SLOW = 3 if "asan" in BUILD.name or "tsan" in BUILD.name else 1  # sanitizers take their time
 
@@ -320,7 +320,7 @@ class Gateway(Supervised):
 
     def add_mock(self):
         self.ctl("apply", "-f", "-", stdin=mock_config(self.mock.url))
-        self.key = json.loads(self.ctl("key", "create", "--org", "play", "--org", "play", "--team", "play", "--name", "play", "-o", "json"))["token"]
+        self.key = json.loads(self.ctl("key", "create", "--org", "play", "--team", "play", "--name", "play", "-o", "json"))["token"]
 
     def logs(self, *query):
         """Request records, newest first."""
