@@ -11,16 +11,21 @@
 #include "lib/sys/fd.h"
 
 struct mock_options mock_options = {
-	.host = "127.0.0.1", .port = 0, .threads = 1, .keep = 64,
+	.host = "127.0.0.1",
+	.port = 0,
+	.threads = 1,
+	.keep = 64,
 	.tune = { .chunks = 16, .bytes = 1024, .prompt_tokens = 11, .completion_tokens = -1, .cut = 3 },
 };
 
 static const struct option rows[] = {
-	{ "listen", 1, NULL, 'l' },      { "port-file", 1, NULL, 'p' },   { "threads", 1, NULL, 't' },
-	{ "delay-ms", 1, NULL, 'd' },    { "chunk-ms", 1, NULL, 'm' },    { "chunks", 1, NULL, 'n' },
-	{ "bytes", 1, NULL, 'b' },       { "require-key", 1, NULL, 'k' }, { "script", 1, NULL, 's' },
-	{ "tls-cert", 1, NULL, 'C' },    { "tls-key", 1, NULL, 'K' },     { "keep", 1, NULL, 'e' },
-	{ "help", 0, NULL, 'h' },        { NULL, 0, NULL, 0 },
+	{ "listen", 1, NULL, 'l' },   { "port-file", 1, NULL, 'p' },
+	{ "threads", 1, NULL, 't' },  { "delay-ms", 1, NULL, 'd' },
+	{ "chunk-ms", 1, NULL, 'm' }, { "chunks", 1, NULL, 'n' },
+	{ "bytes", 1, NULL, 'b' },    { "require-key", 1, NULL, 'k' },
+	{ "script", 1, NULL, 's' },   { "tls-cert", 1, NULL, 'C' },
+	{ "tls-key", 1, NULL, 'K' },  { "keep", 1, NULL, 'e' },
+	{ "help", 0, NULL, 'h' },     { NULL, 0, NULL, 0 },
 };
 
 static void help(void)
@@ -38,8 +43,10 @@ static void help(void)
 	     "  --keep N             requests kept for /mock/stats (64)\n"
 	     "  --script FILE        JSON {\"tune\":{...},\"rules\":[{\"model\",\"fault\",\"count\",\"after\"}]}\n"
 	     "\n"
-	     "A last user message \"echo: X\" is answered X; \"use the tool\" (with tools) calls the first tool; a tool message is\n"
-	     "answered with its content. \"mock: chunks=3 chunk_ms=20 delay_ms=5 bytes=100 prompt=1 completion=2 cached=0 cut=2\n"
+	     "A last user message \"echo: X\" is answered X; \"use the tool\" (with tools) calls the first tool; a "
+	     "tool message is\n"
+	     "answered with its content. \"mock: chunks=3 chunk_ms=20 delay_ms=5 bytes=100 prompt=1 completion=2 "
+	     "cached=0 cut=2\n"
 	     "fault=NAME\" tunes one request. A model named ...mock-paced streams with 20 ms between chunks.\n"
 	     "Control: POST /mock/next {model,fault,count,after}, /mock/tune, /mock/reset; GET /mock/stats[?last=N]\n"
 	     "\n"
@@ -81,20 +88,47 @@ static void read_options(int argc, char **argv)
 
 	for (int ch; (ch = getopt_long(argc, argv, "", rows, NULL)) != -1;) {
 		switch (ch) {
-		case 'l': set_listen(optarg); break;
-		case 'p': o->port_file = optarg; break;
-		case 't': o->threads = (uint32_t)number(optarg); break;
-		case 'd': o->tune.delay_ms = number(optarg); break;
-		case 'm': o->tune.chunk_ms = number(optarg); break;
-		case 'n': o->tune.chunks = number(optarg); break;
-		case 'b': o->tune.bytes = number(optarg); break;
-		case 'k': o->require_key = optarg; break;
-		case 's': o->script_path = optarg; break;
-		case 'C': o->cert_path = optarg; break;
-		case 'K': o->key_path = optarg; break;
-		case 'e': o->keep = (uint32_t)number(optarg); break;
-		case 'h': help(); exit(0);
-		default: die("unknown option, see --help", NULL);
+		case 'l':
+			set_listen(optarg);
+			break;
+		case 'p':
+			o->port_file = optarg;
+			break;
+		case 't':
+			o->threads = (uint32_t)number(optarg);
+			break;
+		case 'd':
+			o->tune.delay_ms = number(optarg);
+			break;
+		case 'm':
+			o->tune.chunk_ms = number(optarg);
+			break;
+		case 'n':
+			o->tune.chunks = number(optarg);
+			break;
+		case 'b':
+			o->tune.bytes = number(optarg);
+			break;
+		case 'k':
+			o->require_key = optarg;
+			break;
+		case 's':
+			o->script_path = optarg;
+			break;
+		case 'C':
+			o->cert_path = optarg;
+			break;
+		case 'K':
+			o->key_path = optarg;
+			break;
+		case 'e':
+			o->keep = (uint32_t)number(optarg);
+			break;
+		case 'h':
+			help();
+			exit(0);
+		default:
+			die("unknown option, see --help", NULL);
 		}
 	}
 	if (o->threads < 1 || o->threads > 64)
@@ -164,7 +198,8 @@ static void tell_port(void)
 {
 	struct gw_buf b;
 
-	printf("listening on %s://%s:%u\n", mock_options.cert_path ? "https" : "http", mock_options.host, mock_options.port);
+	printf("listening on %s://%s:%u\n", mock_options.cert_path ? "https" : "http", mock_options.host,
+	       mock_options.port);
 	fflush(stdout);
 	if (!mock_options.port_file)
 		return;
@@ -180,7 +215,8 @@ int main(int argc, char **argv)
 	static struct mock_thread threads[64];
 
 	read_options(argc, argv);
-	(void)sigaction(SIGPIPE, &(struct sigaction){ .sa_handler = SIG_IGN }, NULL); /* clients may leave at any time */
+	(void)sigaction(SIGPIPE, &(struct sigaction){ .sa_handler = SIG_IGN },
+			NULL); /* clients may leave at any time */
 	if (setenv("UV_USE_IO_URING", "0", 1) != 0 || gw_crypto_init() != GW_OK)
 		die("cannot start", NULL);
 	mock_control_init();

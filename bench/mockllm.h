@@ -22,9 +22,9 @@ typedef void mock_step_fn(struct mock_conn *c);
 
 struct mock_tune { /* what a request's answer looks like; the defaults are options, a request can change its own */
 	uint64_t delay_ms, chunk_ms; /* before the first byte; between chunks */
-	uint64_t chunks, bytes;      /* content chunks of a stream; size of a whole answer's body */
+	uint64_t chunks, bytes; /* content chunks of a stream; size of a whole answer's body */
 	int64_t prompt_tokens, completion_tokens, cached_tokens; /* completion -1: as many as chunks, or 7 */
-	uint64_t cut;                /* chunks (or bytes of a whole body) before a cut or a stall */
+	uint64_t cut; /* chunks (or bytes of a whole body) before a cut or a stall */
 };
 
 struct mock_options {
@@ -71,10 +71,10 @@ struct mock_thread {
 	uv_loop_t loop;
 	uv_tcp_t listener;
 	struct gw_tls_ctx *tls;
-	char *scratch;    /* one read buffer for all connections */
-	void *json_pool;  /* memory for the tree of one request at a time */
+	char *scratch; /* one read buffer for all connections */
+	void *json_pool; /* memory for the tree of one request at a time */
 	uv_thread_t id;
-	uint32_t open;    /* connections */
+	uint32_t open; /* connections */
 };
 enum { MOCK_SCRATCH = 65536, MOCK_JSON_POOL = 1 << 20 };
 
@@ -90,9 +90,9 @@ struct mock_conn {
 	struct mock_tune tune;
 	mock_step_fn *step;
 	const struct mock_fault *fault;
-	uint64_t wait_ms;      /* set by a step: pause before the next one */
-	uint64_t at;           /* a step's own counter */
-	uint64_t id, serial;   /* connection number, request number */
+	uint64_t wait_ms; /* set by a step: pause before the next one */
+	uint64_t at; /* a step's own counter */
+	uint64_t id, serial; /* connection number, request number */
 	enum mock_ending ending;
 	bool is_serving, is_sending, is_waiting, is_closing, is_running, dies_on_reuse, must_flush, is_shaken;
 	int n_handles;
@@ -106,9 +106,10 @@ void mock_chunk(struct mock_conn *c, struct gw_str bytes);
 void mock_last_chunk(struct mock_conn *c);
 /* A whole answer, and the end of it. */
 void mock_whole(struct mock_conn *c, int status, const char *type, struct gw_str body, const char *extra);
-void mock_error(struct mock_conn *c, int status, const char *type, const char *code, const char *message, const char *extra);
+void mock_error(struct mock_conn *c, int status, const char *type, const char *code, const char *message,
+		const char *extra);
 
-void mock_answer(struct mock_conn *c);     /* a whole request is there: choose the first step */
+void mock_answer(struct mock_conn *c); /* a whole request is there: choose the first step */
 void mock_answer_head(struct mock_conn *c); /* only its head: faults that do not wait for the body */
 void mock_chat_start(struct mock_conn *c); /* the good answer */
 void mock_chat_json(struct mock_conn *c, struct gw_buf *b, const char *usage);
@@ -116,7 +117,7 @@ void mock_chat_event(struct mock_conn *c, const char *delta_json, const char *fi
 void mock_chat_usage_event(struct mock_conn *c, const char *usage);
 void mock_usage(struct mock_conn *c, struct gw_buf *b);
 bool mock_chat_piece(struct mock_conn *c); /* one content chunk; false when there was none left */
-bool mock_chat_read(struct mock_conn *c);  /* body -> chat, tune; false when it is no JSON object */
+bool mock_chat_read(struct mock_conn *c); /* body -> chat, tune; false when it is no JSON object */
 void mock_tune_read(struct gw_str words, struct mock_tune *t, char *fault, size_t n_fault);
 
 /* Rules and counters shared by all threads. */
@@ -126,5 +127,7 @@ void mock_control(struct mock_conn *c);
 /* A rule for this model (taken off its count): the fault's name in out, false when there is none. */
 bool mock_rule_take(struct gw_str model, char *out, size_t n);
 void mock_journal(struct mock_conn *c);
-struct mock_counts { atomic_uint_fast64_t requests, accepted, open, cancelled, chat, streams, bytes_in, serial, tls_resumed; };
+struct mock_counts {
+	atomic_uint_fast64_t requests, accepted, open, cancelled, chat, streams, bytes_in, serial, tls_resumed;
+};
 extern struct mock_counts mock_counts;

@@ -3,7 +3,8 @@
 #include "bench/mockllm.h"
 #include "lib/json_write.h"
 
-static const char filler[] = "The quick brown fox jumps over the lazy dog while the scripted server keeps talking about nothing. ";
+static const char filler[] =
+    "The quick brown fox jumps over the lazy dog while the scripted server keeps talking about nothing. ";
 
 static struct gw_str member(yyjson_val *v, const char *key)
 {
@@ -27,19 +28,26 @@ static struct gw_str text_of(yyjson_val *message)
 
 	if (yyjson_is_str(content))
 		return gw_json_str(content);
-	yyjson_arr_foreach(content, i, n, part)
-		if (yyjson_equals_str(yyjson_obj_get(part, "type"), "text"))
-			return member(part, "text");
+	yyjson_arr_foreach(content, i, n, part) if (yyjson_equals_str(yyjson_obj_get(part, "type"),
+								      "text")) return member(part, "text");
 	return GW_NIL;
 }
 
 /* "fault=stall chunks=3 chunk_ms=20": the words a message "mock: ..." or a script may carry. */
 void mock_tune_read(struct gw_str words, struct mock_tune *t, char *fault, size_t n_fault)
 {
-	struct { const char *name; uint64_t *to; } rows[] = {
-		{ "delay_ms", &t->delay_ms }, { "chunk_ms", &t->chunk_ms }, { "chunks", &t->chunks }, { "bytes", &t->bytes },
-		{ "prompt", (uint64_t *)&t->prompt_tokens }, { "completion", (uint64_t *)&t->completion_tokens },
-		{ "cached", (uint64_t *)&t->cached_tokens }, { "cut", &t->cut },
+	struct {
+		const char *name;
+		uint64_t *to;
+	} rows[] = {
+		{ "delay_ms", &t->delay_ms },
+		{ "chunk_ms", &t->chunk_ms },
+		{ "chunks", &t->chunks },
+		{ "bytes", &t->bytes },
+		{ "prompt", (uint64_t *)&t->prompt_tokens },
+		{ "completion", (uint64_t *)&t->completion_tokens },
+		{ "cached", (uint64_t *)&t->cached_tokens },
+		{ "cut", &t->cut },
 	};
 	struct gw_str word, name, value;
 
@@ -72,7 +80,8 @@ static void read_messages(struct mock_conn *c, yyjson_val *root, char *fault, si
 		mock_tune_read(gw_str_skip(text, 6), &c->tune, fault, n_fault);
 	if (yyjson_arr_size(tools) > 0 && text.n > 0 && memmem(text.p, text.n, "use the tool", 12)) {
 		c->chat.is_tool_call = true;
-		copy_z(c->chat.tool, sizeof(c->chat.tool), member(yyjson_obj_get(yyjson_arr_get_first(tools), "function"), "name"));
+		copy_z(c->chat.tool, sizeof(c->chat.tool),
+		       member(yyjson_obj_get(yyjson_arr_get_first(tools), "function"), "name"));
 	}
 }
 
@@ -153,7 +162,9 @@ void mock_chat_json(struct mock_conn *c, struct gw_buf *b, const char *usage)
 	put_prelude(c, b, "chat.completion");
 	gw_buf_puts(b, GW_LIT("{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":"));
 	if (c->chat.is_tool_call) {
-		gw_buf_printf(b, "null,\"tool_calls\":[{\"id\":\"call_mock_%llu\",\"type\":\"function\",\"function\":{\"name\":\"%s\","
+		gw_buf_printf(b,
+			      "null,\"tool_calls\":[{\"id\":\"call_mock_%llu\",\"type\":\"function\",\"function\":{"
+			      "\"name\":\"%s\","
 			      "\"arguments\":\"{\\\"city\\\":\\\"Paris\\\",\\\"n\\\":2}\"}}]",
 			      (unsigned long long)c->serial, c->chat.tool);
 	} else if (gw_buf_len(&c->chat.text) > 0) {
@@ -222,8 +233,10 @@ static bool tool_piece(struct mock_conn *c)
 	if (c->at > 4)
 		return false;
 	if (c->at == 0)
-		snprintf(delta, sizeof(delta), "{\"tool_calls\":[{\"index\":0,\"id\":\"call_mock_%llu\",\"type\":\"function\","
-			 "\"function\":{\"name\":\"%s\",\"arguments\":\"\"}}]}", (unsigned long long)c->serial, c->chat.tool);
+		snprintf(delta, sizeof(delta),
+			 "{\"tool_calls\":[{\"index\":0,\"id\":\"call_mock_%llu\",\"type\":\"function\","
+			 "\"function\":{\"name\":\"%s\",\"arguments\":\"\"}}]}",
+			 (unsigned long long)c->serial, c->chat.tool);
 	else
 		snprintf(delta, sizeof(delta), "{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"%s\"}}]}",
 			 args[c->at - 1]);

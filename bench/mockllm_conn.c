@@ -84,8 +84,8 @@ static bool flush(struct mock_conn *c)
 	gw_buf_clear(src, 65536);
 	c->is_sending = true;
 	c->write.data = c;
-	r = uv_write(&c->write, (uv_stream_t *)&c->tcp,
-		     &(uv_buf_t){ .base = c->sending.p, .len = c->sending.n }, 1, on_written);
+	r = uv_write(&c->write, (uv_stream_t *)&c->tcp, &(uv_buf_t){ .base = c->sending.p, .len = c->sending.n }, 1,
+		     on_written);
 	if (r != 0)
 		close_conn(c, false);
 	return false;
@@ -176,7 +176,8 @@ static void next_request(struct mock_conn *c)
 		if (r == MOCK_BAD) {
 			serve(c);
 			c->rq.is_close = true;
-			mock_error(c, 400, "invalid_request_error", "malformed", "mockllm could not read the request", "");
+			mock_error(c, 400, "invalid_request_error", "malformed", "mockllm could not read the request",
+				   "");
 			c->ending = MOCK_CLOSE;
 			run(c);
 			return;
@@ -295,15 +296,24 @@ void mock_conn_start(struct mock_conn *c)
 static const char *reason(int status)
 {
 	switch (status) {
-	case 200: return "OK";
-	case 400: return "Bad Request";
-	case 401: return "Unauthorized";
-	case 403: return "Forbidden";
-	case 404: return "Not Found";
-	case 429: return "Too Many Requests";
-	case 500: return "Internal Server Error";
-	case 503: return "Service Unavailable";
-	default: return "Mock";
+	case 200:
+		return "OK";
+	case 400:
+		return "Bad Request";
+	case 401:
+		return "Unauthorized";
+	case 403:
+		return "Forbidden";
+	case 404:
+		return "Not Found";
+	case 429:
+		return "Too Many Requests";
+	case 500:
+		return "Internal Server Error";
+	case 503:
+		return "Service Unavailable";
+	default:
+		return "Mock";
 	}
 }
 
@@ -368,9 +378,11 @@ void mock_whole(struct mock_conn *c, int status, const char *type, struct gw_str
 	gw_buf_puts(&c->out, body);
 }
 
-void mock_error(struct mock_conn *c, int status, const char *type, const char *code, const char *message, const char *extra)
+void mock_error(struct mock_conn *c, int status, const char *type, const char *code, const char *message,
+		const char *extra)
 {
 	gw_buf_clear(&c->body, 65536);
-	gw_buf_printf(&c->body, "{\"error\":{\"message\":\"%s\",\"type\":\"%s\",\"param\":null,\"code\":\"%s\"}}", message, type, code);
+	gw_buf_printf(&c->body, "{\"error\":{\"message\":\"%s\",\"type\":\"%s\",\"param\":null,\"code\":\"%s\"}}",
+		      message, type, code);
 	mock_whole(c, status, "application/json", gw_buf_view(&c->body), extra);
 }

@@ -11,8 +11,14 @@
 #include "lib/text.h"
 
 enum { MAX_RULES = 256 };
-struct rule { char model[160], fault[64]; uint64_t count, after; };
-struct kept { struct gw_buf head, body; uint64_t serial, connection; };
+struct rule {
+	char model[160], fault[64];
+	uint64_t count, after;
+};
+struct kept {
+	struct gw_buf head, body;
+	uint64_t serial, connection;
+};
 
 struct mock_counts mock_counts;
 static uv_mutex_t lock;
@@ -48,7 +54,8 @@ bool mock_rule_take(struct gw_str model, char *out, size_t n)
 	uv_mutex_lock(&lock);
 	for (unsigned i = 0; i < n_rules && !found; i++) {
 		/* NIL model: the head of a request, when only `early` can be meant */
-		if (model.p ? !rule_fits(&rules[i], model) : rules[i].count == 0 || strcmp(rules[i].fault, "early") != 0)
+		if (model.p ? !rule_fits(&rules[i], model)
+			    : rules[i].count == 0 || strcmp(rules[i].fault, "early") != 0)
 			continue;
 		if (rules[i].after > 0) {
 			rules[i].after--;
@@ -118,9 +125,12 @@ static bool add_rule(yyjson_val *v)
 static void set_tune(yyjson_val *v)
 {
 	struct mock_tune *t = &mock_options.tune;
-	struct { const char *name; uint64_t *to; } rows[] = {
-		{ "delay_ms", &t->delay_ms }, { "chunk_ms", &t->chunk_ms }, { "chunks", &t->chunks }, { "bytes", &t->bytes },
-		{ "cut", &t->cut },
+	struct {
+		const char *name;
+		uint64_t *to;
+	} rows[] = {
+		{ "delay_ms", &t->delay_ms }, { "chunk_ms", &t->chunk_ms }, { "chunks", &t->chunks },
+		{ "bytes", &t->bytes },       { "cut", &t->cut },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
@@ -136,8 +146,7 @@ bool mock_control_script(const char *path)
 	bool ok = yyjson_is_obj(root);
 
 	set_tune(yyjson_obj_get(root, "tune"));
-	yyjson_arr_foreach(yyjson_obj_get(root, "rules"), i, n, rule)
-		ok = add_rule(rule) && ok;
+	yyjson_arr_foreach(yyjson_obj_get(root, "rules"), i, n, rule) ok = add_rule(rule) && ok;
 	yyjson_doc_free(doc);
 	return ok;
 }
@@ -227,5 +236,6 @@ void mock_control(struct mock_conn *c)
 	if (ok)
 		mock_whole(c, 200, "application/json", GW_LIT("{\"ok\":true}"), "");
 	else
-		mock_error(c, 400, "invalid_request_error", "bad_rule", "unknown path, unknown fault or too many rules", "");
+		mock_error(c, 400, "invalid_request_error", "bad_rule", "unknown path, unknown fault or too many rules",
+			   "");
 }

@@ -21,9 +21,18 @@ static void wait_forever(struct mock_conn *c)
 }
 
 /* --- nothing, or not HTTP --- */
-static void silent(struct mock_conn *c) { wait_forever(c); }
-static void close_now(struct mock_conn *c) { c->ending = MOCK_CUT; }
-static void reset(struct mock_conn *c) { c->ending = MOCK_RST; }
+static void silent(struct mock_conn *c)
+{
+	wait_forever(c);
+}
+static void close_now(struct mock_conn *c)
+{
+	c->ending = MOCK_CUT;
+}
+static void reset(struct mock_conn *c)
+{
+	c->ending = MOCK_RST;
+}
 
 static void garbage(struct mock_conn *c)
 {
@@ -78,8 +87,14 @@ static void many_1xx(struct mock_conn *c, int n)
 		raw(c, GW_LIT("HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n"));
 	mock_chat_start(c);
 }
-static void early_hints(struct mock_conn *c) { many_1xx(c, 3); }
-static void flood_1xx(struct mock_conn *c) { many_1xx(c, 10000); }
+static void early_hints(struct mock_conn *c)
+{
+	many_1xx(c, 3);
+}
+static void flood_1xx(struct mock_conn *c)
+{
+	many_1xx(c, 10000);
+}
 
 static void header_flood(struct mock_conn *c)
 {
@@ -112,17 +127,27 @@ static void body_of_type(struct mock_conn *c, int status, const char *type, cons
 {
 	mock_whole(c, status, type, gw_str_z(body), "");
 }
-static void html(struct mock_conn *c) { body_of_type(c, 200, "text/html", "<html><body><h1>Welcome</h1></body></html>"); }
+static void html(struct mock_conn *c)
+{
+	body_of_type(c, 200, "text/html", "<html><body><h1>Welcome</h1></body></html>");
+}
 static void html_502(struct mock_conn *c)
 {
 	body_of_type(c, 502, "text/html", "<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>");
 }
-static void empty_body(struct mock_conn *c) { body_of_type(c, 200, "application/json", ""); }
+static void empty_body(struct mock_conn *c)
+{
+	body_of_type(c, 200, "application/json", "");
+}
 static void truncated_json(struct mock_conn *c)
 {
-	body_of_type(c, 200, "application/json", "{\"id\":\"chatcmpl-mock\",\"object\":\"chat.completion\",\"choices\":[{\"ind");
+	body_of_type(c, 200, "application/json",
+		     "{\"id\":\"chatcmpl-mock\",\"object\":\"chat.completion\",\"choices\":[{\"ind");
 }
-static void status_204(struct mock_conn *c) { mock_head(c, 204, NULL, -2, ""); }
+static void status_204(struct mock_conn *c)
+{
+	mock_head(c, 204, NULL, -2, "");
+}
 
 static void deep_json(struct mock_conn *c)
 {
@@ -170,8 +195,10 @@ static void echo_auth(struct mock_conn *c)
 	char extra[1200];
 
 	gw_buf_clear(&c->body, 65536);
-	gw_buf_printf(&c->body, "{\"error\":{\"message\":\"Incorrect API key provided: %.*s\",\"type\":\"invalid_request_error\","
-		      "\"param\":null,\"code\":\"invalid_api_key\"}}", GW_FMT(c->rq.authorization));
+	gw_buf_printf(&c->body,
+		      "{\"error\":{\"message\":\"Incorrect API key provided: %.*s\",\"type\":\"invalid_request_error\","
+		      "\"param\":null,\"code\":\"invalid_api_key\"}}",
+		      GW_FMT(c->rq.authorization));
 	snprintf(extra, sizeof(extra), "x-echo: %.*s\r\nWWW-Authenticate: Bearer realm=\"%.*s\"\r\n",
 		 GW_FMT(c->rq.authorization), GW_FMT(c->rq.authorization));
 	mock_whole(c, 401, "application/json", gw_buf_view(&c->body), extra);
@@ -202,7 +229,10 @@ static void usage_of(struct mock_conn *c, const char *usage)
 	mock_chunk(c, GW_LIT("data: [DONE]\n\n"));
 	mock_last_chunk(c);
 }
-static void no_usage(struct mock_conn *c) { usage_of(c, NULL); }
+static void no_usage(struct mock_conn *c)
+{
+	usage_of(c, NULL);
+}
 static void negative_usage(struct mock_conn *c)
 {
 	usage_of(c, "{\"prompt_tokens\":-5,\"completion_tokens\":-7,\"total_tokens\":-12}");
@@ -286,8 +316,8 @@ static void slow_first(struct mock_conn *c)
 }
 
 static const char error_event[] =
-	"data: {\"error\":{\"message\":\"The server had an error while processing your request\",\"type\":\"server_error\","
-	"\"param\":null,\"code\":\"server_error\"}}\n\n";
+    "data: {\"error\":{\"message\":\"The server had an error while processing your request\",\"type\":\"server_error\","
+    "\"param\":null,\"code\":\"server_error\"}}\n\n";
 static void inline_error(struct mock_conn *c)
 {
 	mock_head(c, 200, "text/event-stream", -1, "");
@@ -331,7 +361,8 @@ static void huge_line(struct mock_conn *c)
 static void crlf(struct mock_conn *c)
 {
 	mock_head(c, 200, "text/event-stream", -1, "");
-	mock_chunk(c, GW_LIT(": comment\r\n\r\ndata: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"hi\"},"
+	mock_chunk(c, GW_LIT(": comment\r\n\r\ndata: "
+			     "{\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"hi\"},"
 			     "\"finish_reason\":null}]}\r\n\r\ndata: {\"choices\":[{\"index\":0,\"delta\":{},"
 			     "\"finish_reason\":\"stop\"}]}\r\n\r\ndata: [DONE]\r\n\r\n"));
 	mock_last_chunk(c);
@@ -354,11 +385,16 @@ static void split_step(struct mock_conn *c)
 static void split(struct mock_conn *c)
 {
 	static const char text[] =
-		"data: {\"id\":\"s\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"split\",\"choices\":[{\"index\":0,"
-		"\"delta\":{\"role\":\"assistant\",\"content\":\"h\xc3\xa9llo\"},\"finish_reason\":null}]}\n\n"
-		"data: {\"id\":\"s\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"split\",\"choices\":[{\"index\":0,"
-		"\"delta\":{},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":1,\"total_tokens\":4}}\n\n"
-		"data: [DONE]\n\n";
+	    "data: "
+	    "{\"id\":\"s\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"split\",\"choices\":[{"
+	    "\"index\":0,"
+	    "\"delta\":{\"role\":\"assistant\",\"content\":\"h\xc3\xa9llo\"},\"finish_reason\":null}]}\n\n"
+	    "data: "
+	    "{\"id\":\"s\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"split\",\"choices\":[{"
+	    "\"index\":0,"
+	    "\"delta\":{},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":1,\"total_"
+	    "tokens\":4}}\n\n"
+	    "data: [DONE]\n\n";
 
 	mock_head(c, 200, "text/event-stream", -1, "");
 	gw_buf_clear(&c->chat.text, 65536);
@@ -391,7 +427,8 @@ static void chunk_overflow(struct mock_conn *c)
 }
 static void both_lengths(struct mock_conn *c)
 {
-	raw(c, GW_LIT("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"));
+	raw(c,
+	    GW_LIT("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"));
 }
 static void extra_bytes(struct mock_conn *c)
 {
@@ -400,7 +437,10 @@ static void extra_bytes(struct mock_conn *c)
 }
 
 /* An answer while the body still comes; the rest of the body is read and dropped until the close. */
-static void early_end(struct mock_conn *c) { c->ending = MOCK_CUT; }
+static void early_end(struct mock_conn *c)
+{
+	c->ending = MOCK_CUT;
+}
 static void early(struct mock_conn *c)
 {
 	c->rq.is_close = true;
@@ -409,8 +449,9 @@ static void early(struct mock_conn *c)
 	c->wait_ms = 200;
 }
 
-#define LIMITS "Retry-After: 2\r\nx-ratelimit-limit-requests: 60\r\nx-ratelimit-remaining-requests: 0\r\n" \
-	       "x-ratelimit-reset-requests: 2s\r\n"
+#define LIMITS                                                                                                         \
+	"Retry-After: 2\r\nx-ratelimit-limit-requests: 60\r\nx-ratelimit-remaining-requests: 0\r\n"                    \
+	"x-ratelimit-reset-requests: 2s\r\n"
 static void too_many(struct mock_conn *c)
 {
 	mock_error(c, 429, "rate_limit_error", "rate_limit_exceeded", "Rate limit reached for requests", LIMITS);
@@ -470,7 +511,8 @@ static const struct mock_fault faults[] = {
 	{ "1xx-flood", flood_1xx, 0, "10,000 times 103" },
 	{ "header-flood", header_flood, 0, "10,000 response headers" },
 	{ "header-huge", header_huge, 0, "one header of 1 MiB" },
-	{ "header-injection", header_injection, 0, "Set-Cookie, Server and Connection headers that must not be relayed" },
+	{ "header-injection", header_injection, 0,
+	  "Set-Cookie, Server and Connection headers that must not be relayed" },
 	{ "echo-auth", echo_auth, 0, "401 that repeats the Authorization header in body and headers" },
 	{ "echo-auth-ok", echo_auth_ok, 0, "a good answer whose text is the Authorization header" },
 	{ "no-usage", no_usage, 0, "no usage, even if asked" },

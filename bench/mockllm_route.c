@@ -49,7 +49,10 @@ static void model(struct mock_conn *c, struct gw_str id)
 
 static void status_fault(struct mock_conn *c)
 {
-	static const struct { int status; const char *type, *code, *message; } rows[] = {
+	static const struct {
+		int status;
+		const char *type, *code, *message;
+	} rows[] = {
 		{ 400, "invalid_request_error", "invalid_value", "Invalid value for 'temperature'" },
 		{ 401, "invalid_request_error", "invalid_api_key", "Incorrect API key provided" },
 		{ 403, "permission_error", "permission_denied", "You are not allowed to use this model" },
@@ -65,7 +68,8 @@ static void status_fault(struct mock_conn *c)
 			return;
 		}
 	}
-	mock_error(c, status, status < 500 ? "invalid_request_error" : "server_error", "mock_error", "A scripted failure", "");
+	mock_error(c, status, status < 500 ? "invalid_request_error" : "server_error", "mock_error",
+		   "A scripted failure", "");
 }
 
 static void chat_now(struct mock_conn *c)
@@ -82,7 +86,8 @@ static void chat(struct mock_conn *c)
 {
 	atomic_fetch_add_explicit(&mock_counts.chat, 1, memory_order_relaxed);
 	if (!mock_chat_read(c)) {
-		mock_error(c, 400, "invalid_request_error", "invalid_json", "We could not parse the JSON body of your request.", "");
+		mock_error(c, 400, "invalid_request_error", "invalid_json",
+			   "We could not parse the JSON body of your request.", "");
 		return;
 	}
 	if (!c->fault && strstr(c->chat.model, "mock-paced") && c->tune.chunk_ms == 0)

@@ -5,50 +5,61 @@
 
 /* IANA special-purpose registries (RFC 6890 and successors), cloud metadata, and the translation prefixes, whose inner
  * address the network would reach for us. IPv4 rows are compared as v4-mapped. */
-static const struct { struct gw_cidr net; } denied[] = {
-#define V4(a, b, c, d, n) { { { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d }, 96 + (n) } }
-	V4(0, 0, 0, 0, 8),       /* this network */
-	V4(10, 0, 0, 0, 8),      /* private */
-	V4(100, 64, 0, 0, 10),   /* carrier NAT, Alibaba metadata */
-	V4(127, 0, 0, 0, 8),     /* loopback */
+static const struct {
+	struct gw_cidr net;
+} denied[] = {
+#define V4(a, b, c, d, n)                                                                                              \
+	{                                                                                                              \
+		{                                                                                                      \
+			{ 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d }, 96 + (n)                             \
+		}                                                                                                      \
+	}
+	V4(0, 0, 0, 0, 8), /* this network */
+	V4(10, 0, 0, 0, 8), /* private */
+	V4(100, 64, 0, 0, 10), /* carrier NAT, Alibaba metadata */
+	V4(127, 0, 0, 0, 8), /* loopback */
 	V4(168, 63, 129, 16, 32), /* Azure wire server */
-	V4(169, 254, 0, 0, 16),  /* link-local, metadata */
-	V4(172, 16, 0, 0, 12),   /* private */
-	V4(192, 0, 0, 0, 24),    /* IETF protocol assignments */
-	V4(192, 0, 2, 0, 24),    /* documentation */
-	V4(192, 88, 99, 0, 24),  /* 6to4 relay */
-	V4(192, 168, 0, 0, 16),  /* private */
-	V4(198, 18, 0, 0, 15),   /* benchmarks */
+	V4(169, 254, 0, 0, 16), /* link-local, metadata */
+	V4(172, 16, 0, 0, 12), /* private */
+	V4(192, 0, 0, 0, 24), /* IETF protocol assignments */
+	V4(192, 0, 2, 0, 24), /* documentation */
+	V4(192, 88, 99, 0, 24), /* 6to4 relay */
+	V4(192, 168, 0, 0, 16), /* private */
+	V4(198, 18, 0, 0, 15), /* benchmarks */
 	V4(198, 51, 100, 0, 24), /* documentation */
-	V4(203, 0, 113, 0, 24),  /* documentation */
-	V4(224, 0, 0, 0, 4),     /* multicast */
-	V4(240, 0, 0, 0, 4),     /* reserved, broadcast */
+	V4(203, 0, 113, 0, 24), /* documentation */
+	V4(224, 0, 0, 0, 4), /* multicast */
+	V4(240, 0, 0, 0, 4), /* reserved, broadcast */
 #undef V4
-	{ { { 0 }, 96 } },                                                        /* ::, ::1, v4-compatible */
-	{ { { 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0 }, 96 } },                 /* SIIT ::ffff:0:0:0/96 */
-	{ { { 0x00, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0 }, 96 } },           /* NAT64 */
-	{ { { 0x00, 0x64, 0xff, 0x9b, 0x00, 0x01 }, 48 } },                       /* local NAT64 */
-	{ { { 0x01, 0x00 }, 64 } },                                               /* discard */
-	{ { { 0x20, 0x01, 0x00 }, 23 } },                                         /* IETF, Teredo, ORCHID */
-	{ { { 0x20, 0x01, 0x0d, 0xb8 }, 32 } },                                   /* documentation */
-	{ { { 0x20, 0x02 }, 16 } },                                               /* 6to4 */
-	{ { { 0x3f, 0xff }, 20 } },                                               /* documentation */
-	{ { { 0x5f, 0x00 }, 16 } },                                               /* SRv6 SIDs */
-	{ { { 0xfc }, 7 } },                                                      /* unique local */
-	{ { { 0xfe, 0x80 }, 10 } },                                               /* link-local */
-	{ { { 0xfe, 0xc0 }, 10 } },                                               /* site-local */
-	{ { { 0xff }, 8 } },                                                      /* multicast */
+	{ { { 0 }, 96 } }, /* ::, ::1, v4-compatible */
+	{ { { 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0 }, 96 } }, /* SIIT ::ffff:0:0:0/96 */
+	{ { { 0x00, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0 }, 96 } }, /* NAT64 */
+	{ { { 0x00, 0x64, 0xff, 0x9b, 0x00, 0x01 }, 48 } }, /* local NAT64 */
+	{ { { 0x01, 0x00 }, 64 } }, /* discard */
+	{ { { 0x20, 0x01, 0x00 }, 23 } }, /* IETF, Teredo, ORCHID */
+	{ { { 0x20, 0x01, 0x0d, 0xb8 }, 32 } }, /* documentation */
+	{ { { 0x20, 0x02 }, 16 } }, /* 6to4 */
+	{ { { 0x3f, 0xff }, 20 } }, /* documentation */
+	{ { { 0x5f, 0x00 }, 16 } }, /* SRv6 SIDs */
+	{ { { 0xfc }, 7 } }, /* unique local */
+	{ { { 0xfe, 0x80 }, 10 } }, /* link-local */
+	{ { { 0xfe, 0xc0 }, 10 } }, /* site-local */
+	{ { { 0xff }, 8 } }, /* multicast */
 };
 
 /* What carries an IPv4 address inside, and where. */
-static const struct { struct gw_cidr net; uint8_t at; bool is_inverted; } carriers[] = {
+static const struct {
+	struct gw_cidr net;
+	uint8_t at;
+	bool is_inverted;
+} carriers[] = {
 	{ { { 0 }, 96 }, 12, false },
 	{ { { 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0 }, 96 }, 12, false },
 	{ { { 0x00, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0 }, 96 }, 12, false },
 	{ { { 0x00, 0x64, 0xff, 0x9b, 0x00, 0x01 }, 48 }, 12, false },
 	{ { { 0x20, 0x02 }, 16 }, 2, false },
-	{ { { 0x20, 0x01, 0x00, 0x00 }, 32 }, 12, true },  /* Teredo: client, inverted */
-	{ { { 0x20, 0x01, 0x00, 0x00 }, 32 }, 4, false },  /* Teredo: server */
+	{ { { 0x20, 0x01, 0x00, 0x00 }, 32 }, 12, true }, /* Teredo: client, inverted */
+	{ { { 0x20, 0x01, 0x00, 0x00 }, 32 }, 4, false }, /* Teredo: server */
 };
 
 static bool covers(const struct gw_cidr *c, const uint8_t a[16])
@@ -147,10 +158,12 @@ bool gw_egress_may_port(uint16_t port)
 {
 	/* the list of "bad ports" of the Fetch standard, and common databases and control ports */
 	static const uint16_t bad[] = {
-		0, 1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104, 109, 110, 111,
-		113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 445, 465, 512, 513, 514, 515, 526, 530, 531, 532, 540, 548,
-		554, 556, 563, 587, 601, 636, 989, 990, 993, 995, 1433, 1521, 1719, 1720, 1723, 2049, 2375, 2379, 2380, 3306, 3389, 3659,
-		4045, 4190, 5060, 5061, 5432, 6000, 6379, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 9042, 10080, 11211, 27017,
+		0,    1,    7,    9,    11,   13,   15,   17,   19,   20,   21,   22,   23,   25,    37,    42,
+		43,   53,   69,   77,   79,   87,   95,   101,  102,  103,  104,  109,  110,  111,   113,   115,
+		117,  119,  123,  135,  137,  139,  143,  161,  179,  389,  427,  445,  465,  512,   513,   514,
+		515,  526,  530,  531,  532,  540,  548,  554,  556,  563,  587,  601,  636,  989,   990,   993,
+		995,  1433, 1521, 1719, 1720, 1723, 2049, 2375, 2379, 2380, 3306, 3389, 3659, 4045,  4190,  5060,
+		5061, 5432, 6000, 6379, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 9042, 10080, 11211, 27017,
 	};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)

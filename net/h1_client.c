@@ -34,7 +34,8 @@ static void say_goodbye(struct up_conn *c)
 	gw_tls_close_notify(c->tls);
 	v = gw_buf_view(gw_tls_out(c->tls));
 	if (v.n > 0)
-		(void)uv_try_write((uv_stream_t *)&c->sock->tcp, &(uv_buf_t){ .base = (char *)(uintptr_t)v.p, .len = v.n }, 1);
+		(void)uv_try_write((uv_stream_t *)&c->sock->tcp,
+				   &(uv_buf_t){ .base = (char *)(uintptr_t)v.p, .len = v.n }, 1);
 }
 
 void up_conn_give_up(struct up_conn *c)
@@ -188,8 +189,9 @@ static bool flush_cipher(struct up_conn *c)
 	gw_buf_puts(&s->pending, v);
 	gw_buf_clear(out, UP_SCRATCH);
 	v = gw_buf_view(&s->pending);
-	s->is_writing = s->pending.err == GW_OK &&
-			uv_write(&s->write, (uv_stream_t *)&s->tcp, &(uv_buf_t){ .base = s->pending.p, .len = v.n }, 1, on_written) == 0;
+	s->is_writing =
+	    s->pending.err == GW_OK && uv_write(&s->write, (uv_stream_t *)&s->tcp,
+						&(uv_buf_t){ .base = s->pending.p, .len = v.n }, 1, on_written) == 0;
 	c->is_write_broken = !s->is_writing;
 	return false;
 }
@@ -285,8 +287,11 @@ static bool on_head(void *ctx)
 	struct up_conn *c = ctx;
 	struct gw_up_req *q = c->req;
 	struct gw_upstream *up = c->ep->up;
-	struct gw_up_reply r = { .status = c->parse.status, .headers = up->views, .n_headers = c->parse.n_headers,
-				 .content_length = c->parse.content_length, .is_reused = c->is_reused };
+	struct gw_up_reply r = { .status = c->parse.status,
+				 .headers = up->views,
+				 .n_headers = c->parse.n_headers,
+				 .content_length = c->parse.content_length,
+				 .is_reused = c->is_reused };
 
 	if (!q)
 		return false;

@@ -121,8 +121,9 @@ static void next_try(struct up_conn *c)
 		return;
 	}
 	if (!is_trying(c))
-		up_conn_fail(c, c->last_err, c->last_err == GW_E_UP_DENIED ? "every address is in a range that is not allowed" :
-			     "no address could be connected to");
+		up_conn_fail(c, c->last_err,
+			     c->last_err == GW_E_UP_DENIED ? "every address is in a range that is not allowed"
+							   : "no address could be connected to");
 }
 
 static void on_resolved(void *ctx, enum gw_err err, const struct gw_addrs *addrs)

@@ -84,7 +84,8 @@ static int on_ext(llhttp_t *p, const char *at, size_t n)
 
 	(void)at;
 	h->n_ext_bytes += (uint32_t)n;
-	return h->n_ext_bytes > GW_H1P_CHUNK_EXT_BYTES ? stop(h, GW_E_UP_TOO_BIG, "the chunk extensions are too long") : 0;
+	return h->n_ext_bytes > GW_H1P_CHUNK_EXT_BYTES ? stop(h, GW_E_UP_TOO_BIG, "the chunk extensions are too long")
+						       : 0;
 }
 
 static struct gw_str value_of(const struct gw_h1p *h, uint32_t i)
@@ -135,7 +136,8 @@ static int on_headers_done(llhttp_t *p)
 	if (check_framing(h) != 0)
 		return -1;
 	if (h->status < 200) /* llhttp would read a body here if a length said so */
-		return h->has_te || h->content_length >= 0 ? stop(h, GW_E_UP_GARBLED, "an interim answer with a body") : 0;
+		return h->has_te || h->content_length >= 0 ? stop(h, GW_E_UP_GARBLED, "an interim answer with a body")
+							   : 0;
 	h->has_head = true;
 	if (!h->on_head(h->ctx))
 		return stop(h, GW_E_CLIENT_GONE, "the request is gone");

@@ -6,22 +6,24 @@
 /* Answers out of bytes: llhttp in its strict form (every lenient flag off) and the rules on top of it. No sockets, no
  * loop: the fuzzer drives it directly. Hostile input throughout. */
 enum {
-	GW_H1P_HEAD_BYTES = 64 << 10,  /* names and values of one head */
+	GW_H1P_HEAD_BYTES = 64 << 10, /* names and values of one head */
 	GW_H1P_HEADERS = 128,
-	GW_H1P_INTERIM = 16,           /* 1xx answers before the real one */
+	GW_H1P_INTERIM = 16, /* 1xx answers before the real one */
 	GW_H1P_TRAILER_BYTES = 16 << 10,
 	GW_H1P_CHUNK_EXT_BYTES = 16 << 10
 };
 
 struct gw_h1p {
 	llhttp_t p;
-	struct gw_buf head;            /* bytes of names and values; kept from answer to answer */
-	struct { uint32_t at, name_n, value_n; } rows[GW_H1P_HEADERS];
+	struct gw_buf head; /* bytes of names and values; kept from answer to answer */
+	struct {
+		uint32_t at, name_n, value_n;
+	} rows[GW_H1P_HEADERS];
 	uint32_t n_headers, n_interim, n_trailer_bytes, n_ext_bytes;
 	int64_t content_length;
 	int status;
 	enum gw_err err;
-	const char *why;               /* a literal */
+	const char *why; /* a literal */
 	bool is_head_request, has_head, is_done, has_te, in_value;
 	/* true = go on; false = stop parsing at once (the request is gone) */
 	bool (*on_head)(void *ctx);

@@ -9,19 +9,25 @@
 #include <stdlib.h>
 
 enum {
-	BUCKETS = 256, MAX_ENTRIES = 2048, HOST_BYTES = 256,
-	TICK_MS = 50, MIN_TTL_S = 30, MAX_TTL_S = 300, FAIL_TTL_MS = 1000,
-	TRY_MS = 2000, TRIES = 3
+	BUCKETS = 256,
+	MAX_ENTRIES = 2048,
+	HOST_BYTES = 256,
+	TICK_MS = 50,
+	MIN_TTL_S = 30,
+	MAX_TTL_S = 300,
+	FAIL_TTL_MS = 1000,
+	TRY_MS = 2000,
+	TRIES = 3
 };
 
 struct entry {
-	struct entry *next;        /* in its bucket */
+	struct entry *next; /* in its bucket */
 	struct gw_resolver *owner;
-	char host[HOST_BYTES];     /* lower case */
+	char host[HOST_BYTES]; /* lower case */
 	struct gw_addrs addrs;
 	enum gw_err err;
 	uint64_t good_until_ms;
-	bool is_open;              /* a question is under way */
+	bool is_open; /* a question is under way */
 	struct gw_resolve_req *waiters;
 };
 
@@ -247,7 +253,8 @@ enum gw_err gw_resolver_new(uv_loop_t *loop, struct gw_resolver **out)
 		return GW_E_NOMEM;
 	r->loop = loop;
 	o.sock_state_cb_data = r;
-	if (ares_init_options(&r->channel, &o, ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB) != ARES_SUCCESS) {
+	if (ares_init_options(&r->channel, &o, ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB) !=
+	    ARES_SUCCESS) {
 		free(r);
 		return GW_E_IO;
 	}
@@ -368,8 +375,8 @@ static void ask(struct gw_resolver *r, struct entry *e)
 	ares_getaddrinfo(r->channel, e->host, NULL, &hints, on_found, e);
 }
 
-void gw_resolve(struct gw_resolver *r, struct gw_str host, uint16_t port, uint64_t timeout_ms, gw_resolve_fn *fn, void *ctx,
-		struct gw_resolve_req **out)
+void gw_resolve(struct gw_resolver *r, struct gw_str host, uint16_t port, uint64_t timeout_ms, gw_resolve_fn *fn,
+		void *ctx, struct gw_resolve_req **out)
 {
 	struct gw_addrs addrs = { .n = 0 };
 	struct gw_resolve_req *q;
@@ -389,7 +396,11 @@ void gw_resolve(struct gw_resolver *r, struct gw_str host, uint16_t port, uint64
 		fn(ctx, is_lit ? GW_OK : GW_E_UP_RESOLVE, &addrs);
 		return;
 	}
-	*q = (struct gw_resolve_req){ .next = e->waiters, .entry = e, .fn = fn, .ctx = ctx, .port = port,
+	*q = (struct gw_resolve_req){ .next = e->waiters,
+				      .entry = e,
+				      .fn = fn,
+				      .ctx = ctx,
+				      .port = port,
 				      .deadline_ms = uv_now(r->loop) + (timeout_ms ? timeout_ms : 1) };
 	if (e->waiters)
 		e->waiters->prev = q;

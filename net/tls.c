@@ -19,8 +19,8 @@
 enum {
 	CA_BUNDLE_BYTES = 8 << 20,
 	TICKET_LIFE_S = 86400,
-	IN_BYTES = 1 << 20,        /* cipher bytes waiting to be opened: far above one read of the owner */
-	OUT_BYTES = 64 << 20,      /* the owner feeds request bodies in slices; this bounds its mistakes */
+	IN_BYTES = 1 << 20, /* cipher bytes waiting to be opened: far above one read of the owner */
+	OUT_BYTES = 64 << 20, /* the owner feeds request bodies in slices; this bounds its mistakes */
 	KEEP_BYTES = 64 << 10,
 	HOST_BYTES = 256
 };
@@ -31,9 +31,11 @@ struct gw_tls_ctx {
 	mbedtls_pk_context key;
 	mbedtls_ssl_ticket_context tickets;
 	bool is_server;
-	bool ticket_hit;        /* server: a ticket was accepted during the step under way */
+	bool ticket_hit; /* server: a ticket was accepted during the step under way */
 };
-struct gw_tls_session { mbedtls_ssl_session s; };
+struct gw_tls_session {
+	mbedtls_ssl_session s;
+};
 struct gw_tls {
 	mbedtls_ssl_context ssl;
 	struct gw_tls_ctx *ctx;
@@ -43,29 +45,26 @@ struct gw_tls {
 	char why[96];
 };
 
-static const int suites[] = {
-	MBEDTLS_TLS1_3_CHACHA20_POLY1305_SHA256,
-	MBEDTLS_TLS1_3_AES_128_GCM_SHA256,
-	MBEDTLS_TLS1_3_AES_256_GCM_SHA384,
-	MBEDTLS_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
-	MBEDTLS_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
-	MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
-	MBEDTLS_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-	MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
-	MBEDTLS_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-	0
-};
-static const uint16_t groups[] = {
-	MBEDTLS_SSL_IANA_TLS_GROUP_SECP256R1, MBEDTLS_SSL_IANA_TLS_GROUP_X25519, MBEDTLS_SSL_IANA_TLS_GROUP_SECP384R1,
-	MBEDTLS_SSL_IANA_TLS_GROUP_NONE
-};
+static const int suites[] = { MBEDTLS_TLS1_3_CHACHA20_POLY1305_SHA256,
+			      MBEDTLS_TLS1_3_AES_128_GCM_SHA256,
+			      MBEDTLS_TLS1_3_AES_256_GCM_SHA384,
+			      MBEDTLS_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+			      MBEDTLS_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+			      MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+			      MBEDTLS_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+			      MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+			      MBEDTLS_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+			      0 };
+static const uint16_t groups[] = { MBEDTLS_SSL_IANA_TLS_GROUP_SECP256R1, MBEDTLS_SSL_IANA_TLS_GROUP_X25519,
+				   MBEDTLS_SSL_IANA_TLS_GROUP_SECP384R1, MBEDTLS_SSL_IANA_TLS_GROUP_NONE };
 static const char *protocols[] = { "http/1.1", NULL };
 
 static enum gw_err set_up(struct gw_tls_ctx *c, int endpoint)
 {
 	if (psa_crypto_init() != PSA_SUCCESS)
 		return GW_E_CRYPTO;
-	if (mbedtls_ssl_config_defaults(&c->conf, endpoint, MBEDTLS_SSL_TRANSPORT_STREAM, MBEDTLS_SSL_PRESET_DEFAULT) != 0)
+	if (mbedtls_ssl_config_defaults(&c->conf, endpoint, MBEDTLS_SSL_TRANSPORT_STREAM, MBEDTLS_SSL_PRESET_DEFAULT) !=
+	    0)
 		return GW_E_NOMEM;
 	mbedtls_ssl_conf_rng(&c->conf, mbedtls_psa_get_random, MBEDTLS_PSA_RANDOM_STATE);
 	mbedtls_ssl_conf_min_tls_version(&c->conf, MBEDTLS_SSL_VERSION_TLS1_2);
@@ -74,7 +73,7 @@ static enum gw_err set_up(struct gw_tls_ctx *c, int endpoint)
 	mbedtls_ssl_conf_groups(&c->conf, groups);
 	/* a resumed session still makes a fresh shared secret */
 	mbedtls_ssl_conf_tls13_key_exchange_modes(&c->conf, MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_EPHEMERAL |
-						  MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_PSK_EPHEMERAL);
+								MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_PSK_EPHEMERAL);
 	mbedtls_ssl_conf_renegotiation(&c->conf, MBEDTLS_SSL_RENEGOTIATION_DISABLED);
 	mbedtls_ssl_conf_session_tickets(&c->conf, MBEDTLS_SSL_SESSION_TICKETS_ENABLED);
 	return mbedtls_ssl_conf_alpn_protocols(&c->conf, protocols) == 0 ? GW_OK : GW_E_NOMEM;
@@ -126,7 +125,10 @@ static enum gw_err add_certs(mbedtls_x509_crt *to, struct gw_str pem, bool may_s
 static enum gw_err add_bundle(mbedtls_x509_crt *to, struct gw_str ca_path)
 {
 	static const char *const usual[] = {
-		"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem",
+		"/etc/ssl/certs/ca-certificates.crt",
+		"/etc/pki/tls/certs/ca-bundle.crt",
+		"/etc/ssl/ca-bundle.pem",
+		"/etc/ssl/cert.pem",
 	};
 	enum gw_err e = GW_E_NOT_FOUND;
 	struct gw_buf pem;
@@ -164,7 +166,8 @@ enum gw_err gw_tls_client_ctx(struct gw_str ca_pem, struct gw_str ca_path, struc
 	}
 	mbedtls_ssl_conf_authmode(&c->conf, MBEDTLS_SSL_VERIFY_REQUIRED);
 	mbedtls_ssl_conf_ca_chain(&c->conf, &c->certs, NULL);
-	mbedtls_ssl_conf_tls13_enable_signal_new_session_tickets(&c->conf, MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_ENABLED);
+	mbedtls_ssl_conf_tls13_enable_signal_new_session_tickets(&c->conf,
+								 MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_ENABLED);
 	*out = c;
 	return GW_OK;
 }
@@ -180,8 +183,8 @@ static int parse_ticket(void *p, mbedtls_ssl_session *session, unsigned char *bu
 	return r;
 }
 
-static int write_ticket(void *p, const mbedtls_ssl_session *session, unsigned char *start, const unsigned char *end, size_t *n,
-			uint32_t *lifetime_s)
+static int write_ticket(void *p, const mbedtls_ssl_session *session, unsigned char *start, const unsigned char *end,
+			size_t *n, uint32_t *lifetime_s)
 {
 	struct gw_tls_ctx *c = p;
 
@@ -203,8 +206,8 @@ static enum gw_err add_key(struct gw_tls_ctx *c, struct gw_str pem)
 	free(copy);
 	if (!z)
 		return GW_E_NOMEM;
-	r = mbedtls_pk_parse_key(&c->key, (const unsigned char *)gw_secret_expose(z).p, pem.n + 1, NULL, 0, mbedtls_psa_get_random,
-				 MBEDTLS_PSA_RANDOM_STATE);
+	r = mbedtls_pk_parse_key(&c->key, (const unsigned char *)gw_secret_expose(z).p, pem.n + 1, NULL, 0,
+				 mbedtls_psa_get_random, MBEDTLS_PSA_RANDOM_STATE);
 	gw_secret_unref(z);
 	return r == 0 ? GW_OK : GW_E_INVALID;
 }
@@ -274,7 +277,10 @@ static int on_verify(void *p, mbedtls_x509_crt *crt, int depth, uint32_t *flags)
 
 static void explain(struct gw_tls *t, int r)
 {
-	static const struct { uint32_t flag; const char *words; } rows[] = {
+	static const struct {
+		uint32_t flag;
+		const char *words;
+	} rows[] = {
 		{ MBEDTLS_X509_BADCERT_EXPIRED, "the certificate has expired" },
 		{ MBEDTLS_X509_BADCERT_FUTURE, "the certificate is not valid yet" },
 		{ MBEDTLS_X509_BADCERT_CN_MISMATCH, "the certificate is for another host name" },
@@ -306,7 +312,8 @@ void gw_tls_session_free(struct gw_tls_session *s)
 	free(s);
 }
 
-enum gw_err gw_tls_new(struct gw_tls_ctx *c, struct gw_str host, const struct gw_tls_session *resume, struct gw_tls **out)
+enum gw_err gw_tls_new(struct gw_tls_ctx *c, struct gw_str host, const struct gw_tls_session *resume,
+		       struct gw_tls **out)
 {
 	struct gw_tls *t;
 	char name[HOST_BYTES];
@@ -323,7 +330,8 @@ enum gw_err gw_tls_new(struct gw_tls_ctx *c, struct gw_str host, const struct gw
 	if (host.n > 0)
 		memcpy(name, host.p, host.n);
 	name[host.n] = '\0';
-	if (mbedtls_ssl_setup(&t->ssl, &c->conf) != 0 || (!c->is_server && mbedtls_ssl_set_hostname(&t->ssl, name) != 0)) {
+	if (mbedtls_ssl_setup(&t->ssl, &c->conf) != 0 ||
+	    (!c->is_server && mbedtls_ssl_set_hostname(&t->ssl, name) != 0)) {
 		gw_tls_free(t);
 		return GW_E_NOMEM;
 	}
@@ -422,7 +430,8 @@ enum gw_err gw_tls_write(struct gw_tls *t, const void *p, size_t n)
 		return GW_E_UP_TLS;
 	while (n > 0) {
 		r = mbedtls_ssl_write(&t->ssl, at, n);
-		if (r == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET) { /* it came with the last read, nothing is written yet */
+		if (r ==
+		    MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET) { /* it came with the last read, nothing is written yet */
 			keep_ticket(t);
 			continue;
 		}

@@ -17,7 +17,8 @@ struct gw_tls_session; /* a resumable client session, opaque; owned by the endpo
 void gw_tls_session_free(struct gw_tls_session *s);
 
 /* host: SNI and name to verify (NIL on the server). resume may be NULL. */
-GW_MUST enum gw_err gw_tls_new(struct gw_tls_ctx *c, struct gw_str host, const struct gw_tls_session *resume, struct gw_tls **out);
+GW_MUST enum gw_err gw_tls_new(struct gw_tls_ctx *c, struct gw_str host, const struct gw_tls_session *resume,
+			       struct gw_tls **out);
 void gw_tls_free(struct gw_tls *t);
 /* Cipher bytes from the socket. */
 GW_MUST enum gw_err gw_tls_feed(struct gw_tls *t, const void *p, size_t n);

@@ -8,9 +8,16 @@
 #include "net/upstream_int.h"
 
 enum {
-	HEAD_BYTES = 128 << 10, KEEP_HEAD_BYTES = 16 << 10, KEEP_REQS = 1024,
-	QUEUE_MS = 5000, CONNECT_MS = 5000, FIRST_BYTE_MS = 120000, IDLE_MS = 60000, TOTAL_MS = 1800000,
-	POOL_IDLE_MS = 60000, POOL_IDLE_MAX = 256
+	HEAD_BYTES = 128 << 10,
+	KEEP_HEAD_BYTES = 16 << 10,
+	KEEP_REQS = 1024,
+	QUEUE_MS = 5000,
+	CONNECT_MS = 5000,
+	FIRST_BYTE_MS = 120000,
+	IDLE_MS = 60000,
+	TOTAL_MS = 1800000,
+	POOL_IDLE_MS = 60000,
+	POOL_IDLE_MAX = 256
 };
 
 /* --- the life of a request --- */
@@ -113,7 +120,10 @@ static void fail_req(struct gw_up_req *q, enum gw_err err, const char *detail)
 
 static void on_deadline(void *ctx)
 {
-	static const struct { enum gw_err err; const char *words; } rows[] = {
+	static const struct {
+		enum gw_err err;
+		const char *words;
+	} rows[] = {
 		[UP_PH_QUEUE] = { GW_E_UP_QUEUE, "no connection became free in time" },
 		[UP_PH_CONNECT] = { GW_E_UP_CONNECT, "the connection was not made in time" },
 		[UP_PH_FIRST] = { GW_E_UP_TIMEOUT, "the answer did not begin in time" },
@@ -129,7 +139,8 @@ static void on_deadline(void *ctx)
 	else if (q->phase_due_ms <= now)
 		fail_req(q, rows[q->phase].err, rows[q->phase].words);
 	else
-		gw_wheel_set(&q->up->wheel, &q->timer, q->phase_due_ms < q->total_due_ms ? q->phase_due_ms : q->total_due_ms);
+		gw_wheel_set(&q->up->wheel, &q->timer,
+			     q->phase_due_ms < q->total_due_ms ? q->phase_due_ms : q->total_due_ms);
 }
 
 /* --- the head --- */
@@ -170,8 +181,16 @@ static bool is_path(struct gw_str s)
 static bool is_ours(struct gw_str name)
 {
 	static const struct gw_str ours[] = {
-		{ "te", 2 }, { "host", 4 }, { "expect", 6 }, { "trailer", 7 }, { "upgrade", 7 }, { "connection", 10 },
-		{ "keep-alive", 10 }, { "content-length", 14 }, { "accept-encoding", 15 }, { "transfer-encoding", 17 },
+		{ "te", 2 },
+		{ "host", 4 },
+		{ "expect", 6 },
+		{ "trailer", 7 },
+		{ "upgrade", 7 },
+		{ "connection", 10 },
+		{ "keep-alive", 10 },
+		{ "content-length", 14 },
+		{ "accept-encoding", 15 },
+		{ "transfer-encoding", 17 },
 	};
 
 	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
@@ -236,8 +255,9 @@ enum gw_err gw_upstream_send(struct gw_upstream *up, const struct gw_up_send *s,
 	q->n_body = s->n_body;
 	q->is_head_request = gw_str_eq(s->method, GW_LIT("HEAD"));
 	q->deadlines = (struct gw_up_deadlines){
-		or_default(d->queue_ms, QUEUE_MS), or_default(d->connect_ms, CONNECT_MS), or_default(d->first_byte_ms, FIRST_BYTE_MS),
-		or_default(d->idle_ms, IDLE_MS), or_default(d->total_ms, TOTAL_MS),
+		or_default(d->queue_ms, QUEUE_MS),           or_default(d->connect_ms, CONNECT_MS),
+		or_default(d->first_byte_ms, FIRST_BYTE_MS), or_default(d->idle_ms, IDLE_MS),
+		or_default(d->total_ms, TOTAL_MS),
 	};
 	q->total_due_ms = gw_wheel_now_ms(&up->wheel) + q->deadlines.total_ms;
 	q->times.queued_ns = gw_now_ns();

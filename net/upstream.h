@@ -10,21 +10,22 @@
  * before connect. No redirects, no proxies from the environment, no cookies, `Accept-Encoding: identity`.
  * Deadlines are kept by a timer wheel, not a uv_timer per request. */
 struct gw_upstream; /* per process */
-struct gw_endpoint; /* where requests go: a pool; found by the hash of its description, kept while used or recently used */
+struct
+    gw_endpoint; /* where requests go: a pool; found by the hash of its description, kept while used or recently used */
 
 struct gw_endpoint_desc {
-	struct gw_str host;        /* name or literal */
+	struct gw_str host; /* name or literal */
 	uint16_t port;
 	bool is_https;
-	struct gw_str ca_pem;      /* NIL: system bundle */
+	struct gw_str ca_pem; /* NIL: system bundle */
 	const struct gw_str *allow_private; /* CIDRs that this provider may reach although they are private */
 	uint32_t n_allow_private;
-	uint32_t max_connections;  /* 0 = default 1024 */
-	uint64_t policy;           /* raised when rules change: another pool */
+	uint32_t max_connections; /* 0 = default 1024 */
+	uint64_t policy; /* raised when rules change: another pool */
 };
 struct gw_upstream_config {
 	struct gw_str system_ca_path; /* NIL: usual places */
-	uint64_t idle_ms;             /* pooled connections older than this are closed: 60 s */
+	uint64_t idle_ms; /* pooled connections older than this are closed: 60 s */
 	uint32_t max_idle_per_endpoint;
 };
 GW_MUST enum gw_err gw_upstream_new(uv_loop_t *loop, const struct gw_upstream_config *cfg, struct gw_upstream **out);
@@ -33,18 +34,25 @@ GW_MUST enum gw_err gw_upstream_new(uv_loop_t *loop, const struct gw_upstream_co
 void gw_upstream_close(struct gw_upstream *u, void (*on_closed)(void *ctx), void *ctx);
 /* GW_E_INVALID: host or a CIDR cannot be read; GW_E_UP_DENIED: a port that never speaks HTTP; GW_E_NOMEM. Valid until the next call of gw_upstream_* that may drop idle endpoints: pass it to
  * gw_upstream_send in the same loop turn. */
-GW_MUST enum gw_err gw_upstream_endpoint(struct gw_upstream *u, const struct gw_endpoint_desc *d, struct gw_endpoint **out);
+GW_MUST enum gw_err gw_upstream_endpoint(struct gw_upstream *u, const struct gw_endpoint_desc *d,
+					 struct gw_endpoint **out);
 
-struct gw_up_header { struct gw_str name, value; };
+struct gw_up_header {
+	struct gw_str name, value;
+};
 struct gw_up_reply {
 	int status;
 	const struct gw_up_header *headers; /* views, valid during on_head only */
 	uint32_t n_headers;
 	int64_t content_length; /* -1 unknown */
-	bool is_reused;         /* came over a pooled connection */
+	bool is_reused; /* came over a pooled connection */
 };
-struct gw_up_deadlines { uint64_t queue_ms, connect_ms, first_byte_ms, idle_ms, total_ms; }; /* 0 = default: 5 s, 5 s, 120 s, 60 s, 30 min */
-struct gw_up_times { uint64_t queued_ns, connected_ns, sent_ns, head_ns, first_body_ns, end_ns; }; /* monotonic, 0 = not reached */
+struct gw_up_deadlines {
+	uint64_t queue_ms, connect_ms, first_byte_ms, idle_ms, total_ms;
+}; /* 0 = default: 5 s, 5 s, 120 s, 60 s, 30 min */
+struct gw_up_times {
+	uint64_t queued_ns, connected_ns, sent_ns, head_ns, first_body_ns, end_ns;
+}; /* monotonic, 0 = not reached */
 
 struct gw_up_req;
 struct gw_up_ops {
@@ -56,20 +64,20 @@ struct gw_up_ops {
 };
 struct gw_up_send {
 	struct gw_endpoint *endpoint;
-	struct gw_str method, path;      /* path with query, encoded */
+	struct gw_str method, path; /* path with query, encoded */
 	/* Host, Content-Length, Accept-Encoding are added here; these, hop-by-hop ones, CR, LF and NUL are refused. Names and values are copied inside
 	 * gw_upstream_send; the copy is wiped once it is sent (it holds the credential). */
 	const struct gw_up_header *headers;
 	uint32_t n_headers;
-	const struct gw_str *body;       /* pieces, sent in order; must stay valid until on_end */
+	const struct gw_str *body; /* pieces, sent in order; must stay valid until on_end */
 	uint32_t n_body;
 	struct gw_up_deadlines deadlines;
-	bool must_be_fresh;              /* do not take a pooled connection (retry after UP_STALE) */
+	bool must_be_fresh; /* do not take a pooled connection (retry after UP_STALE) */
 };
 /* Starts; *out is set before any callback can run (callbacks come from the loop, never from inside this call). An error
  * here (GW_E_INVALID: method, path or headers are not sendable; GW_E_NOMEM; GW_E_DRAINING) means: nothing was started. */
-GW_MUST enum gw_err gw_upstream_send(struct gw_upstream *u, const struct gw_up_send *s, const struct gw_up_ops *ops, void *ctx,
-				     struct gw_up_req **out);
+GW_MUST enum gw_err gw_upstream_send(struct gw_upstream *u, const struct gw_up_send *s, const struct gw_up_ops *ops,
+				     void *ctx, struct gw_up_req **out);
 /* Client gone: closes the connection at once; on_end is NOT called. */
 void gw_upstream_cancel(struct gw_up_req *q);
 /* Stop reading; stops the first-byte and idle deadlines too (not the total). What has been read already still comes: at

@@ -24,9 +24,9 @@ struct up_sock {
 	uv_connect_t connect;
 	uv_write_t write;
 	struct gw_upstream *up;
-	struct up_conn *conn;   /* NULL: closing */
-	struct gw_buf pending;  /* cipher bytes of a write under way */
-	size_t n_writing;       /* plain bytes of a write under way */
+	struct up_conn *conn; /* NULL: closing */
+	struct gw_buf pending; /* cipher bytes of a write under way */
+	size_t n_writing; /* plain bytes of a write under way */
 	bool is_writing;
 };
 
@@ -35,46 +35,47 @@ enum { UP_TRIES = 4, UP_STAGGER_MS = 250, UP_SLICE = 16384, UP_SCRATCH = 65536, 
 
 struct up_conn {
 	struct gw_endpoint *ep;
-	struct up_conn *next, *prev;           /* all connections of the endpoint */
+	struct up_conn *next, *prev; /* all connections of the endpoint */
 	struct up_conn *idle_next, *idle_prev; /* newest first */
 	struct gw_up_req *req;
-	struct up_sock *sock;                  /* the connected one */
-	struct up_sock *tries[UP_TRIES];       /* while connecting */
+	struct up_sock *sock; /* the connected one */
+	struct up_sock *tries[UP_TRIES]; /* while connecting */
 	struct gw_resolve_req *resolving;
 	struct gw_addrs addrs;
 	struct gw_wheel_item stagger;
 	struct gw_tls *tls;
 	struct gw_h1p parse;
 	uint64_t idle_since_ms;
-	uint32_t next_addr, w_piece;           /* next address to try; piece under way (0 = head) */
-	size_t w_off;                          /* bytes of it that are out */
-	enum gw_err last_err;                  /* of the attempts so far */
-	enum gw_err open_err;                  /* a failure found inside send, told from the loop */
+	uint32_t next_addr, w_piece; /* next address to try; piece under way (0 = head) */
+	size_t w_off; /* bytes of it that are out */
+	enum gw_err last_err; /* of the attempts so far */
+	enum gw_err open_err; /* a failure found inside send, told from the loop */
 	const char *open_detail;
 	enum up_state state;
-	bool is_reused, got_bytes, is_all_sent, is_write_broken, is_paused, in_parse, in_open, is_given_up, is_session_saved;
+	bool is_reused, got_bytes, is_all_sent, is_write_broken, is_paused, in_parse, in_open, is_given_up,
+	    is_session_saved;
 };
 
 struct gw_endpoint {
 	struct gw_upstream *up;
-	struct gw_endpoint *next;              /* in its bucket */
+	struct gw_endpoint *next; /* in its bucket */
 	uint32_t hash;
 	char host[256], host_header[272];
 	size_t host_n, host_header_n;
 	uint16_t port;
 	bool is_https;
-	char *ca_pem;                          /* copy; NULL: system bundle */
+	char *ca_pem; /* copy; NULL: system bundle */
 	size_t ca_pem_n;
 	struct gw_cidr *allow;
-	char *allow_text;                      /* as described, joined, for comparing */
+	char *allow_text; /* as described, joined, for comparing */
 	size_t allow_text_n;
 	uint32_t n_allow, max_connections;
 	uint64_t policy;
-	struct gw_tls_ctx *tls;                /* own, or the upstream's */
+	struct gw_tls_ctx *tls; /* own, or the upstream's */
 	struct gw_tls_session *session;
 	struct up_conn *conns, *idle_first, *idle_last;
 	struct gw_up_req *queue_first, *queue_last;
-	uint32_t n_conns, n_idle, n_reqs;      /* n_reqs: requests that point here */
+	uint32_t n_conns, n_idle, n_reqs; /* n_reqs: requests that point here */
 	uint64_t last_used_ms;
 };
 
@@ -83,12 +84,12 @@ enum up_phase { UP_PH_QUEUE, UP_PH_CONNECT, UP_PH_FIRST, UP_PH_BODY, UP_PH_PAUSE
 struct gw_up_req {
 	struct gw_upstream *up;
 	struct gw_endpoint *ep;
-	struct up_conn *conn;                  /* NULL while queued */
-	struct gw_up_req *next, *prev;         /* queue; or free list by next */
+	struct up_conn *conn; /* NULL while queued */
+	struct gw_up_req *next, *prev; /* queue; or free list by next */
 	struct gw_up_req *all_next, *all_prev;
 	struct gw_up_ops ops;
 	void *ctx;
-	struct gw_buf head;                    /* holds the credential: wiped at the end */
+	struct gw_buf head; /* holds the credential: wiped at the end */
 	const struct gw_str *body;
 	uint32_t n_body;
 	struct gw_up_deadlines deadlines;
@@ -96,7 +97,7 @@ struct gw_up_req {
 	struct gw_wheel_item timer;
 	uint64_t phase_due_ms, total_due_ms;
 	enum up_phase phase;
-	enum gw_err late_err;                  /* a failure found inside send, told from the loop */
+	enum gw_err late_err; /* a failure found inside send, told from the loop */
 	char detail[128];
 	bool is_head_request, is_queued, had_body, is_ended;
 };
@@ -109,7 +110,7 @@ struct gw_upstream {
 	struct gw_wheel wheel;
 	struct gw_wheel_item sweep;
 	struct gw_resolver *resolver;
-	struct gw_tls_ctx *system_tls;         /* NULL: no bundle found */
+	struct gw_tls_ctx *system_tls; /* NULL: no bundle found */
 	struct gw_endpoint *buckets[UP_BUCKETS];
 	struct gw_up_req *free_reqs, *all_reqs;
 	struct gw_up_stats stats;
@@ -118,9 +119,9 @@ struct gw_upstream {
 	void (*on_closed)(void *ctx);
 	void *closed_ctx;
 	struct gw_up_header views[GW_H1P_HEADERS]; /* of the head being told */
-	char scratch[UP_SCRATCH];              /* bytes from any socket */
-	char plain[UP_SCRATCH];                /* the same, opened */
-	char gather[UP_SLICE];                 /* head and body pieces of one record; wiped after use */
+	char scratch[UP_SCRATCH]; /* bytes from any socket */
+	char plain[UP_SCRATCH]; /* the same, opened */
+	char gather[UP_SLICE]; /* head and body pieces of one record; wiped after use */
 };
 
 /* upstream.c */
@@ -130,7 +131,7 @@ void up_handle_closed(struct gw_upstream *up);
 
 /* pool.c */
 GW_MUST enum gw_err up_pool_take(struct gw_up_req *q, bool must_be_fresh); /* attaches a connection or queues */
-void up_pool_give(struct up_conn *c);   /* a finished, reusable one */
+void up_pool_give(struct up_conn *c); /* a finished, reusable one */
 void up_pool_next(struct gw_endpoint *ep); /* room may have come: serve the queue */
 void up_pool_sweep(void *up);
 void up_pool_forget(struct up_conn *c); /* out of all lists */
@@ -143,8 +144,8 @@ void up_conn_stop_tries(struct up_conn *c, const struct up_sock *but);
 void up_sock_close(struct up_sock *s);
 
 /* h1_client.c */
-void up_conn_ready(struct up_conn *c);  /* TCP is up: TLS, then the request */
-void up_conn_serve(struct up_conn *c);  /* connected or pooled: writes the request */
+void up_conn_ready(struct up_conn *c); /* TCP is up: TLS, then the request */
+void up_conn_serve(struct up_conn *c); /* connected or pooled: writes the request */
 void up_conn_give_up(struct up_conn *c); /* closes at once; c may be freed */
 /* Closes and ends its request with err. */
 void up_conn_fail(struct up_conn *c, enum gw_err err, const char *detail);

@@ -10,15 +10,15 @@ enum { GW_WHEEL_SLOTS = 1024, GW_WHEEL_SLOT_MS = 8 };
 struct gw_wheel_item {
 	struct gw_wheel_item *next, *prev; /* NULL: not on a wheel */
 	uint64_t due_ms;
-	void (*fn)(void *ctx);             /* called off the wheel; may add the item again */
+	void (*fn)(void *ctx); /* called off the wheel; may add the item again */
 	void *ctx;
 };
 struct gw_wheel {
 	uv_timer_t timer;
 	struct gw_wheel_item slots[GW_WHEEL_SLOTS]; /* list heads */
-	uint64_t used[GW_WHEEL_SLOTS / 64];         /* slots that may hold items */
-	uint64_t at;                                /* slot number (time / slot) up to which all has been looked at */
-	uint64_t armed_ms;                          /* when the timer goes off; UINT64_MAX = not armed */
+	uint64_t used[GW_WHEEL_SLOTS / 64]; /* slots that may hold items */
+	uint64_t at; /* slot number (time / slot) up to which all has been looked at */
+	uint64_t armed_ms; /* when the timer goes off; UINT64_MAX = not armed */
 	uint32_t n;
 };
 

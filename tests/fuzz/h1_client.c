@@ -19,8 +19,10 @@ static bool on_head(void *ctx)
 	gw_h1p_headers(&s->h, views);
 	gw_buf_printf(&s->text, "%d %lld\n", s->h.status, (long long)s->h.content_length);
 	for (uint32_t i = 0; i < s->h.n_headers; i++) {
-		MUST_HOLD(!memchr(views[i].name.p, '\n', views[i].name.n) && !memchr(views[i].value.p, '\n', views[i].value.n));
-		MUST_HOLD(!memchr(views[i].value.p, '\r', views[i].value.n) && !memchr(views[i].value.p, '\0', views[i].value.n));
+		MUST_HOLD(!memchr(views[i].name.p, '\n', views[i].name.n) &&
+			  !memchr(views[i].value.p, '\n', views[i].value.n));
+		MUST_HOLD(!memchr(views[i].value.p, '\r', views[i].value.n) &&
+			  !memchr(views[i].value.p, '\0', views[i].value.n));
 		gw_buf_puts(&s->text, views[i].name);
 		gw_buf_putc(&s->text, '=');
 		gw_buf_puts(&s->text, views[i].value);

@@ -46,7 +46,10 @@ static void on_alloc(uv_handle_t *h, size_t hint, uv_buf_t *out)
 	*out = uv_buf_init(scratch, sizeof(scratch));
 }
 
-static void ok(struct fake_conn *c) { fake_put(c, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"); }
+static void ok(struct fake_conn *c)
+{
+	fake_put(c, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
+}
 
 struct world {
 	struct caller t;
@@ -157,7 +160,8 @@ static void test_one_allowed(void **state)
 
 	(void)state;
 	open_world(&w);
-	set_list(3, 0xa9fea9feu, 0x0a000001u, 0x7f000001u); /* metadata, private, and one that this provider may reach */
+	set_list(3, 0xa9fea9feu, 0x0a000001u,
+		 0x7f000001u); /* metadata, private, and one that this provider may reach */
 	w.t.host = "c.example.test";
 	call_run(&w.t, &c);
 	assert_int_equal(c.err, GW_OK);
@@ -174,7 +178,9 @@ static void test_one_allowed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_refused_then_good), cmocka_unit_test(test_silent_then_good), cmocka_unit_test(test_one_allowed),
+		cmocka_unit_test(test_refused_then_good),
+		cmocka_unit_test(test_silent_then_good),
+		cmocka_unit_test(test_one_allowed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

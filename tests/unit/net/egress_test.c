@@ -28,18 +28,72 @@ static bool may(const char *text, const struct gw_cidr *allow, size_t n)
 static void test_edges(void **state)
 {
 	static const char *const allowed[] = {
-		"1.0.0.0", "9.255.255.255", "11.0.0.0", "100.63.255.255", "100.128.0.0", "126.255.255.255", "128.0.0.0", "168.63.129.15",
-		"168.63.129.17", "169.253.255.255", "169.255.0.0", "172.15.255.255", "172.32.0.0", "192.0.1.0", "192.0.3.0", "192.167.255.255",
-		"192.169.0.0", "198.17.255.255", "198.20.0.0", "223.255.255.255", "8.8.8.8", "2606:4700:4700::1111", "2001:200::1",
-		"2001:4860:4860::8888", "::ffff:8.8.8.8", "fbff::1", "2003::1",
+		"1.0.0.0",        "9.255.255.255",
+		"11.0.0.0",       "100.63.255.255",
+		"100.128.0.0",    "126.255.255.255",
+		"128.0.0.0",      "168.63.129.15",
+		"168.63.129.17",  "169.253.255.255",
+		"169.255.0.0",    "172.15.255.255",
+		"172.32.0.0",     "192.0.1.0",
+		"192.0.3.0",      "192.167.255.255",
+		"192.169.0.0",    "198.17.255.255",
+		"198.20.0.0",     "223.255.255.255",
+		"8.8.8.8",        "2606:4700:4700::1111",
+		"2001:200::1",    "2001:4860:4860::8888",
+		"::ffff:8.8.8.8", "fbff::1",
+		"2003::1",
 	};
 	static const char *const denied[] = {
-		"0.0.0.0", "0.255.255.255", "10.0.0.0", "10.255.255.255", "100.64.0.0", "100.127.255.255", "127.0.0.0", "127.255.255.255",
-		"168.63.129.16", "169.254.0.0", "169.254.255.255", "172.16.0.0", "172.31.255.255", "192.0.0.0", "192.0.0.255", "192.0.2.255",
-		"192.88.99.1", "192.168.0.0", "192.168.255.255", "198.18.0.0", "198.19.255.255", "198.51.100.7", "203.0.113.7", "224.0.0.0",
-		"239.255.255.255", "240.0.0.0", "255.255.255.255", "::", "::1", "::7f00:1", "::ffff:127.0.0.1", "::ffff:10.1.2.3",
-		"::ffff:0:8.8.8.8", "64:ff9b::808:808", "64:ff9b:1::1", "100::1", "2001::1", "2001:1ff:ffff::", "2001:db8::1", "2002::1",
-		"3fff::1", "5f00::1", "fc00::1", "fdff::1", "fe80::1", "febf::1", "fec0::1", "feff::1", "ff00::1", "ffff::1",
+		"0.0.0.0",
+		"0.255.255.255",
+		"10.0.0.0",
+		"10.255.255.255",
+		"100.64.0.0",
+		"100.127.255.255",
+		"127.0.0.0",
+		"127.255.255.255",
+		"168.63.129.16",
+		"169.254.0.0",
+		"169.254.255.255",
+		"172.16.0.0",
+		"172.31.255.255",
+		"192.0.0.0",
+		"192.0.0.255",
+		"192.0.2.255",
+		"192.88.99.1",
+		"192.168.0.0",
+		"192.168.255.255",
+		"198.18.0.0",
+		"198.19.255.255",
+		"198.51.100.7",
+		"203.0.113.7",
+		"224.0.0.0",
+		"239.255.255.255",
+		"240.0.0.0",
+		"255.255.255.255",
+		"::",
+		"::1",
+		"::7f00:1",
+		"::ffff:127.0.0.1",
+		"::ffff:10.1.2.3",
+		"::ffff:0:8.8.8.8",
+		"64:ff9b::808:808",
+		"64:ff9b:1::1",
+		"100::1",
+		"2001::1",
+		"2001:1ff:ffff::",
+		"2001:db8::1",
+		"2002::1",
+		"3fff::1",
+		"5f00::1",
+		"fc00::1",
+		"fdff::1",
+		"fe80::1",
+		"febf::1",
+		"fec0::1",
+		"feff::1",
+		"ff00::1",
+		"ffff::1",
 	};
 
 	(void)state;
@@ -59,7 +113,8 @@ static void test_deny_list(yyjson_val *list)
 	size_t i, n;
 
 	assert_int_equal(yyjson_arr_size(list), 32);
-	yyjson_arr_foreach(list, i, n, v) {
+	yyjson_arr_foreach(list, i, n, v)
+	{
 		struct gw_str text = gw_json_str(v);
 		struct gw_cidr c;
 		struct sockaddr_in6 a = { .sin6_family = AF_INET6 };
@@ -92,8 +147,8 @@ static void test_allow(void **state)
 	assert_false(may("::1", a, 3));
 	assert_true(may("10.21.255.255", a, 3));
 	assert_false(may("10.22.0.0", a, 3));
-	assert_true(may("64:ff9b::808:808", a, 3));  /* NAT64 to a public address */
-	assert_true(may("64:ff9b::7f00:1", a, 3));   /* its inner address is allowed too */
+	assert_true(may("64:ff9b::808:808", a, 3)); /* NAT64 to a public address */
+	assert_true(may("64:ff9b::7f00:1", a, 3)); /* its inner address is allowed too */
 	assert_false(may("64:ff9b::7f00:1", a + 1, 2));
 	assert_false(may("64:ff9b::a9fe:a9fe", a, 3)); /* NAT64 to metadata */
 	assert_int_equal(gw_cidr_read(GW_LIT("::1"), &a[0]), GW_OK);
@@ -103,8 +158,10 @@ static void test_allow(void **state)
 	assert_int_equal(gw_cidr_read(GW_LIT("0.0.0.0/0"), &a[0]), GW_OK);
 	assert_true(may("10.0.0.1", a, 1));
 	assert_false(may("fc00::1", a, 1));
-	for (const char *const *bad = (const char *const[]){ "", "/", "1.2.3", "1.2.3.4/33", "1.2.3.4/-1", "::1/129", "x/8", "1.2.3.4/", "1.2.3.4/8x",
-	     "01.2.3.4/8", "fe80::1%eth0", NULL }; *bad; bad++)
+	for (const char *const *bad =
+		 (const char *const[]){ "", "/", "1.2.3", "1.2.3.4/33", "1.2.3.4/-1", "::1/129", "x/8", "1.2.3.4/",
+					"1.2.3.4/8x", "01.2.3.4/8", "fe80::1%eth0", NULL };
+	     *bad; bad++)
 		assert_int_equal(gw_cidr_read(gw_str_z(*bad), &a[0]), GW_E_INVALID);
 }
 
@@ -121,7 +178,11 @@ static void test_ports(void **state)
 	assert_false(gw_egress_may_port(6379));
 }
 
-struct found { bool is_done; enum gw_err err; struct gw_addrs addrs; };
+struct found {
+	bool is_done;
+	enum gw_err err;
+	struct gw_addrs addrs;
+};
 static void on_found(void *ctx, enum gw_err err, const struct gw_addrs *addrs)
 {
 	struct found *f = ctx;
@@ -184,7 +245,8 @@ static void test_corpus(void **state)
 	assert_int_equal(yyjson_arr_size(cases), 86);
 	assert_int_equal(uv_loop_init(&loop), 0);
 	assert_int_equal(gw_resolver_new(&loop, &r), GW_OK);
-	yyjson_arr_foreach(cases, i, n, v) {
+	yyjson_arr_foreach(cases, i, n, v)
+	{
 		struct gw_str url = gw_json_str(yyjson_obj_get(v, "url"));
 		bool allow = yyjson_get_bool(yyjson_obj_get(v, "allow"));
 		enum verdict got = try_url(&loop, r, url);
@@ -206,7 +268,10 @@ static void test_corpus(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_edges), cmocka_unit_test(test_allow), cmocka_unit_test(test_ports), cmocka_unit_test(test_corpus),
+		cmocka_unit_test(test_edges),
+		cmocka_unit_test(test_allow),
+		cmocka_unit_test(test_ports),
+		cmocka_unit_test(test_corpus),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -312,18 +312,30 @@ void call_start(struct caller *t, struct call *c)
 {
 	static const struct gw_up_ops ops = { on_head, on_body, on_end };
 	static const struct gw_up_header headers[] = {
-		{ GW_LIT("Authorization"), GW_LIT("Bearer sk-canary") }, { GW_LIT("Content-Type"), GW_LIT("application/json") },
+		{ GW_LIT("Authorization"), GW_LIT("Bearer sk-canary") },
+		{ GW_LIT("Content-Type"), GW_LIT("application/json") },
 	};
 	struct gw_str loopback = GW_LIT("127.0.0.0/8");
 	struct gw_endpoint_desc d = {
-		.host = gw_str_z(t->host ? t->host : "127.0.0.1"), .port = t->fake.port, .is_https = t->ca_pem.n > 0,
-		.ca_pem = t->ca_pem, .allow_private = &loopback, .n_allow_private = t->is_denied ? 0 : 1,
-		.max_connections = t->max_connections, .policy = t->policy,
+		.host = gw_str_z(t->host ? t->host : "127.0.0.1"),
+		.port = t->fake.port,
+		.is_https = t->ca_pem.n > 0,
+		.ca_pem = t->ca_pem,
+		.allow_private = &loopback,
+		.n_allow_private = t->is_denied ? 0 : 1,
+		.max_connections = t->max_connections,
+		.policy = t->policy,
 	};
 	struct gw_up_send s = {
-		.method = t->is_head ? GW_LIT("HEAD") : t->is_get ? GW_LIT("GET") : GW_LIT("POST"),
-		.path = GW_LIT("/v1/chat/completions?x=1"), .headers = headers,
-		.n_headers = 2, .body = t->body, .n_body = t->is_get || t->is_head ? 0 : t->n_body, .deadlines = t->deadlines,
+		.method = t->is_head  ? GW_LIT("HEAD")
+			  : t->is_get ? GW_LIT("GET")
+				      : GW_LIT("POST"),
+		.path = GW_LIT("/v1/chat/completions?x=1"),
+		.headers = headers,
+		.n_headers = 2,
+		.body = t->body,
+		.n_body = t->is_get || t->is_head ? 0 : t->n_body,
+		.deadlines = t->deadlines,
 		.must_be_fresh = t->must_be_fresh,
 	};
 

@@ -14,9 +14,9 @@ struct fake_conn {
 	struct fake *fake;
 	struct gw_tls *tls;
 	struct gw_buf in;
-	int requests;         /* whole ones on this connection */
+	int requests; /* whole ones on this connection */
 	int handles;
-	int step;             /* for scripts */
+	int step; /* for scripts */
 	bool is_closed;
 	void (*later)(struct fake_conn *c);
 	struct fake_conn *next;
@@ -26,11 +26,11 @@ struct fake {
 	uv_tcp_t listener;
 	uint16_t port;
 	struct gw_tls_ctx *tls;
-	void (*on_accept)(struct fake_conn *c);  /* may be NULL */
+	void (*on_accept)(struct fake_conn *c); /* may be NULL */
 	void (*on_request)(struct fake_conn *c); /* head and Content-Length bytes are there; NULL: silence */
-	bool answers_head_only;                  /* on_request as soon as the head is there */
+	bool answers_head_only; /* on_request as soon as the head is there */
 	int accepted, open, requests, handshakes, resumed, plain_bytes;
-	struct gw_buf last;                      /* the last request, whole */
+	struct gw_buf last; /* the last request, whole */
 	struct fake_conn *conns;
 };
 void fake_start(struct fake *f, uv_loop_t *loop);
@@ -51,7 +51,7 @@ struct call {
 	bool is_reused;
 	int64_t content_length;
 	uint32_t n_headers;
-	char header[256];             /* value of x-test */
+	char header[256]; /* value of x-test */
 	struct gw_up_times times;
 	uint64_t took_ms;
 	/* what to do on the way; may be NULL */
@@ -64,8 +64,8 @@ struct caller {
 	uv_loop_t loop;
 	struct gw_upstream *up;
 	struct fake fake;
-	struct gw_str ca_pem;         /* non-empty: https */
-	const char *host;             /* default 127.0.0.1 */
+	struct gw_str ca_pem; /* non-empty: https */
+	const char *host; /* default 127.0.0.1 */
 	uint32_t max_connections;
 	uint64_t policy;
 	struct gw_up_deadlines deadlines;

@@ -8,12 +8,21 @@
 
 #include "tests/unit/net/fake_upstream.h"
 
-#define OK_HEAD "HTTP/1.1 200 OK\r\nX-Test:  good value \r\nContent-Length: 5\r\n\r\n"
+#define OK_HEAD  "HTTP/1.1 200 OK\r\nX-Test:  good value \r\nContent-Length: 5\r\n\r\n"
 #define SSE_HEAD "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 
-static void ok(struct fake_conn *c) { fake_put(c, OK_HEAD "hello"); }
-static void close_now(struct fake_conn *c) { fake_close(c); }
-static void nothing(struct fake_conn *c) { (void)c; }
+static void ok(struct fake_conn *c)
+{
+	fake_put(c, OK_HEAD "hello");
+}
+static void close_now(struct fake_conn *c)
+{
+	fake_close(c);
+}
+static void nothing(struct fake_conn *c)
+{
+	(void)c;
+}
 
 /* --- pool, queue --- */
 
@@ -76,7 +85,10 @@ static void test_stale_rst(void **state)
 	caller_done(&t);
 }
 
-static void ok_slowly(struct fake_conn *c) { fake_later(c, 50, ok); }
+static void ok_slowly(struct fake_conn *c)
+{
+	fake_later(c, 50, ok);
+}
 
 static void test_queue(void **state)
 {
@@ -341,7 +353,10 @@ static void test_pause(void **state)
 
 static const char *cut_text;
 static size_t cut_at;
-static void put_rest(struct fake_conn *c) { fake_put(c, cut_text + cut_at); }
+static void put_rest(struct fake_conn *c)
+{
+	fake_put(c, cut_text + cut_at);
+}
 static void put_in_two(struct fake_conn *c)
 {
 	fake_putn(c, cut_text, cut_at);
@@ -351,7 +366,8 @@ static void put_in_two(struct fake_conn *c)
 static void test_every_cut(void **state)
 {
 	static const char *const texts[] = {
-		"HTTP/1.1 100 Continue\r\n\r\n" SSE_HEAD "1\r\nh\r\n4;a=b\r\nello\r\n0\r\nT: x\r\n\r\n", OK_HEAD "hello",
+		"HTTP/1.1 100 Continue\r\n\r\n" SSE_HEAD "1\r\nh\r\n4;a=b\r\nello\r\n0\r\nT: x\r\n\r\n",
+		OK_HEAD "hello",
 	};
 	struct caller t;
 	struct call c = { 0 };
@@ -389,9 +405,11 @@ static void test_head_and_get(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_stale), cmocka_unit_test(test_stale_rst), cmocka_unit_test(test_queue), cmocka_unit_test(test_cancel),
-		cmocka_unit_test(test_send_from_end), cmocka_unit_test(test_big_request), cmocka_unit_test(test_early_response),
-		cmocka_unit_test(test_chunk_huge), cmocka_unit_test(test_pause), cmocka_unit_test(test_every_cut),
+		cmocka_unit_test(test_stale),          cmocka_unit_test(test_stale_rst),
+		cmocka_unit_test(test_queue),          cmocka_unit_test(test_cancel),
+		cmocka_unit_test(test_send_from_end),  cmocka_unit_test(test_big_request),
+		cmocka_unit_test(test_early_response), cmocka_unit_test(test_chunk_huge),
+		cmocka_unit_test(test_pause),          cmocka_unit_test(test_every_cut),
 		cmocka_unit_test(test_head_and_get),
 	};
 

@@ -29,8 +29,22 @@ static void on_sent(uv_udp_send_t *s, int status)
 static size_t put_answers(uint8_t *p, size_t at, int n)
 {
 	for (int i = 0; i < n; i++) {
-		const uint8_t rr[] = { 0xc0, 12, 0, 1, 0, 1, (uint8_t)(ttl_s >> 24), (uint8_t)(ttl_s >> 16), (uint8_t)(ttl_s >> 8),
-				       (uint8_t)ttl_s, 0, 4, 93, 184, 216, (uint8_t)(last_octet + i) };
+		const uint8_t rr[] = { 0xc0,
+				       12,
+				       0,
+				       1,
+				       0,
+				       1,
+				       (uint8_t)(ttl_s >> 24),
+				       (uint8_t)(ttl_s >> 16),
+				       (uint8_t)(ttl_s >> 8),
+				       (uint8_t)ttl_s,
+				       0,
+				       4,
+				       93,
+				       184,
+				       216,
+				       (uint8_t)(last_octet + i) };
 
 		memcpy(p + at, rr, sizeof(rr));
 		at += sizeof(rr);
@@ -311,10 +325,14 @@ static void test_ceiling(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_literals, start, stop), cmocka_unit_test_setup_teardown(test_localhost, start, stop),
-		cmocka_unit_test_setup_teardown(test_answer_cache_flip, start, stop), cmocka_unit_test_setup_teardown(test_shared, start, stop),
-		cmocka_unit_test_setup_teardown(test_failures, start, stop), cmocka_unit_test_setup_teardown(test_silence, start, stop),
-		cmocka_unit_test_setup_teardown(test_many, start, stop), cmocka_unit_test_setup_teardown(test_ceiling, start, stop),
+		cmocka_unit_test_setup_teardown(test_literals, start, stop),
+		cmocka_unit_test_setup_teardown(test_localhost, start, stop),
+		cmocka_unit_test_setup_teardown(test_answer_cache_flip, start, stop),
+		cmocka_unit_test_setup_teardown(test_shared, start, stop),
+		cmocka_unit_test_setup_teardown(test_failures, start, stop),
+		cmocka_unit_test_setup_teardown(test_silence, start, stop),
+		cmocka_unit_test_setup_teardown(test_many, start, stop),
+		cmocka_unit_test_setup_teardown(test_ceiling, start, stop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -74,8 +74,10 @@ static void leaf(const char *name, const char *san, const char *days, bool is_rs
 	if (is_rsa)
 		OPENSSL("req", "-newkey", "rsa:2048", "-nodes", "-keyout", k, "-out", csr, "-subj", "/CN=leaf");
 	else
-		OPENSSL("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", k, "-out", csr, "-subj", "/CN=leaf");
-	OPENSSL("x509", "-req", "-in", csr, "-CA", ca_crt, "-CAkey", ca_key, "-CAcreateserial", "-days", days, "-extfile", ext, "-out", crt);
+		OPENSSL("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", k, "-out",
+			csr, "-subj", "/CN=leaf");
+	OPENSSL("x509", "-req", "-in", csr, "-CA", ca_crt, "-CAkey", ca_key, "-CAcreateserial", "-days", days,
+		"-extfile", ext, "-out", crt);
 }
 
 static void authority(const char *name)
@@ -84,8 +86,8 @@ static void authority(const char *name)
 
 	snprintf(k, sizeof(k), "%s/%s.key", dir, name);
 	snprintf(crt, sizeof(crt), "%s/%s.pem", dir, name);
-	OPENSSL("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", k, "-out", crt, "-days", "30",
-		"-subj", "/CN=Test CA", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1");
+	OPENSSL("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", k, "-out",
+		crt, "-days", "30", "-subj", "/CN=Test CA", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1");
 }
 
 static int make_certs(void **state)
@@ -116,7 +118,8 @@ static int make_certs(void **state)
 
 static int drop_certs(void **state)
 {
-	struct gw_buf *all[] = { &ca, &other_ca, &cert, &key, &expired, &expired_key, &wrong, &wrong_key, &self, &self_key, &rsa, &rsa_key };
+	struct gw_buf *all[] = { &ca,    &other_ca,  &cert, &key,      &expired, &expired_key,
+				 &wrong, &wrong_key, &self, &self_key, &rsa,     &rsa_key };
 	static const char *const names[] = { "ca", "other", "good", "rsa", "expired", "wrong" };
 	static const char *const ends[] = { "pem", "key", "csr", "ext", "srl" };
 	char path[128];
@@ -246,7 +249,10 @@ static void test_bad_inputs(void **state)
 
 /* --- over sockets --- */
 
-static void ok(struct fake_conn *c) { fake_put(c, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"); }
+static void ok(struct fake_conn *c)
+{
+	fake_put(c, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
+}
 static void until_close_fin(struct fake_conn *c)
 {
 	fake_put(c, "HTTP/1.1 200 OK\r\n\r\nhello");
@@ -329,7 +335,8 @@ static void test_refused(void **state)
 	expect_refused(&wrong, &wrong_key, gw_buf_view(&ca), "another host name");
 	expect_refused(&self, &self_key, gw_buf_view(&ca), "not signed by a trusted authority");
 	expect_refused(&cert, &key, gw_buf_view(&other_ca), "not signed by a trusted authority");
-	expect_refused(&cert, &key, GW_LIT("-----BEGIN CERTIFICATE-----\nrubbish"), "no usable certificate authorities");
+	expect_refused(&cert, &key, GW_LIT("-----BEGIN CERTIFICATE-----\nrubbish"),
+		       "no usable certificate authorities");
 }
 
 /* A self-signed server is fine when the provider's record carries that very certificate. */
@@ -365,7 +372,10 @@ static void test_truncation(void **state)
 	close_world(&t);
 }
 
-static void close_soon(struct fake_conn *c) { fake_later(c, 20, fake_close); }
+static void close_soon(struct fake_conn *c)
+{
+	fake_later(c, 20, fake_close);
+}
 
 static void test_stall_and_close(void **state)
 {
@@ -464,9 +474,11 @@ static void test_cancel(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_memory), cmocka_unit_test(test_broken_record), cmocka_unit_test(test_bad_inputs),
-		cmocka_unit_test(test_https), cmocka_unit_test(test_refused), cmocka_unit_test(test_pinned), cmocka_unit_test(test_truncation),
-		cmocka_unit_test(test_stall_and_close), cmocka_unit_test(test_big_both_ways), cmocka_unit_test(test_cancel),
+		cmocka_unit_test(test_memory),        cmocka_unit_test(test_broken_record),
+		cmocka_unit_test(test_bad_inputs),    cmocka_unit_test(test_https),
+		cmocka_unit_test(test_refused),       cmocka_unit_test(test_pinned),
+		cmocka_unit_test(test_truncation),    cmocka_unit_test(test_stall_and_close),
+		cmocka_unit_test(test_big_both_ways), cmocka_unit_test(test_cancel),
 	};
 
 	return cmocka_run_group_tests(tests, make_certs, drop_certs);

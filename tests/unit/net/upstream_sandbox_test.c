@@ -66,7 +66,10 @@ static void stream(struct fake_conn *c)
 static void test_all(void **state)
 {
 	static const struct gw_sandbox_path paths[] = {
-		{ "/etc/hosts", false }, { "/etc/resolv.conf", false }, { "/etc/nsswitch.conf", false }, { "/etc/ssl", false },
+		{ "/etc/hosts", false },
+		{ "/etc/resolv.conf", false },
+		{ "/etc/nsswitch.conf", false },
+		{ "/etc/ssl", false },
 	};
 	struct gw_resolver *r = NULL;
 	struct gw_resolve_req *rq;

@@ -12,13 +12,25 @@
 #include "lib/sys/fd.h"
 #include "tests/unit/net/fake_upstream.h"
 
-#define OK_HEAD "HTTP/1.1 200 OK\r\nX-Test:  good value \r\nContent-Length: 5\r\n\r\n"
+#define OK_HEAD  "HTTP/1.1 200 OK\r\nX-Test:  good value \r\nContent-Length: 5\r\n\r\n"
 #define SSE_HEAD "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 
-static void ok(struct fake_conn *c) { fake_put(c, OK_HEAD "hello"); }
-static void close_now(struct fake_conn *c) { fake_close(c); }
-static void rst(struct fake_conn *c) { fake_rst(c); }
-static void nothing(struct fake_conn *c) { (void)c; }
+static void ok(struct fake_conn *c)
+{
+	fake_put(c, OK_HEAD "hello");
+}
+static void close_now(struct fake_conn *c)
+{
+	fake_close(c);
+}
+static void rst(struct fake_conn *c)
+{
+	fake_rst(c);
+}
+static void nothing(struct fake_conn *c)
+{
+	(void)c;
+}
 
 /* --- the good case --- */
 
@@ -40,12 +52,15 @@ static void test_good(void **state)
 		assert_memory_equal(c.body.p, "hello", 5);
 		assert_int_equal(c.body.n, 5);
 		assert_int_equal(c.is_reused, i > 0);
-		assert_true(c.times.queued_ns && c.times.connected_ns >= c.times.queued_ns && c.times.sent_ns >= c.times.connected_ns &&
-			    c.times.head_ns >= c.times.sent_ns && c.times.first_body_ns >= c.times.head_ns &&
-			    c.times.end_ns >= c.times.first_body_ns);
+		assert_true(c.times.queued_ns && c.times.connected_ns >= c.times.queued_ns &&
+			    c.times.sent_ns >= c.times.connected_ns && c.times.head_ns >= c.times.sent_ns &&
+			    c.times.first_body_ns >= c.times.head_ns && c.times.end_ns >= c.times.first_body_ns);
 	}
-	snprintf(want, sizeof(want), "POST /v1/chat/completions?x=1 HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nAccept-Encoding: identity\r\n"
-		 "Authorization: Bearer sk-canary\r\nContent-Type: application/json\r\nContent-Length: 7\r\n\r\n{\"a\":1}", t.fake.port);
+	snprintf(
+	    want, sizeof(want),
+	    "POST /v1/chat/completions?x=1 HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nAccept-Encoding: identity\r\n"
+	    "Authorization: Bearer sk-canary\r\nContent-Type: application/json\r\nContent-Length: 7\r\n\r\n{\"a\":1}",
+	    t.fake.port);
 	assert_int_equal(t.fake.last.n, strlen(want));
 	assert_memory_equal(t.fake.last.p, want, strlen(want));
 	assert_int_equal(t.fake.accepted, 1); /* one connection served all five */
@@ -64,8 +79,14 @@ static void test_good(void **state)
 
 /* --- faults --- */
 
-static void accept_then_refuse(struct fake_conn *c) { fake_close(c); }
-static void garbage_status(struct fake_conn *c) { fake_put(c, "HTTP/1.1 abc\r\n\r\n"); }
+static void accept_then_refuse(struct fake_conn *c)
+{
+	fake_close(c);
+}
+static void garbage_status(struct fake_conn *c)
+{
+	fake_put(c, "HTTP/1.1 abc\r\n\r\n");
+}
 static void garbage_bytes(struct fake_conn *c)
 {
 	char b[512];
@@ -79,9 +100,18 @@ static void slow_header(struct fake_conn *c)
 	fake_putn(c, &"HTTP/1.1 200 OK\r\nX-A: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"[c->step++ % 50], 1);
 	fake_later(c, 10, slow_header);
 }
-static void head_then_silence(struct fake_conn *c) { fake_put(c, SSE_HEAD); }
-static void stall(struct fake_conn *c) { fake_put(c, SSE_HEAD "5\r\nhello\r\n"); }
-static void stall_after_cl(struct fake_conn *c) { fake_put(c, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello"); }
+static void head_then_silence(struct fake_conn *c)
+{
+	fake_put(c, SSE_HEAD);
+}
+static void stall(struct fake_conn *c)
+{
+	fake_put(c, SSE_HEAD "5\r\nhello\r\n");
+}
+static void stall_after_cl(struct fake_conn *c)
+{
+	fake_put(c, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello");
+}
 static void drip(struct fake_conn *c)
 {
 	if (c->step++ == 0)
@@ -109,8 +139,14 @@ static void cut_head(struct fake_conn *c)
 	fake_put(c, "HTTP/1.1 200 OK\r\nX-A");
 	fake_later(c, 20, close_now);
 }
-static void chunk_overflow(struct fake_conn *c) { fake_put(c, SSE_HEAD "10000000000000000\r\nx\r\n"); }
-static void chunk_bad(struct fake_conn *c) { fake_put(c, SSE_HEAD "5\r\nhelloX\r\n"); }
+static void chunk_overflow(struct fake_conn *c)
+{
+	fake_put(c, SSE_HEAD "10000000000000000\r\nx\r\n");
+}
+static void chunk_bad(struct fake_conn *c)
+{
+	fake_put(c, SSE_HEAD "5\r\nhelloX\r\n");
+}
 static void flood_1xx(struct fake_conn *c)
 {
 	for (int i = 0; i < 17; i++)
@@ -139,27 +175,51 @@ static void header_huge(struct fake_conn *c)
 	fake_putn(c, p, 1 << 20);
 	free(p);
 }
-static void bare_cr(struct fake_conn *c) { fake_put(c, "HTTP/1.1 200 OK\r\nX: a\rSet-Cookie: b\r\nContent-Length: 0\r\n\r\n"); }
+static void bare_cr(struct fake_conn *c)
+{
+	fake_put(c, "HTTP/1.1 200 OK\r\nX: a\rSet-Cookie: b\r\nContent-Length: 0\r\n\r\n");
+}
 static void both_lengths(struct fake_conn *c)
 {
 	fake_put(c, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
 }
-static void te_gzip(struct fake_conn *c) { fake_put(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"); }
+static void te_gzip(struct fake_conn *c)
+{
+	fake_put(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n");
+}
 static void two_te(struct fake_conn *c)
 {
 	fake_put(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
 }
-static void upgrade(struct fake_conn *c) { fake_put(c, "HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"); }
-static void http2(struct fake_conn *c) { fake_put(c, "HTTP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n"); }
-static void status_999(struct fake_conn *c) { fake_put(c, "HTTP/1.1 999 X\r\nContent-Length: 0\r\n\r\n"); }
-static void trailers(struct fake_conn *c) { fake_put(c, SSE_HEAD "5\r\nhello\r\n0\r\nX-Test: t\r\nX-Other: 9\r\n\r\n"); }
+static void upgrade(struct fake_conn *c)
+{
+	fake_put(c, "HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n");
+}
+static void http2(struct fake_conn *c)
+{
+	fake_put(c, "HTTP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n");
+}
+static void status_999(struct fake_conn *c)
+{
+	fake_put(c, "HTTP/1.1 999 X\r\nContent-Length: 0\r\n\r\n");
+}
+static void trailers(struct fake_conn *c)
+{
+	fake_put(c, SSE_HEAD "5\r\nhello\r\n0\r\nX-Test: t\r\nX-Other: 9\r\n\r\n");
+}
 static void until_close(struct fake_conn *c)
 {
 	fake_put(c, "HTTP/1.1 200 OK\r\n\r\nhello");
 	fake_later(c, 20, close_now);
 }
-static void no_content(struct fake_conn *c) { fake_put(c, "HTTP/1.1 204 No Content\r\n\r\n"); }
-static void no_content_but(struct fake_conn *c) { fake_put(c, "HTTP/1.1 204 X\r\nContent-Length: 5\r\n\r\nhello"); }
+static void no_content(struct fake_conn *c)
+{
+	fake_put(c, "HTTP/1.1 204 No Content\r\n\r\n");
+}
+static void no_content_but(struct fake_conn *c)
+{
+	fake_put(c, "HTTP/1.1 204 X\r\nContent-Length: 5\r\n\r\nhello");
+}
 static void interim_body(struct fake_conn *c)
 {
 	fake_put(c, "HTTP/1.1 103 X\r\nContent-Length: 5\r\n\r\nhelloHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
@@ -168,9 +228,18 @@ static void redirect(struct fake_conn *c)
 {
 	fake_put(c, "HTTP/1.1 307 X\r\nLocation: http://169.254.169.254/\r\nContent-Length: 0\r\n\r\n");
 }
-static void says_close(struct fake_conn *c) { fake_put(c, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello"); }
-static void http10(struct fake_conn *c) { fake_put(c, "HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello"); }
-static void extra(struct fake_conn *c) { fake_put(c, OK_HEAD "helloHTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nsmuggle"); }
+static void says_close(struct fake_conn *c)
+{
+	fake_put(c, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello");
+}
+static void http10(struct fake_conn *c)
+{
+	fake_put(c, "HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello");
+}
+static void extra(struct fake_conn *c)
+{
+	fake_put(c, OK_HEAD "helloHTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nsmuggle");
+}
 
 /* id: of the corpus where it has the case. reuse: whether the connection may be pooled afterwards. */
 static const struct fault {
@@ -233,9 +302,10 @@ static void test_faults(void **state)
 		t.fake.on_accept = f->on_accept;
 		t.fake.on_request = f->on_request;
 		call_run(&t, &c);
-		if (c.err != f->err || c.heads != f->heads || (f->body && !gw_str_eq(gw_buf_view(&c.body), gw_str_z(f->body))))
-			fail_msg("%s: %s (%s), heads %d, body %zu bytes", f->id, c.err ? gw_err_info(c.err)->name : "OK", c.detail, c.heads,
-				 c.body.n);
+		if (c.err != f->err || c.heads != f->heads ||
+		    (f->body && !gw_str_eq(gw_buf_view(&c.body), gw_str_z(f->body))))
+			fail_msg("%s: %s (%s), heads %d, body %zu bytes", f->id,
+				 c.err ? gw_err_info(c.err)->name : "OK", c.detail, c.heads, c.body.n);
 		assert_true(c.took_ms < 600);
 		if (gw_upstream_stats(t.up)->idle != f->reuse)
 			fail_msg("%s: %d idle connections", f->id, (int)gw_upstream_stats(t.up)->idle);
@@ -252,13 +322,14 @@ static bool is_known(struct gw_str id)
 {
 	/* own tests below or in pool_test.c, tls_test.c, resolve_test.c */
 	static const char *const here[] = {
-		"refuse", "blackhole", "stale-keepalive", "huge-json", "chunk-huge", "early-response", "tls-expired", "tls-wrong-host",
-		"tls-selfsigned", "tls-truncation", "tls-stall", "dns-fail", "dns-slow", "dns-flip",
+		"refuse",         "blackhole",   "stale-keepalive", "huge-json",      "chunk-huge",
+		"early-response", "tls-expired", "tls-wrong-host",  "tls-selfsigned", "tls-truncation",
+		"tls-stall",      "dns-fail",    "dns-slow",        "dns-flip",
 	};
 	/* whole, well-formed HTTP: what it means is judged in core/ and the worker; h2 is not spoken here */
 	static const char *const elsewhere[] = {
-		"no-json", "truncated-json", "deep-json", "nan-usage", "429", "429-storm", "529", "500", "401", "gzip-unasked", "gzip-bomb",
-		"h2-goaway",
+		"no-json", "truncated-json", "deep-json", "nan-usage", "429", "429-storm", "529", "500",
+		"401",     "gzip-unasked",   "gzip-bomb", "h2-goaway",
 	};
 
 	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
@@ -293,9 +364,8 @@ static void test_corpus_is_covered(void **state)
 	}
 	assert_int_equal(gw_json_read(gw_buf_view(&b), &gw_json_default_limits, &doc, &fault), GW_OK);
 	assert_int_equal(yyjson_arr_size(yyjson_doc_get_root(doc)), 42);
-	yyjson_arr_foreach(yyjson_doc_get_root(doc), i, n, v)
-		if (!is_known(gw_json_str(gw_json_get(v, GW_LIT("id")))))
-			fail_msg("no test for %s", yyjson_get_str(yyjson_obj_get(v, "id")));
+	yyjson_arr_foreach(yyjson_doc_get_root(doc), i, n, v) if (!is_known(gw_json_str(gw_json_get(v, GW_LIT("id")))))
+	    fail_msg("no test for %s", yyjson_get_str(yyjson_obj_get(v, "id")));
 	yyjson_doc_free(doc);
 	gw_buf_done(&b);
 }
@@ -395,13 +465,20 @@ static void test_bad_requests(void **state)
 {
 	static const struct gw_up_ops ops = { 0 };
 	static const struct gw_up_header bad[] = {
-		{ GW_LIT("X-A"), GW_LIT("a\r\nX-B: b") }, { GW_LIT("X-A"), { "a\0b", 3 } }, { GW_LIT("X-A\r\n"), GW_LIT("a") },
-		{ GW_LIT("X A"), GW_LIT("a") }, { GW_LIT(""), GW_LIT("a") }, { GW_LIT("Host"), GW_LIT("evil") },
-		{ GW_LIT("content-length"), GW_LIT("0") }, { GW_LIT("Transfer-Encoding"), GW_LIT("chunked") },
-		{ GW_LIT("Connection"), GW_LIT("close") }, { GW_LIT("X:"), GW_LIT("a") },
+		{ GW_LIT("X-A"), GW_LIT("a\r\nX-B: b") },
+		{ GW_LIT("X-A"), { "a\0b", 3 } },
+		{ GW_LIT("X-A\r\n"), GW_LIT("a") },
+		{ GW_LIT("X A"), GW_LIT("a") },
+		{ GW_LIT(""), GW_LIT("a") },
+		{ GW_LIT("Host"), GW_LIT("evil") },
+		{ GW_LIT("content-length"), GW_LIT("0") },
+		{ GW_LIT("Transfer-Encoding"), GW_LIT("chunked") },
+		{ GW_LIT("Connection"), GW_LIT("close") },
+		{ GW_LIT("X:"), GW_LIT("a") },
 	};
 	static const struct gw_str bad_paths[] = {
-		GW_LIT(""), GW_LIT("x"), GW_LIT("/a b"), GW_LIT("/a\r\nX: y"), GW_LIT("http://evil/"), GW_LIT("/a#b"), { "/a\0", 3 },
+		GW_LIT(""),     GW_LIT("x"),   GW_LIT("/a b"), GW_LIT("/a\r\nX: y"), GW_LIT("http://evil/"),
+		GW_LIT("/a#b"), { "/a\0", 3 },
 	};
 	struct gw_endpoint_desc d = { .host = GW_LIT("127.0.0.1"), .port = 1234 };
 	struct gw_up_send s = { .method = GW_LIT("POST"), .path = GW_LIT("/"), .n_headers = 1 };
@@ -434,9 +511,14 @@ static void test_bad_requests(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_good), cmocka_unit_test(test_faults), cmocka_unit_test(test_corpus_is_covered),
-		cmocka_unit_test(test_refuse), cmocka_unit_test(test_blackhole), cmocka_unit_test(test_denied),
-		cmocka_unit_test(test_name_fails), cmocka_unit_test(test_bad_requests),
+		cmocka_unit_test(test_good),
+		cmocka_unit_test(test_faults),
+		cmocka_unit_test(test_corpus_is_covered),
+		cmocka_unit_test(test_refuse),
+		cmocka_unit_test(test_blackhole),
+		cmocka_unit_test(test_denied),
+		cmocka_unit_test(test_name_fails),
+		cmocka_unit_test(test_bad_requests),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -143,8 +143,11 @@ static void test_move(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_times), cmocka_unit_test(test_far), cmocka_unit_test(test_drop_from_callback),
-		cmocka_unit_test(test_add_from_callback), cmocka_unit_test(test_move),
+		cmocka_unit_test(test_times),
+		cmocka_unit_test(test_far),
+		cmocka_unit_test(test_drop_from_callback),
+		cmocka_unit_test(test_add_from_callback),
+		cmocka_unit_test(test_move),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
