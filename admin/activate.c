@@ -126,6 +126,112 @@ void gw_adm_activate(struct gw_adm_req *q, int status, struct gw_str object, uin
 	uv_timer_start(t, on_look, 0, LOOK_MS);
 }
 
+/* --- several at once: what config:apply made or changed --- */
+enum { MANY = 64 };
+struct many {
+	int status;
+	struct gw_str body;
+	uint64_t generation, until_ms;
+	uint32_t n;
+	struct {
+		struct gw_str id;
+		uint64_t key;
+	} dep[MANY];
+};
+
+static bool is_decided(const struct gw_health_cell *c)
+{
+	return c && (atomic_load(&c->verdict) == GW_VERDICT_UP || atomic_load(&c->error) != 0);
+}
+
+static void answer_many(struct gw_adm_req *q, const struct many *mn)
+{
+	struct gw_str open = mn->body, body;
+	struct gw_json_out w;
+	struct gw_buf b;
+
+	while (open.n && open.p[open.n - 1] != '}')
+		open.n--;
+	gw_buf_init(&b, mn->body.n + MANY * 512);
+	gw_buf_put(&b, open.p, open.n ? open.n - 1 : 0);
+	gw_buf_puts(&b, GW_LIT(",\"activation\":"));
+	gw_jw_init(&w, &b);
+	gw_jw_arr(&w);
+	for (uint32_t i = 0; i < mn->n; i++) {
+		gw_jw_obj(&w);
+		gw_jw_kstr(&w, "deployment", mn->dep[i].id);
+		put_health(&w, gw_health_get(q->ad->health, mn->dep[i].key));
+		gw_jw_end_obj(&w);
+	}
+	gw_jw_end_arr(&w);
+	gw_buf_putc(&b, '}');
+	body = gw_arena_str(&q->arena, gw_buf_view(&b));
+	gw_buf_done(&b);
+	if (body.p)
+		gw_adm_answer(q, mn->status, GW_LIT("application/json"), body, 0, mn->generation);
+	else
+		gw_adm_answer(q, mn->status, GW_LIT("application/json"), mn->body, 0, mn->generation);
+}
+
+static void on_look_many(uv_timer_t *t)
+{
+	struct gw_adm_req *q = t->data;
+	struct many *mn = q->state;
+	bool is_over = !q->conn || gw_now_ms() >= mn->until_ms, all = true;
+
+	for (uint32_t i = 0; i < mn->n && all; i++)
+		all = is_decided(gw_health_get(q->ad->health, mn->dep[i].key));
+	if (!all && !is_over)
+		return;
+	q->timer = NULL;
+	uv_timer_stop(t);
+	uv_close((uv_handle_t *)t, on_timer_closed);
+	answer_many(q, mn);
+}
+
+static void find_changed(struct gw_adm_req *q, struct many *mn)
+{
+	struct gw_json_fault fault;
+	yyjson_doc *doc;
+	size_t i, n;
+	yyjson_val *v;
+
+	if (gw_json_read(mn->body, &gw_json_default_limits, &doc, &fault))
+		return;
+	yyjson_arr_foreach(yyjson_obj_get(yyjson_doc_get_root(doc), "changes"), i, n, v)
+	{
+		bool is_dep = gw_str_eq(gw_json_str(yyjson_obj_get(v, "kind")), GW_LIT("deployment"));
+
+		if (!is_dep || gw_str_eq(gw_json_str(yyjson_obj_get(v, "act")), GW_LIT("none")) || mn->n == MANY)
+			continue;
+		mn->dep[mn->n].id = gw_arena_str(&q->arena, gw_json_str(yyjson_obj_get(v, "id")));
+		mn->dep[mn->n].key = gw_health_key(mn->dep[mn->n].id, yyjson_get_uint(yyjson_obj_get(v, "version")));
+		mn->n++;
+	}
+	yyjson_doc_free(doc);
+}
+
+void gw_adm_activate_many(struct gw_adm_req *q, int status, struct gw_str body, uint64_t generation)
+{
+	struct many *mn = GW_NEW(&q->arena, struct many);
+	uv_timer_t *t = NULL;
+
+	if (mn) {
+		*mn = (struct many){ status, body, generation, gw_now_ms() + WAIT_MS, 0, { { GW_NIL, 0 } } };
+		find_changed(q, mn);
+		t = mn->n ? calloc(1, sizeof *t) : NULL;
+	}
+	if (!t) {
+		gw_adm_answer(q, status, GW_LIT("application/json"), body, 0, generation);
+		return;
+	}
+	q->state = mn;
+	q->timer = t;
+	t->data = q;
+	uv_timer_init(&q->ad->loop, t);
+	uv_timer_start(t, on_look_many, 0, LOOK_MS);
+}
+
 /* --- :health, :test --- */
 typedef void seen_fn(struct gw_adm_req *q, uint64_t version);
 struct look {

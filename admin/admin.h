@@ -135,6 +135,8 @@ void gw_adm_audit_refused(struct gw_adm_req *q, enum gw_err e, int status);
 
 /* activate.c: answers now or when the deployment passed its first probe (at most 5 s). */
 void gw_adm_activate(struct gw_adm_req *q, int status, struct gw_str object, uint64_t version, uint64_t generation);
+/* The same for all deployments that config:apply changed; body is confd's answer. */
+void gw_adm_activate_many(struct gw_adm_req *q, int status, struct gw_str body, uint64_t generation);
 
 /* handlers by route name */
 #define GW_ROUTE(name, method, path, roles, scope, body, audit, doc) gw_adm_handler_fn gw_adm_##name;

@@ -71,7 +71,9 @@ static void on_answer(void *ctx, enum gw_err err, struct gw_msg *m)
 				     : m->status == 412 ? GW_E_PRECONDITION
 							: GW_E_INVALID,
 				     (int)m->status);
-	if (wants_activation(q, m->status, flags))
+	if (q->route->run == gw_adm_config_apply && m->status == 200 && !(flags & (FLAG_DRY | FLAG_NO_WAIT)))
+		gw_adm_activate_many(q, 200, gw_arena_str(&q->arena, m->body), m->generation);
+	else if (wants_activation(q, m->status, flags))
 		gw_adm_activate(q, (int)m->status, gw_arena_str(&q->arena, m->body), m->version, m->generation);
 	else
 		gw_adm_answer(q, (int)m->status, GW_LIT("application/json"), m->body,

@@ -41,7 +41,34 @@ static void set(struct gw_agent *ag, const struct gw_ag_dep *d, enum gw_verdict 
 struct walk {
 	struct gw_agent *ag;
 	bool is_first;
+	bool is_probe_default; /* settings: what "default" means */
 };
+
+enum { DEFAULT = 0, IMMEDIATE = 2, PROBE_NONE = 2, SETTINGS_IMMEDIATE = 1 };
+
+/* Serves without having passed a probe: it says so itself, or the settings do. */
+static bool needs_no_probe(const struct walk *w, const struct gw_cf_deployment *d)
+{
+	return d->probe == PROBE_NONE || d->activation == IMMEDIATE ||
+	       (d->activation == DEFAULT && !w->is_probe_default);
+}
+
+static bool probe_is_default(struct gw_agent *ag)
+{
+	struct gw_rows rows = gw_agent_rows(ag);
+	struct gw_cf_settings settings;
+	struct gw_str row;
+	struct gw_arena a;
+	char block[2048];
+	bool is_default = true;
+
+	gw_arena_init(&a, block, sizeof block, 16 << 10);
+	if (rows.object(rows.ctx, GW_KIND_settings, GW_LIT("default"), &row) == GW_OK &&
+	    gw_cf_read_settings(row, &a, &settings) == GW_OK)
+		is_default = settings.activation != SETTINGS_IMMEDIATE;
+	gw_arena_done(&a);
+	return is_default;
+}
 
 /* Deployments that were there when a service begins have served before: they count as up, so that a start does not depend on
  * providers being reachable. Later ones, and changed ones, must pass. */
@@ -66,7 +93,7 @@ static bool on_deployment(void *ctx, struct gw_str key, struct gw_str row)
 			dep->due_ms = 0;
 			const struct gw_health_cell *known = gw_health_get(w->ag->health, cell);
 			bool is_up = known && atomic_load(&known->verdict) == GW_VERDICT_UP;
-			if (!known && w->is_first)
+			if ((!known && w->is_first) || needs_no_probe(w, &d))
 				set(w->ag, dep, GW_VERDICT_UP, GW_OK, 0, GW_NIL);
 			else if (!is_up) {
 				set(w->ag, dep, GW_VERDICT_PENDING, GW_OK, 0, GW_NIL);
@@ -107,7 +134,7 @@ static void start_due(struct gw_agent *ag);
 
 void gw_agent_reschedule(struct gw_agent *ag)
 {
-	struct walk w = { ag, !ag->had_images };
+	struct walk w = { ag, !ag->had_images, probe_is_default(ag) };
 	char from = (char)GW_KIND_deployment;
 
 	for (uint32_t i = 0; i < ag->n_deps; i++)

@@ -39,18 +39,23 @@ void gw_json_scan_reset(struct gw_json_scan *s)
 
 /* ---- paths ---- */
 
-/* Segment number `depth` of a path; false when the path is shorter. */
-static bool segment(const char *path, unsigned depth, struct gw_str *seg, bool *is_last)
+/* Is segment number `depth` of a path this name? */
+static bool is_segment(const char *path, unsigned depth, struct gw_str name, bool *is_last)
 {
-	struct gw_str rest = gw_str_z(path);
+	size_t i;
 
-	for (unsigned i = 0;; i++) {
-		*is_last = !gw_str_cut(rest, '.', seg, &rest);
-		if (i == depth)
-			return true;
-		if (*is_last)
+	for (; depth; depth--, path++) {
+		while (*path && *path != '.')
+			path++;
+		if (!*path)
 			return false;
 	}
+	for (i = 0; i < name.n; i++) {
+		if (!path[i] || path[i] == '.' || path[i] != name.p[i])
+			return false;
+	}
+	*is_last = path[i] == '\0';
+	return *is_last || path[i] == '.';
 }
 
 /* The member or item that comes next: what of match[depth] ends here, and what goes on below it. */
@@ -59,10 +64,9 @@ static void step(struct gw_json_scan *s, struct gw_str name, uint32_t *ends, uin
 	*ends = *deeper = 0;
 	for (uint32_t left = s->match[s->depth]; left; left &= left - 1) {
 		unsigned i = (unsigned)__builtin_ctz(left);
-		struct gw_str seg;
 		bool is_last;
 
-		if (!segment(s->paths[i], s->depth - 1u, &seg, &is_last) || !gw_str_eq(seg, name))
+		if (!is_segment(s->paths[i], s->depth - 1u, name, &is_last))
 			continue;
 		if (is_last)
 			*ends |= 1u << i;

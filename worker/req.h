@@ -1,4 +1,5 @@
 #pragma once
+#include "core/error_body.h"
 #include "core/passthru.h"
 #include "core/pick.h"
 #include "core/record.h"

@@ -5,7 +5,10 @@
 static void whole(struct gw_req *r)
 {
 	gw_buf_clear(&r->held, 16 << 10);
-	gw_error_body(&r->held, r->err, r->err_detail, r->err_param, gw_str(r->id_text, sizeof r->id_text));
+	if (r->at.told.err == r->err)
+		gw_upstream_error_body(&r->held, &r->at.told, gw_str(r->id_text, sizeof r->id_text));
+	else
+		gw_error_body(&r->held, r->err, r->err_detail, r->err_param, gw_str(r->id_text, sizeof r->id_text));
 	r->status = gw_err_info(r->err)->http;
 	gw_answer_whole(r, GW_LIT("application/json"), gw_buf_view(&r->held));
 }

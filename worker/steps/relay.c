@@ -10,6 +10,7 @@ static enum gw_err read_error_reply(struct gw_req *r)
 	gw_upstream_error_read(&r->arena, r->at.status, gw_buf_view(&r->held), GW_NIL, GW_NIL, &secret,
 			       secret.n ? 1 : 0, &ue);
 	r->at.detail = ue.message;
+	r->at.told = ue;
 	if (ue.param.n)
 		r->err_param = ue.param;
 	if (ue.retry_after_ms)
