@@ -12,19 +12,42 @@
 #include "lib/sys/fd.h"
 
 struct bench_options bench_options = {
-	.model = "demo", .message = "Say hello.", .hold_message = "mock: chunks=1000000 chunk_ms=5000",
-	.connections = 64, .body_bytes = 1024, .timeout_ms = 30000, .duration_ms = 10000, .warmup_ms = 2000, .quiet_ms = 2000,
+	.model = "demo",
+	.message = "Say hello.",
+	.hold_message = "mock: chunks=1000000 chunk_ms=5000",
+	.connections = 64,
+	.body_bytes = 1024,
+	.timeout_ms = 30000,
+	.duration_ms = 10000,
+	.warmup_ms = 2000,
+	.quiet_ms = 2000,
 };
 
 static const struct option rows[] = {
-	{ "url", 1, NULL, 'u' },        { "key-file", 1, NULL, 'k' },     { "model", 1, NULL, 'm' },
-	{ "rate", 1, NULL, 'r' },       { "connections", 1, NULL, 'c' },  { "requests", 1, NULL, 'n' },
-	{ "duration", 1, NULL, 'd' },   { "warmup", 1, NULL, 'w' },       { "body-bytes", 1, NULL, 'b' },
-	{ "message", 1, NULL, 'M' },    { "stream", 0, NULL, 's' },       { "hold-streams", 1, NULL, 'H' },
-	{ "hold-message", 1, NULL, 'h' }, { "hold-quiet", 1, NULL, 'Q' }, { "timeout", 1, NULL, 't' },
-	{ "pid", 1, NULL, 'p' },        { "tree", 1, NULL, 'T' },         { "ca", 1, NULL, 'a' },
-	{ "server-name", 1, NULL, 'S' }, { "json", 0, NULL, 'j' },        { "self-check", 0, NULL, 'x' },
-	{ "quiet", 0, NULL, 'q' },      { "help", 0, NULL, 'z' },         { "version", 0, NULL, 'V' },
+	{ "url", 1, NULL, 'u' },
+	{ "key-file", 1, NULL, 'k' },
+	{ "model", 1, NULL, 'm' },
+	{ "rate", 1, NULL, 'r' },
+	{ "connections", 1, NULL, 'c' },
+	{ "requests", 1, NULL, 'n' },
+	{ "duration", 1, NULL, 'd' },
+	{ "warmup", 1, NULL, 'w' },
+	{ "body-bytes", 1, NULL, 'b' },
+	{ "message", 1, NULL, 'M' },
+	{ "stream", 0, NULL, 's' },
+	{ "hold-streams", 1, NULL, 'H' },
+	{ "hold-message", 1, NULL, 'h' },
+	{ "hold-quiet", 1, NULL, 'Q' },
+	{ "timeout", 1, NULL, 't' },
+	{ "pid", 1, NULL, 'p' },
+	{ "tree", 1, NULL, 'T' },
+	{ "ca", 1, NULL, 'a' },
+	{ "server-name", 1, NULL, 'S' },
+	{ "json", 0, NULL, 'j' },
+	{ "self-check", 0, NULL, 'x' },
+	{ "quiet", 0, NULL, 'q' },
+	{ "help", 0, NULL, 'z' },
+	{ "version", 0, NULL, 'V' },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -35,8 +58,10 @@ static void help(void)
 	     "  --url URL            http(s)://host:port[/v1]; required\n"
 	     "  --key-file FILE      the API key; default $LLMGW_KEY\n"
 	     "  --model NAME         (demo)\n"
-	     "  --rate N             open loop: N requests a second come due whatever the answers do; latency counts from then\n"
-	     "  --connections N      connections (64); without --rate each asks as soon as it has its answer (closed loop)\n"
+	     "  --rate N             open loop: N requests a second come due whatever the answers do; latency counts "
+	     "from then\n"
+	     "  --connections N      connections (64); without --rate each asks as soon as it has its answer (closed "
+	     "loop)\n"
 	     "  --duration DUR, --warmup DUR   3s, 500ms, ... (10s, 2s)\n"
 	     "  --requests N         stop after exactly N requests instead; no warm-up\n"
 	     "  --body-bytes N       size of the request's body (1024)\n"
@@ -45,8 +70,10 @@ static void help(void)
 	     "  --hold-streams N     keep N more streams open meanwhile; --hold-message TEXT is what they ask,\n"
 	     "                       --hold-quiet DUR how long their own cost is measured first (2s)\n"
 	     "  --timeout DUR        longest wait for an answer (30s)\n"
-	     "  --pid PID, --tree PID   measure the CPU time of this process, or of it and all below it; may be repeated\n"
-	     "  --ca FILE            PEM certificates to trust for https; default the system's. --server-name NAME to verify\n"
+	     "  --pid PID, --tree PID   measure the CPU time of this process, or of it and all below it; may be "
+	     "repeated\n"
+	     "  --ca FILE            PEM certificates to trust for https; default the system's. --server-name NAME to "
+	     "verify\n"
 	     "  --json               one JSON object instead of the table\n"
 	     "  --self-check         exit 3 when the generator itself was saturated or late\n"
 	     "  --quiet              no progress\n"
@@ -101,31 +128,80 @@ static void read_option(int ch)
 	struct bench_options *o = &bench_options;
 
 	switch (ch) {
-	case 'u': o->url = optarg; break;
-	case 'k': o->key_file = optarg; break;
-	case 'm': o->model = optarg; break;
-	case 'r': o->rate = number(optarg, 1000000); break;
-	case 'c': o->connections = number(optarg, BENCH_MAX_CONNECTIONS); break;
-	case 'n': o->requests = number(optarg, 1u << 31); break;
-	case 'd': o->duration_ms = duration(optarg); break;
-	case 'w': o->warmup_ms = duration(optarg); break;
-	case 'b': o->body_bytes = number(optarg, 32 << 20); break;
-	case 'M': o->message = optarg; break;
-	case 's': o->is_stream = true; break;
-	case 'H': o->hold_streams = number(optarg, BENCH_MAX_CONNECTIONS); break;
-	case 'h': o->hold_message = optarg; break;
-	case 'Q': o->quiet_ms = duration(optarg); break;
-	case 't': o->timeout_ms = duration(optarg); break;
-	case 'p': add_root(optarg, false); break;
-	case 'T': add_root(optarg, true); break;
-	case 'a': o->ca_path = optarg; break;
-	case 'S': o->host_name = optarg; break;
-	case 'j': o->is_json = true; break;
-	case 'x': o->is_self_check = true; break;
-	case 'q': o->is_silent = true; break;
-	case 'z': help(); exit(0);
-	case 'V': puts("llmgw-bench " LLMGW_VERSION); exit(0);
-	default: die("see --help", NULL);
+	case 'u':
+		o->url = optarg;
+		break;
+	case 'k':
+		o->key_file = optarg;
+		break;
+	case 'm':
+		o->model = optarg;
+		break;
+	case 'r':
+		o->rate = number(optarg, 1000000);
+		break;
+	case 'c':
+		o->connections = number(optarg, BENCH_MAX_CONNECTIONS);
+		break;
+	case 'n':
+		o->requests = number(optarg, 1u << 31);
+		break;
+	case 'd':
+		o->duration_ms = duration(optarg);
+		break;
+	case 'w':
+		o->warmup_ms = duration(optarg);
+		break;
+	case 'b':
+		o->body_bytes = number(optarg, 32 << 20);
+		break;
+	case 'M':
+		o->message = optarg;
+		break;
+	case 's':
+		o->is_stream = true;
+		break;
+	case 'H':
+		o->hold_streams = number(optarg, BENCH_MAX_CONNECTIONS);
+		break;
+	case 'h':
+		o->hold_message = optarg;
+		break;
+	case 'Q':
+		o->quiet_ms = duration(optarg);
+		break;
+	case 't':
+		o->timeout_ms = duration(optarg);
+		break;
+	case 'p':
+		add_root(optarg, false);
+		break;
+	case 'T':
+		add_root(optarg, true);
+		break;
+	case 'a':
+		o->ca_path = optarg;
+		break;
+	case 'S':
+		o->host_name = optarg;
+		break;
+	case 'j':
+		o->is_json = true;
+		break;
+	case 'x':
+		o->is_self_check = true;
+		break;
+	case 'q':
+		o->is_silent = true;
+		break;
+	case 'z':
+		help();
+		exit(0);
+	case 'V':
+		puts("llmgw-bench " LLMGW_VERSION);
+		exit(0);
+	default:
+		die("see --help", NULL);
 	}
 }
 
@@ -162,7 +238,8 @@ static void put_body(struct gw_buf *b, const char *message, bool is_stream, size
 	gw_buf_done(&tail);
 }
 
-static void make_request(struct bench_run *r, struct gw_buf *out, struct gw_str key, const char *message, bool is_stream, size_t bytes)
+static void make_request(struct bench_run *r, struct gw_buf *out, struct gw_str key, const char *message,
+			 bool is_stream, size_t bytes)
 {
 	struct gw_buf body;
 	struct gw_str path = r->url.path;
@@ -170,8 +247,10 @@ static void make_request(struct bench_run *r, struct gw_buf *out, struct gw_str 
 	gw_buf_init(&body, 64 << 20);
 	gw_buf_init(out, 65 << 20);
 	put_body(&body, message, is_stream, bytes);
-	gw_buf_printf(out, "POST %s%.*s%s HTTP/1.1\r\nHost: %s%.*s%s:%u\r\nUser-Agent: llmgw-bench\r\n", path.n ? "" : "/v1", GW_FMT(path),
-		      path.n == 0 || (path.n >= 3 && memcmp(path.p + path.n - 3, "/v1", 3) == 0) ? "/chat/completions" : "",
+	gw_buf_printf(out, "POST %s%.*s%s HTTP/1.1\r\nHost: %s%.*s%s:%u\r\nUser-Agent: llmgw-bench\r\n",
+		      path.n ? "" : "/v1", GW_FMT(path),
+		      path.n == 0 || (path.n >= 3 && memcmp(path.p + path.n - 3, "/v1", 3) == 0) ? "/chat/completions"
+												 : "",
 		      r->url.is_ipv6 ? "[" : "", GW_FMT(r->url.host), r->url.is_ipv6 ? "]" : "", r->url.port);
 	if (key.n > 0) {
 		gw_buf_puts(out, GW_LIT("Authorization: Bearer "));
@@ -250,14 +329,16 @@ int main(int argc, char **argv)
 		gw_buf_puts(&key, gw_str_z(from_env));
 	while (gw_buf_len(&key) > 0 && (unsigned char)key.p[key.n - 1] <= ' ')
 		key.n--;
-	(void)sigaction(SIGPIPE, &(struct sigaction){ .sa_handler = SIG_IGN }, NULL); /* a server may leave at any time */
+	(void)sigaction(SIGPIPE, &(struct sigaction){ .sa_handler = SIG_IGN },
+			NULL); /* a server may leave at any time */
 	if (setenv("UV_USE_IO_URING", "0", 1) != 0)
 		die("cannot start", NULL);
 	raise_files();
 	find_address(&run);
 	if (run.url.is_https)
 		set_up_tls(&run);
-	make_request(&run, &run.request, gw_buf_view(&key), bench_options.message, bench_options.is_stream, bench_options.body_bytes);
+	make_request(&run, &run.request, gw_buf_view(&key), bench_options.message, bench_options.is_stream,
+		     bench_options.body_bytes);
 	make_request(&run, &run.hold_request, gw_buf_view(&key), bench_options.hold_message, true, 0);
 	result = bench_run(&run);
 	if (result == 0)

@@ -35,8 +35,20 @@ struct bench_options {
 extern struct bench_options bench_options;
 
 enum bench_error {
-	BENCH_E_CONNECT, BENCH_E_TLS, BENCH_E_CLOSED, BENCH_E_TIMEOUT, BENCH_E_GARBLED, BENCH_E_CUT_STREAM, BENCH_E_401, BENCH_E_429,
-	BENCH_E_4XX, BENCH_E_5XX, BENCH_E_STATUS, BENCH_E_NOT_STARTED, BENCH_E_HELD, BENCH_E_N
+	BENCH_E_CONNECT,
+	BENCH_E_TLS,
+	BENCH_E_CLOSED,
+	BENCH_E_TIMEOUT,
+	BENCH_E_GARBLED,
+	BENCH_E_CUT_STREAM,
+	BENCH_E_401,
+	BENCH_E_429,
+	BENCH_E_4XX,
+	BENCH_E_5XX,
+	BENCH_E_STATUS,
+	BENCH_E_NOT_STARTED,
+	BENCH_E_HELD,
+	BENCH_E_N
 };
 extern const char *const bench_error_names[BENCH_E_N];
 
@@ -56,7 +68,7 @@ struct bench_cpu { /* CPU time so far */
 struct bench_stats {
 	struct bench_hist latency, ttft, gap, late;
 	uint64_t in_window; /* requests completed well between the two CPU readings */
-	uint64_t chunks;    /* content events seen between them */
+	uint64_t chunks; /* content events seen between them */
 	uint64_t reconnects, bytes_in, errors[BENCH_E_N];
 	uint64_t window_ns, quiet_ns;
 	uint64_t cpu_ns, quiet_cpu_ns, own_cpu_ns;
@@ -71,7 +83,15 @@ struct bench_cpu bench_cpu_read(void);
 
 /* --- connections --- */
 enum bench_state { BENCH_CLOSED, BENCH_CONNECTING, BENCH_IDLE, BENCH_BUSY };
-enum bench_part { BENCH_HEAD, BENCH_LENGTH, BENCH_UNTIL_END, BENCH_CHUNK_LINE, BENCH_CHUNK_DATA, BENCH_CHUNK_END, BENCH_TRAILER };
+enum bench_part {
+	BENCH_HEAD,
+	BENCH_LENGTH,
+	BENCH_UNTIL_END,
+	BENCH_CHUNK_LINE,
+	BENCH_CHUNK_DATA,
+	BENCH_CHUNK_END,
+	BENCH_TRAILER
+};
 
 struct bench_conn {
 	uv_tcp_t tcp;
@@ -79,11 +99,13 @@ struct bench_conn {
 	uv_write_t write;
 	struct bench_run *run;
 	struct gw_tls *tls;
-	struct gw_buf in, sending, line; /* answer bytes not used yet; what the kernel did not take; an unfinished event line */
+	struct gw_buf in, sending,
+	    line; /* answer bytes not used yet; what the kernel did not take; an unfinished event line */
 	enum bench_state state;
 	enum bench_part part;
-	uint64_t left;                     /* bytes of the body or chunk still to come */
-	uint64_t due_ns, chunk_ns, since_ns; /* when the request was due; its last content event; when it was sent or connecting began */
+	uint64_t left; /* bytes of the body or chunk still to come */
+	uint64_t due_ns, chunk_ns,
+	    since_ns; /* when the request was due; its last content event; when it was sent or connecting began */
 	int status;
 	bool is_held, is_counted, is_sending, must_close, has_done, was_used, is_closing;
 };
@@ -100,13 +122,14 @@ struct bench_run {
 	struct gw_tls_ctx *tls;
 	struct gw_tls_session *session;
 	struct gw_buf request, hold_request; /* whole requests, ready to be sent */
-	struct bench_conn *conns;            /* options.connections that ask, then options.hold_streams */
-	uint32_t n_conns, n_open;            /* the first kind; open ones of both kinds */
+	struct bench_conn *conns; /* options.connections that ask, then options.hold_streams */
+	uint32_t n_conns, n_open; /* the first kind; open ones of both kinds */
 	uint32_t *free_list, n_free;
-	uint64_t started, ended, in_flight;  /* requests */
+	uint64_t started, ended, in_flight; /* requests */
 	uint64_t t0_ns, window_from_ns, window_to_ns, interval_ns;
 	enum bench_phase phase;
-	uint64_t phase_ns, from_ns, told_ns, told_ended, ticks; /* when the phase and the CPU window began; the last line of progress */
+	uint64_t phase_ns, from_ns, told_ns, told_ended,
+	    ticks; /* when the phase and the CPU window began; the last line of progress */
 	bool is_loading, is_measuring, is_over;
 	int result;
 	struct bench_stats stats;
@@ -127,10 +150,10 @@ bool bench_http_feed(struct bench_conn *c, const char *p, size_t n);
 bool bench_http_end(struct bench_conn *c);
 
 /* --- what a connection tells the run --- */
-void bench_run_ready(struct bench_conn *c);                       /* connected, or free again */
-void bench_run_done(struct bench_conn *c);                        /* a whole answer */
+void bench_run_ready(struct bench_conn *c); /* connected, or free again */
+void bench_run_done(struct bench_conn *c); /* a whole answer */
 void bench_run_failed(struct bench_conn *c, enum bench_error why); /* a request failed */
-void bench_run_chunk(struct bench_conn *c);                       /* a content event */
+void bench_run_chunk(struct bench_conn *c); /* a content event */
 void bench_run_note(struct bench_run *r, const char *text, struct gw_str detail);
 
 /* 0 when it ran. */

@@ -71,7 +71,8 @@ bool bench_cpu_find(char *why, size_t n)
 	for (uint32_t i = 0; i < bench_options.n_roots; i++) {
 		snprintf(path, sizeof(path), "/proc/%d/schedstat", bench_options.roots[i].pid);
 		if (access(path, R_OK) != 0) {
-			snprintf(why, n, "no process %d (or no scheduler statistics of it)", bench_options.roots[i].pid);
+			snprintf(why, n, "no process %d (or no scheduler statistics of it)",
+				 bench_options.roots[i].pid);
 			return false;
 		}
 	}

@@ -199,8 +199,8 @@ static void finish(struct bench_conn *c)
 	else if (c->status == 200)
 		bench_run_failed(c, BENCH_E_CUT_STREAM);
 	else
-		bench_run_failed(c, c->status == 401	     ? BENCH_E_401
-				    : c->status == 429	     ? BENCH_E_429
+		bench_run_failed(c, c->status == 401       ? BENCH_E_401
+				    : c->status == 429     ? BENCH_E_429
 				    : c->status / 100 == 4 ? BENCH_E_4XX
 				    : c->status / 100 == 5 ? BENCH_E_5XX
 							   : BENCH_E_STATUS);

@@ -4,10 +4,13 @@
 #include "lib/json_write.h"
 
 const char *const bench_error_names[BENCH_E_N] = {
-	[BENCH_E_CONNECT] = "connect", [BENCH_E_TLS] = "tls", [BENCH_E_CLOSED] = "closed", [BENCH_E_TIMEOUT] = "timeout",
-	[BENCH_E_GARBLED] = "garbled", [BENCH_E_CUT_STREAM] = "cut_stream", [BENCH_E_401] = "status_401", [BENCH_E_429] = "status_429",
-	[BENCH_E_4XX] = "status_4xx", [BENCH_E_5XX] = "status_5xx", [BENCH_E_STATUS] = "status_other",
-	[BENCH_E_NOT_STARTED] = "not_started", [BENCH_E_HELD] = "held_stream_ended",
+	[BENCH_E_CONNECT] = "connect",        [BENCH_E_TLS] = "tls",
+	[BENCH_E_CLOSED] = "closed",          [BENCH_E_TIMEOUT] = "timeout",
+	[BENCH_E_GARBLED] = "garbled",        [BENCH_E_CUT_STREAM] = "cut_stream",
+	[BENCH_E_401] = "status_401",         [BENCH_E_429] = "status_429",
+	[BENCH_E_4XX] = "status_4xx",         [BENCH_E_5XX] = "status_5xx",
+	[BENCH_E_STATUS] = "status_other",    [BENCH_E_NOT_STARTED] = "not_started",
+	[BENCH_E_HELD] = "held_stream_ended",
 };
 
 /* When the generator has more to do than this it measures itself: shares of one core. */
@@ -20,7 +23,10 @@ struct figures { /* derived from the counters */
 	int n_invalid;
 };
 
-static double per(double a, double b) { return b > 0 ? a / b : 0; }
+static double per(double a, double b)
+{
+	return b > 0 ? a / b : 0;
+}
 
 static struct figures figures_of(const struct bench_run *r)
 {
@@ -135,17 +141,17 @@ static void report_json(const struct bench_run *r, const struct figures *f)
 static void print_hist(const char *name, const struct bench_hist *h)
 {
 	if (h->n > 0)
-		printf("%-14s p50 %10.1f   p90 %10.1f   p99 %10.1f   p99.9 %10.1f   max %10.1f µs   (%llu)\n", name, bench_hist_us(h, 0.5),
-		       bench_hist_us(h, 0.9), bench_hist_us(h, 0.99), bench_hist_us(h, 0.999), (double)h->max / 1000,
-		       (unsigned long long)h->n);
+		printf("%-14s p50 %10.1f   p90 %10.1f   p99 %10.1f   p99.9 %10.1f   max %10.1f µs   (%llu)\n", name,
+		       bench_hist_us(h, 0.5), bench_hist_us(h, 0.9), bench_hist_us(h, 0.99), bench_hist_us(h, 0.999),
+		       (double)h->max / 1000, (unsigned long long)h->n);
 }
 
 static void report_text(const struct bench_run *r, const struct figures *f)
 {
 	const struct bench_stats *s = &r->stats;
 
-	printf("requests       %llu in %.2f s, %.1f a second, %llu connections", (unsigned long long)s->in_window, f->seconds, f->rps,
-	       (unsigned long long)bench_options.connections);
+	printf("requests       %llu in %.2f s, %.1f a second, %llu connections", (unsigned long long)s->in_window,
+	       f->seconds, f->rps, (unsigned long long)bench_options.connections);
 	if (bench_options.rate)
 		printf(", %llu a second offered", (unsigned long long)bench_options.rate);
 	printf("\nerrors         %llu", (unsigned long long)f->errors);
@@ -159,8 +165,8 @@ static void report_text(const struct bench_run *r, const struct figures *f)
 	if (bench_options.hold_streams > 0)
 		printf("held streams   %u, %.0f µs of CPU a second without other load\n", s->held, f->quiet_us_per_s);
 	if (bench_options.n_roots > 0) {
-		printf("CPU            %.2f µs a request (%u processes, %.0f %% of a core)", f->per_request, s->processes,
-		       100 * per(f->cpu_us / 1e6, f->seconds));
+		printf("CPU            %.2f µs a request (%u processes, %.0f %% of a core)", f->per_request,
+		       s->processes, 100 * per(f->cpu_us / 1e6, f->seconds));
 		if (bench_options.hold_streams > 0)
 			printf(", %.2f without the held streams", f->net_per_request);
 		if (s->chunks > 0)

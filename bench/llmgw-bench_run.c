@@ -158,7 +158,8 @@ void bench_run_chunk(struct bench_conn *c)
 		return;
 	now = gw_now_ns();
 	if (c->is_counted)
-		bench_hist_add(c->chunk_ns ? &c->run->stats.gap : &c->run->stats.ttft, now - (c->chunk_ns ? c->chunk_ns : c->due_ns));
+		bench_hist_add(c->chunk_ns ? &c->run->stats.gap : &c->run->stats.ttft,
+			       now - (c->chunk_ns ? c->chunk_ns : c->due_ns));
 	c->chunk_ns = now;
 	if (c->run->is_measuring)
 		c->run->stats.chunks++;
@@ -170,7 +171,8 @@ void bench_run_note(struct bench_run *r, const char *text, struct gw_str detail)
 
 	if (*to)
 		return;
-	snprintf(to, sizeof(r->stats.first_error), "%s%.*s", text ? text : "", (int)(detail.n < 200 ? detail.n : 200), detail.p ? detail.p : "");
+	snprintf(to, sizeof(r->stats.first_error), "%s%.*s", text ? text : "", (int)(detail.n < 200 ? detail.n : 200),
+		 detail.p ? detail.p : "");
 	for (; *to; to++)
 		if ((unsigned char)*to < 0x20 || *to == 0x7f)
 			*to = ' ';
@@ -192,7 +194,8 @@ static void progress(struct bench_run *r, uint64_t now)
 		return;
 	for (int i = 0; i < BENCH_E_N; i++)
 		errors += r->stats.errors[i];
-	fprintf(stderr, "llmgw-bench: %s, %.0f req/s, %llu under way, %llu errors\n", r->phase == BENCH_MEASURE ? "measuring" : "warming up",
+	fprintf(stderr, "llmgw-bench: %s, %.0f req/s, %llu under way, %llu errors\n",
+		r->phase == BENCH_MEASURE ? "measuring" : "warming up",
 		(double)(r->ended - r->told_ended) * 1e9 / (double)(now - r->told_ns), (unsigned long long)r->in_flight,
 		(unsigned long long)errors);
 	r->told_ns = now;
@@ -264,7 +267,10 @@ static void end_measure(struct bench_run *r)
 	r->is_measuring = false;
 }
 
-static void on_handle_closed(uv_handle_t *h) { (void)h; }
+static void on_handle_closed(uv_handle_t *h)
+{
+	(void)h;
+}
 
 static void end_all(struct bench_run *r)
 {
@@ -327,8 +333,8 @@ static void tick_connect(struct bench_run *r, uint64_t age)
 	if (r->n_open >= r->n_conns)
 		next_phase(r, BENCH_HOLD);
 	else if (age > CONNECT_MS * MS) {
-		fprintf(stderr, "llmgw-bench: %u of %u connections to %s after %d s%s%s\n", r->n_open, r->n_conns, bench_options.url,
-			CONNECT_MS / 1000, *r->stats.first_error ? ": " : "", r->stats.first_error);
+		fprintf(stderr, "llmgw-bench: %u of %u connections to %s after %d s%s%s\n", r->n_open, r->n_conns,
+			bench_options.url, CONNECT_MS / 1000, *r->stats.first_error ? ": " : "", r->stats.first_error);
 		r->result = 1;
 		next_phase(r, BENCH_END);
 	}
@@ -347,7 +353,8 @@ static void tick_hold(struct bench_run *r, uint64_t age)
 		next_phase(r, bench_options.hold_streams > 0 && bench_options.n_roots > 0 ? BENCH_QUIET : BENCH_WARM);
 	else if (age > HOLD_MS * MS) {
 		fprintf(stderr, "llmgw-bench: only %u of %llu streams are open after %d s%s%s\n", r->stats.held,
-			(unsigned long long)bench_options.hold_streams, HOLD_MS / 1000, *r->stats.first_error ? ": " : "", r->stats.first_error);
+			(unsigned long long)bench_options.hold_streams, HOLD_MS / 1000,
+			*r->stats.first_error ? ": " : "", r->stats.first_error);
 		r->result = 1;
 		next_phase(r, BENCH_END);
 	}
@@ -403,13 +410,22 @@ static void on_tick(uv_timer_t *t)
 	if (r->ticks++ % 20 == 0)
 		watch_conns(r, now);
 	switch (r->phase) {
-	case BENCH_CONNECT: tick_connect(r, age); break;
-	case BENCH_HOLD: tick_hold(r, age); break;
-	case BENCH_QUIET: tick_quiet(r, age); break;
+	case BENCH_CONNECT:
+		tick_connect(r, age);
+		break;
+	case BENCH_HOLD:
+		tick_hold(r, age);
+		break;
+	case BENCH_QUIET:
+		tick_quiet(r, age);
+		break;
 	case BENCH_WARM:
 	case BENCH_MEASURE:
-	case BENCH_DRAIN: tick_load(r, now, age); break;
-	case BENCH_END: break;
+	case BENCH_DRAIN:
+		tick_load(r, now, age);
+		break;
+	case BENCH_END:
+		break;
 	}
 }
 

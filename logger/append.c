@@ -6,21 +6,31 @@
 #include "lib/sys/diag.h"
 #include "logger/logger.h"
 
-enum { BATCH_BYTES = 256 << 10, BATCH_MS = 8, CHECKPOINT_BLOCKS = 1000, ROOM = 40 << 10 };
+enum { BATCH_BYTES = 256 << 10, BATCH_MS = 8, CHECKPOINT_BLOCKS = 1000, FRAME_HEAD = 64 };
 #define CHECKPOINT_US (60LL * 1000000)
 
-static void note_span(struct gw_lg_file *f, const struct gw_seg_record *rec)
+static void note_span(struct gw_seg_span *spans, uint32_t *n, const struct gw_seg_span *add)
 {
-	for (uint32_t i = 0; i < f->n_spans; i++) {
-		struct gw_seg_span *s = &f->spans[i];
+	for (uint32_t i = 0; i < *n; i++) {
+		struct gw_seg_span *s = &spans[i];
 
-		if (s->slot == rec->slot && s->epoch == rec->epoch) {
-			s->last_seq = rec->seq;
+		if (s->slot == add->slot && s->epoch == add->epoch) {
+			s->last_seq = add->last_seq;
 			return;
 		}
 	}
-	if (f->n_spans < sizeof f->spans / sizeof f->spans[0])
-		f->spans[f->n_spans++] = (struct gw_seg_span){ rec->slot, rec->epoch, rec->seq, rec->seq };
+	if (*n < GW_LG_SPANS)
+		spans[(*n)++] = *add;
+}
+
+/* Costs come from workers: a sum that cannot be stays at the end of the range. */
+static int64_t add_cost(int64_t sum, int64_t cost)
+{
+	int64_t out;
+
+	if (__builtin_add_overflow(sum, cost, &out))
+		return cost > 0 ? INT64_MAX : INT64_MIN;
+	return out;
 }
 
 void gw_lg_add(struct gw_logger *l, struct gw_lg_file *f, const struct gw_seg_record *rec, int64_t ts_us, int64_t cost)
@@ -30,15 +40,16 @@ void gw_lg_add(struct gw_logger *l, struct gw_lg_file *f, const struct gw_seg_re
 	f->last_us = ts_us;
 	gw_seg_frame(&f->frames, rec);
 	f->n_frames++;
-	f->batch_cost += cost;
-	note_span(f, rec);
+	f->batch_cost = add_cost(f->batch_cost, cost);
+	note_span(f->batch_spans, &f->n_batch_spans,
+		  &(struct gw_seg_span){ rec->slot, rec->epoch, rec->seq, rec->seq });
 	if (!l->batch_since_ms)
 		l->batch_since_ms = gw_now_ms();
 }
 
-bool gw_lg_has_room(struct gw_logger *l, struct gw_lg_file *f)
+bool gw_lg_has_room(struct gw_logger *l, struct gw_lg_file *f, size_t body_bytes)
 {
-	if (f->frames.n + ROOM < GW_SEG_MAX_BLOCK)
+	if (f->frames.n + body_bytes + FRAME_HEAD <= GW_SEG_MAX_FRAMES && f->n_batch_spans < GW_LG_SPANS)
 		return true;
 	return gw_lg_flush(l);
 }
@@ -83,6 +94,19 @@ static void add_checkpoint(struct gw_logger *l, struct gw_lg_file *f)
 	gw_buf_clear(&f->out, 1 << 20);
 }
 
+/* The batch is durable in this file. */
+static void count_batch(struct gw_lg_file *f)
+{
+	f->n_records += f->n_frames;
+	f->spend_nanousd = add_cost(f->spend_nanousd, f->batch_cost);
+	for (uint32_t i = 0; i < f->n_batch_spans; i++)
+		note_span(f->spans, &f->n_spans, &f->batch_spans[i]);
+	f->batch_cost = 0;
+	f->n_frames = f->n_batch_spans = 0;
+	gw_buf_clear(&f->frames, GW_SEG_MAX_BLOCK);
+	gw_buf_clear(&f->out, 1 << 20);
+}
+
 /* One file's batch. False: nothing of it counts; it stays in `frames`. */
 static bool flush_file(struct gw_logger *l, struct gw_lg_file *f)
 {
@@ -91,6 +115,7 @@ static bool flush_file(struct gw_logger *l, struct gw_lg_file *f)
 	if (!gw_lg_file_ready(l, f))
 		return false;
 	struct gw_seg_writer chain = f->chain;
+	gw_buf_clear(&f->out, 1 << 20);
 	gw_seg_block(&chain, gw_buf_view(&f->frames), f->n_frames, f->first_us, f->last_us, &f->out);
 	f->blocks_since_checkpoint++;
 	if (f->out.err || !write_all_at(f, gw_buf_view(&f->out))) {
@@ -103,12 +128,7 @@ static bool flush_file(struct gw_logger *l, struct gw_lg_file *f)
 	}
 	f->chain = chain;
 	f->offset += gw_buf_len(&f->out);
-	f->n_records += f->n_frames;
-	f->spend_nanousd += f->batch_cost;
-	f->batch_cost = 0;
-	f->n_frames = 0;
-	gw_buf_clear(&f->frames, GW_SEG_MAX_BLOCK);
-	gw_buf_clear(&f->out, 1 << 20);
+	count_batch(f);
 	add_checkpoint(l, f);
 	return true;
 }
@@ -155,6 +175,8 @@ bool gw_lg_flush(struct gw_logger *l)
 
 bool gw_lg_is_due(const struct gw_logger *l)
 {
+	if (l->n_waits)
+		return true; /* a repeated question adds nothing to a batch and still wants its answer */
 	if (!l->batch_since_ms)
 		return false;
 	return l->request.frames.n >= BATCH_BYTES || l->admin_file.n_frames ||

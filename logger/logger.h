@@ -24,11 +24,12 @@ struct gw_lg_mark {
 	uint64_t seq;
 };
 
-/* How far one incarnation of a slot has come, and the requests of its last START and END. */
+/* How far one incarnation of a slot has come, and the requests of its own last START and END. */
 struct gw_lg_epoch {
 	struct gw_lg_mark mark;
 	uint8_t last_start[16], last_end[16];
 };
+enum { GW_LG_PRIORS = 16 }; /* a worker in a crash loop may begin this often while no logger runs */
 
 /* One worker slot that this logger serves. */
 struct gw_lg_slot {
@@ -39,15 +40,19 @@ struct gw_lg_slot {
 	struct gw_slot *page;
 	struct gw_ring_reader reader;
 	struct gw_lg_epoch seen; /* last one taken into a batch */
-	struct gw_lg_epoch prior; /* the incarnation before it */
+	struct gw_lg_epoch prior[GW_LG_PRIORS]; /* the incarnations before it, overwritten in turn */
+	uint32_t n_prior;
 	uint64_t seen_at; /* ring position after it */
 	bool is_dirty; /* took something since the last durable moment */
 	uint64_t idle_head; /* ring head at the last poll: unchanged and unread = nobody sends, take it from the ring */
 	uint32_t gone_epoch; /* a worker of this epoch died: recover when the ring is read */
 	uint32_t looked_epoch; /* live epoch and silence at the last look for dead entries */
 	bool looked_stale;
+	uint32_t n_orphaned; /* looks in a row that found its logger dead */
+	bool is_settled; /* its logger is dead and nothing is left to do */
 };
 
+enum { GW_LG_SPANS = 64 };
 /* One class of segments, its open file and what must still become durable. */
 struct gw_lg_file {
 	enum gw_seg_class cls;
@@ -63,8 +68,8 @@ struct gw_lg_file {
 	struct gw_buf out; /* header not written yet, and the block of one flush */
 	uint64_t blocks_since_checkpoint;
 	int64_t checkpoint_us;
-	struct gw_seg_span spans[64];
-	uint32_t n_spans;
+	struct gw_seg_span spans[GW_LG_SPANS], batch_spans[GW_LG_SPANS]; /* of the file; of frames */
+	uint32_t n_spans, n_batch_spans;
 	int64_t spend_nanousd;
 	uint64_t n_records;
 	int64_t batch_cost; /* of frames */
@@ -91,6 +96,7 @@ struct gw_logger {
 	uint8_t public_key[65];
 	bool may_open; /* the signing key is here, or we waited long enough */
 	uint64_t confd_seq, refused_seq; /* last change_seq taken; own numbering of refused acts */
+	uint64_t confd_refused; /* change_seq that found no room: none after it is taken before it; 0 = none */
 	struct gw_lg_wait waits[GW_LG_WAITS];
 	uint32_t n_waits;
 	uint8_t (*ended_ids)[16]; /* synthetic ENDs found in the last segments: not written twice */
@@ -106,6 +112,8 @@ enum { GW_LG_SLOT_CONFD = 255, GW_LG_SLOT_ADMIN = 254 };
 
 /* store.c */
 void gw_lg_store_open(struct gw_logger *l);
+/* What other loggers have made durable since the start: before their slots are taken over. */
+void gw_lg_store_look_again(struct gw_logger *l);
 /* Ready for appending: an open file with room; false when it cannot be (disk full, key not here yet). */
 bool gw_lg_file_ready(struct gw_logger *l, struct gw_lg_file *f);
 void gw_lg_file_close(struct gw_logger *l, struct gw_lg_file *f); /* footer, cut to size */
@@ -115,15 +123,19 @@ void gw_lg_release_reserve(struct gw_logger *l);
 
 /* append.c */
 void gw_lg_add(struct gw_logger *l, struct gw_lg_file *f, const struct gw_seg_record *rec, int64_t ts_us, int64_t cost);
-/* Room for one more record of any size; flushes when there is none. False: the disk does not take it, leave it in the ring. */
-bool gw_lg_has_room(struct gw_logger *l, struct gw_lg_file *f);
+/* Room for one more record of that size; flushes when there is none. False: the disk does not take it, leave it in the ring. */
+bool gw_lg_has_room(struct gw_logger *l, struct gw_lg_file *f, size_t body_bytes);
 /* All batches onto the disk; then tails move and waiters are answered. True when nothing is left waiting. */
 bool gw_lg_flush(struct gw_logger *l);
 bool gw_lg_is_due(const struct gw_logger *l);
 
 /* recv.c */
-/* The slot has come this far; cost of an END into *cost (may be NULL). Older records change nothing. */
+/* That incarnation of the slot, begun (or remembered again) when it is not known. */
+struct gw_lg_epoch *gw_lg_epoch_of(struct gw_lg_slot *s, uint32_t epoch);
+/* Its incarnation has come this far; cost of an END into *cost (may be NULL). Older records change nothing. */
 void gw_lg_note(struct gw_lg_slot *s, const struct gw_seg_record *rec, int64_t *cost);
+/* Maps the slot's regions; false when they are not there. */
+bool gw_lg_slot_map(struct gw_logger *l, int slot);
 void gw_lg_slot_open(struct gw_logger *l, int slot);
 void gw_lg_on_records(struct gw_logger *l, struct gw_msg *m);
 /* Everything up to the ring's head into the batch. */
@@ -134,6 +146,8 @@ bool gw_lg_rings_empty(const struct gw_logger *l);
 
 /* recover.c */
 void gw_lg_recover(struct gw_logger *l, struct gw_lg_slot *s, uint32_t dead_epoch);
+/* Is any request of any epoch under way in the slot, as far as its table says? */
+bool gw_lg_has_entries(const struct gw_lg_slot *s);
 /* Entries of epochs that cannot be alive any more. */
 void gw_lg_look_for_dead(struct gw_logger *l);
 int gw_logger_main(void);

@@ -111,21 +111,41 @@ static void open_own_slots(struct gw_logger *l)
 		gw_lg_slot_open(l, first + i);
 }
 
-/* Slots of the other half, when the logger that served them is dead (a crash of everything, or the end of an upgrade). */
-static void open_orphaned_slots(struct gw_logger *l)
+static bool is_running(uint32_t pid)
 {
+	char path[32];
+
+	snprintf(path, sizeof path, "/proc/%u", pid);
+	return pid != 0 && access(path, F_OK) == 0;
+}
+
+/* Slots of the other half, when the logger that served them is dead (a crash of everything, or the end of an upgrade) and is not about to
+ * be started again: at our own start, or when several looks in a row found nobody. */
+static void open_orphaned_slots(struct gw_logger *l, uint32_t patience)
+{
+	bool has_looked = false;
+
 	for (int i = 0; i < GW_MAX_SLOTS; i++) {
 		struct gw_lg_slot *s = &l->slots[i];
 
 		if (s->is_owned || (!s->ring && gw_ring_open(l->start.boot.runtime_dir, i, &s->ring)))
 			continue;
-		if (atomic_load(&s->ring->head) == atomic_load(&s->ring->tail))
+		if (is_running(atomic_load(&s->ring->owner_pid))) {
+			s->n_orphaned = 0;
+			s->is_settled = false;
 			continue;
-		uint32_t owner = atomic_load(&s->ring->owner_pid);
-		char path[32];
-		snprintf(path, sizeof path, "/proc/%u", owner);
-		if (owner == 0 || access(path, F_OK) != 0)
-			gw_lg_slot_open(l, i);
+		}
+		bool is_read = atomic_load(&s->ring->head) == atomic_load(&s->ring->tail);
+		if (s->n_orphaned++ < patience || (is_read && s->is_settled) || !gw_lg_slot_map(l, i))
+			continue;
+		if (is_read && !gw_lg_has_entries(s)) {
+			s->is_settled = true;
+			continue;
+		}
+		if (!has_looked)
+			gw_lg_store_look_again(l);
+		has_looked = true;
+		gw_lg_slot_open(l, i);
 	}
 }
 
@@ -240,7 +260,7 @@ static void on_tick(uv_timer_t *t)
 		gw_lg_look_for_dead(l);
 	}
 	if (l->ticks % 400 == 0)
-		open_orphaned_slots(l);
+		open_orphaned_slots(l, 3);
 	if (l->is_draining)
 		drain(l);
 }
@@ -294,7 +314,7 @@ int gw_logger_main(void)
 	gw_lg_store_open(l);
 	if (!l->start.is_standby) {
 		open_own_slots(l);
-		open_orphaned_slots(l);
+		open_orphaned_slots(l, 0);
 	}
 	uint32_t level = lock_down(l);
 	open_channels(l);

@@ -3,6 +3,8 @@
  *
  * The worker's order is: entry, START in the ring, start_seq in the entry ... END in the ring, entry cleared. So an entry without start_seq has a
  * START only if it is the last one of the ring, and an entry has an END only if that is the last END of the ring: one worker has one thread. */
+#include <stdio.h>
+#include <unistd.h>
 #include "core/record.h"
 #include "lib/sys/clock.h"
 #include "lib/sys/diag.h"
@@ -43,7 +45,7 @@ static bool write_end(struct gw_logger *l, struct gw_lg_slot *s, const struct gw
 	struct gw_record r = { 0 };
 	int64_t now = gw_unix_us();
 
-	if (!gw_lg_has_room(l, &l->request))
+	if (!gw_lg_has_room(l, &l->request, GW_RECORD_MAX_BYTES))
 		return false;
 	if (gw_record_unpack(gw_str((const char *)e->body, e->body_bytes), &r))
 		r = (struct gw_record){ 0 };
@@ -67,26 +69,29 @@ static bool write_end(struct gw_logger *l, struct gw_lg_slot *s, const struct gw
 	return true;
 }
 
-/* Nothing of that epoch was ever recorded: numbers begin at 1. */
-static struct gw_lg_epoch *epoch_of(struct gw_lg_slot *s, uint32_t epoch, struct gw_lg_epoch *none)
+/* How far that epoch came. When nobody remembers, the START records that its entries name were there at least. */
+static struct gw_lg_epoch *come_to(struct gw_lg_slot *s, uint32_t epoch)
 {
-	if (s->seen.mark.epoch == epoch)
-		return &s->seen;
-	if (s->prior.mark.epoch == epoch)
-		return &s->prior;
-	*none = (struct gw_lg_epoch){ .mark = { epoch, 0 } };
-	return none;
+	struct gw_lg_epoch *of = gw_lg_epoch_of(s, epoch);
+	struct gw_inflight_entry e;
+
+	if (of->mark.seq)
+		return of;
+	for (uint32_t i = 0; i < GW_INFLIGHT_ENTRIES; i++)
+		if (gw_inflight_read(s->inflight, i, &e) && e.epoch == epoch && e.start_seq > of->mark.seq)
+			of->mark.seq = e.start_seq;
+	return of;
 }
 
 void gw_lg_recover(struct gw_logger *l, struct gw_lg_slot *s, uint32_t dead_epoch)
 {
-	struct gw_lg_epoch none, *of;
+	struct gw_lg_epoch *of;
 	uint32_t n = 0;
 
 	if (!s->is_owned)
 		return;
 	gw_lg_read_ring(l, s);
-	of = epoch_of(s, dead_epoch, &none);
+	of = come_to(s, dead_epoch);
 	for (uint32_t i = 0; i < GW_INFLIGHT_ENTRIES; i++) {
 		struct gw_inflight_entry e;
 
@@ -102,12 +107,33 @@ void gw_lg_recover(struct gw_logger *l, struct gw_lg_slot *s, uint32_t dead_epoc
 	for (uint32_t i = 0; i < GW_INFLIGHT_ENTRIES; i++)
 		gw_inflight_clear(s->inflight, i, dead_epoch);
 	s->gone_epoch = 0;
+	s->looked_epoch = 0; /* an epoch before it may wait too */
 	if (n)
 		gw_log(GW_WARN, "worker slot %d epoch %u died with %u requests under way: each has its END", s->slot,
 		       dead_epoch, n);
 }
 
-/* The oldest epoch among the entries that cannot be alive: lower than the live one, or the live one when its worker beats no more. */
+bool gw_lg_has_entries(const struct gw_lg_slot *s)
+{
+	for (uint32_t i = 0; i < GW_INFLIGHT_ENTRIES; i++)
+		if (atomic_load_explicit(&s->inflight->entry[i].state, memory_order_acquire) == 1)
+			return true;
+	return false;
+}
+
+/* Silent, and its process is no more: a worker that was only stopped may go on, and its requests are its own. */
+static bool is_dead(const struct gw_lg_slot *s, uint64_t now)
+{
+	uint64_t beat = atomic_load(&s->page->beat_ns);
+	char path[32];
+
+	if (now <= beat || now - beat <= DEAD_AFTER_MS * 1000000ULL)
+		return false;
+	snprintf(path, sizeof path, "/proc/%u", atomic_load(&s->page->pid));
+	return access(path, F_OK) != 0;
+}
+
+/* An epoch among the entries that cannot be alive: lower than the live one, or the live one when its worker is dead. */
 static uint32_t dead_epoch_of(const struct gw_lg_slot *s, uint32_t live, bool is_stale)
 {
 	for (uint32_t i = 0; i < GW_INFLIGHT_ENTRIES; i++) {
@@ -130,8 +156,7 @@ void gw_lg_look_for_dead(struct gw_logger *l)
 		if (!s->is_owned)
 			continue;
 		uint32_t live = atomic_load(&s->page->epoch), dead = s->gone_epoch;
-		uint64_t beat = atomic_load(&s->page->beat_ns);
-		bool is_stale = now > beat && now - beat > DEAD_AFTER_MS * 1000000ULL;
+		bool is_stale = is_dead(s, now);
 
 		/* The table is large: it is read when a worker died, began, or fell silent, not each time. */
 		if (!dead && live == s->looked_epoch && is_stale == s->looked_stale)

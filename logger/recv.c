@@ -6,25 +6,33 @@
 #include "lib/sys/diag.h"
 #include "logger/logger.h"
 
-void gw_lg_slot_open(struct gw_logger *l, int slot)
+enum { ACT_MAX = GW_SEG_MAX_FRAMES - 64 }; /* an act with its object before and after, each up to 256 KiB */
+
+bool gw_lg_slot_map(struct gw_logger *l, int slot)
 {
 	struct gw_lg_slot *s = &l->slots[slot];
 	const char *dir = l->start.boot.runtime_dir;
-	uint32_t me = (uint32_t)getpid();
 
-	if (s->is_owned)
-		return;
 	if (!s->ring && gw_ring_open(dir, slot, &s->ring)) {
 		s->ring = NULL;
-		return;
+		return false;
 	}
 	if ((!s->inflight && gw_inflight_open(dir, slot, &s->inflight)) ||
 	    (!s->page && gw_slot_open(dir, slot, false, &s->page))) {
-		gw_log(GW_ERROR, "slot %d: its regions cannot be mapped, its records stay in the ring", slot);
-		return;
+		gw_log_slow(GW_ERROR, "slot %d: its regions cannot be mapped, its records stay in the ring", slot);
+		return false;
 	}
+	return true;
+}
+
+void gw_lg_slot_open(struct gw_logger *l, int slot)
+{
+	struct gw_lg_slot *s = &l->slots[slot];
+
+	if (s->is_owned || !gw_lg_slot_map(l, slot))
+		return;
 	s->slot = slot;
-	atomic_store(&s->ring->owner_pid, me);
+	atomic_store(&s->ring->owner_pid, (uint32_t)getpid());
 	gw_ring_read_start(&s->reader, s->ring, (uint32_t)slot);
 	s->seen_at = s->reader.at;
 	s->is_owned = true;
@@ -37,23 +45,38 @@ static bool is_known(const struct gw_lg_slot *s, const struct gw_seg_record *rec
 	return rec->epoch < m->epoch || (rec->epoch == m->epoch && rec->seq <= m->seq);
 }
 
+struct gw_lg_epoch *gw_lg_epoch_of(struct gw_lg_slot *s, uint32_t epoch)
+{
+	struct gw_lg_epoch *e;
+
+	if (epoch == s->seen.mark.epoch)
+		return &s->seen;
+	for (uint32_t i = 0; i < GW_LG_PRIORS; i++)
+		if (s->prior[i].mark.epoch == epoch)
+			return &s->prior[i];
+	e = &s->prior[s->n_prior++ % GW_LG_PRIORS];
+	if (epoch > s->seen.mark.epoch) {
+		*e = s->seen;
+		e = &s->seen;
+	}
+	*e = (struct gw_lg_epoch){ .mark = { epoch, 0 } };
+	return e;
+}
+
 void gw_lg_note(struct gw_lg_slot *s, const struct gw_seg_record *rec, int64_t *cost)
 {
+	struct gw_lg_epoch *of = gw_lg_epoch_of(s, rec->epoch);
 	struct gw_record r;
 
-	if (is_known(s, rec))
+	if (rec->seq <= of->mark.seq)
 		return;
-	if (rec->epoch > s->seen.mark.epoch) {
-		s->prior = s->seen;
-		s->seen = (struct gw_lg_epoch){ .mark = { rec->epoch, 0 } };
-	}
-	s->seen.mark.seq = rec->seq;
+	of->mark.seq = rec->seq;
 	if (gw_record_unpack(rec->body, &r))
 		return;
 	if (rec->type == GW_REC_END && cost)
 		*cost = r.cost_nanousd;
-	if (r.request_id)
-		memcpy(rec->type == GW_REC_END ? s->seen.last_end : s->seen.last_start, r.request_id, 16);
+	if (r.request_id && !r.is_synthetic) /* what the worker itself wrote last tells what it had still to clear */
+		memcpy(rec->type == GW_REC_END ? of->last_end : of->last_start, r.request_id, 16);
 }
 
 /* Takes a record if it is new; old ones are passed over. False: it cannot be taken now (disk). */
@@ -65,7 +88,7 @@ static bool take(struct gw_logger *l, struct gw_lg_slot *s, const struct gw_seg_
 
 	if (is_known(s, rec) || (rec->type != GW_REC_START && rec->type != GW_REC_END && rec->type != GW_REC_DROPPED))
 		return true;
-	if (!gw_lg_has_room(l, &l->request))
+	if (!gw_lg_has_room(l, &l->request, rec->body.n))
 		return false;
 	if (rec->seq != (rec->epoch == m->epoch ? m->seq + 1 : 1))
 		gw_log_slow(GW_ERROR, "slot %d epoch %u: a gap before record %llu", s->slot, rec->epoch,
@@ -86,7 +109,8 @@ void gw_lg_read_ring(struct gw_logger *l, struct gw_lg_slot *s)
 		return;
 	for (;;) {
 		before = s->reader.at;
-		if (!gw_lg_has_room(l, &l->request) || !gw_ring_next(&s->reader, &l->scratch, &rec))
+		if (!gw_lg_has_room(l, &l->request, GW_RING_MAX_PAYLOAD) ||
+		    !gw_ring_next(&s->reader, &l->scratch, &rec))
 			break;
 		if (!take(l, s, &rec)) {
 			s->reader.at = before;
@@ -96,6 +120,8 @@ void gw_lg_read_ring(struct gw_logger *l, struct gw_lg_slot *s)
 	if (s->reader.at != s->seen_at) {
 		s->seen_at = s->reader.at;
 		s->is_dirty = true; /* passed-over frames free their room too */
+		if (!l->batch_since_ms)
+			l->batch_since_ms = gw_now_ms();
 	}
 }
 
@@ -171,32 +197,52 @@ bool gw_lg_rings_empty(const struct gw_logger *l)
 	return true;
 }
 
+static void refuse_act(struct gw_channel *ch, uint64_t corr, enum gw_err e)
+{
+	struct gw_msg no = { .type = GW_MSG_AUDITED };
+
+	GW_MSG_SET(&no, corr, corr);
+	GW_MSG_SET(&no, status, (uint64_t) - (int64_t)e);
+	if (gw_channel_send(ch, &no) != GW_OK)
+		gw_log_slow(GW_WARN, "an audit sender does not take its answer; it will ask again");
+}
+
+/* Into the batch, in the order of their changes: once one found no room those after it wait too, or it would look known later. */
+static bool take_act(struct gw_logger *l, const struct gw_seg_record *rec, bool is_confd)
+{
+	if (is_confd && rec->seq <= l->confd_seq)
+		return true;
+	if (is_confd && l->confd_refused && rec->seq > l->confd_refused)
+		return false;
+	if (!gw_lg_has_room(l, &l->admin_file, rec->body.n)) {
+		if (is_confd)
+			l->confd_refused = rec->seq;
+		return false;
+	}
+	gw_lg_add(l, &l->admin_file, rec, gw_unix_us(), 0);
+	if (is_confd) {
+		l->confd_seq = rec->seq;
+		l->confd_refused = 0;
+	} else {
+		l->refused_seq = rec->seq;
+	}
+	return true;
+}
+
 /* An admin act: from confd with the number of its change (known ones are only answered again), from admin numbered here. */
 void gw_lg_on_audit(struct gw_logger *l, struct gw_channel *ch, struct gw_msg *m)
 {
 	bool is_confd = ch == l->confd;
-	struct gw_seg_record rec = { .type = GW_REC_ADMIN, .body = m->body };
+	struct gw_seg_record rec = { .slot = is_confd ? GW_LG_SLOT_CONFD : GW_LG_SLOT_ADMIN,
+				     .epoch = is_confd ? 0 : l->start.epoch,
+				     .type = GW_REC_ADMIN,
+				     .seq = is_confd ? m->corr : l->refused_seq + 1,
+				     .body = m->body };
 
-	if (l->n_waits >= GW_LG_WAITS || m->body.n > 32 << 10) {
-		struct gw_msg no = { .type = GW_MSG_AUDITED };
-
-		GW_MSG_SET(&no, corr, m->corr);
-		GW_MSG_SET(&no, status, (uint64_t) - (int64_t)(m->body.n > 32 << 10 ? GW_E_TOO_BIG : GW_E_BUSY));
-		if (gw_channel_send(ch, &no) != GW_OK)
-			return;
-		return;
-	}
-	rec.slot = is_confd ? GW_LG_SLOT_CONFD : GW_LG_SLOT_ADMIN;
-	rec.epoch = is_confd ? 0 : l->start.epoch;
-	rec.seq = is_confd ? m->corr : l->refused_seq + 1;
-	if (!is_confd || rec.seq > l->confd_seq) {
-		if (!gw_lg_has_room(l, &l->admin_file))
-			return; /* no answer: it is sent again */
-		gw_lg_add(l, &l->admin_file, &rec, gw_unix_us(), 0);
-		if (is_confd)
-			l->confd_seq = rec.seq;
-		else
-			l->refused_seq = rec.seq;
-	}
-	l->waits[l->n_waits++] = (struct gw_lg_wait){ ch, m->corr };
+	if (m->body.n > ACT_MAX)
+		refuse_act(ch, m->corr, GW_E_TOO_BIG);
+	else if (l->n_waits >= GW_LG_WAITS || !take_act(l, &rec, is_confd))
+		refuse_act(ch, m->corr, GW_E_BUSY);
+	else
+		l->waits[l->n_waits++] = (struct gw_lg_wait){ ch, m->corr };
 }

@@ -4,7 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "core/record.h"
@@ -38,16 +38,13 @@ static int by_no(const void *a, const void *b)
 /* "seg-request-1700000000000-0a1b2c3d-00000007.lga" */
 static bool read_name(const char *name, struct found *f)
 {
-	struct gw_str s = gw_str_z(name), part;
 	size_t n = strlen(name);
 
-	if (n < 20 || n >= sizeof f->name || strcmp(name + n - 4, ".lga") != 0 || strncmp(name, "seg-", 4) != 0)
+	if (n < 24 || n >= sizeof f->name || strcmp(name + n - 4, ".lga") != 0 || strncmp(name, "seg-", 4) != 0)
 		return false;
 	f->cls = strncmp(name + 4, "request-", 8) == 0 ? GW_SEG_REQUEST : GW_SEG_ADMIN;
-	part = gw_str(name + n - 12, 8);
 	memcpy(f->name, name, n + 1);
-	(void)s;
-	return gw_str_u64(part, &f->no);
+	return gw_str_u64(gw_str(name + n - 12, 8), &f->no);
 }
 
 static struct found *list(int dir_fd, size_t *n)
@@ -96,39 +93,62 @@ static void note_synthetic(struct gw_logger *l, const struct gw_seg_record *rec)
 		memcpy(l->ended_ids[l->n_ended_ids++], r.request_id, 16);
 }
 
+/* A writer holds a lock on its file for as long as it may append to it: only what nobody writes may be cut or removed. */
+static bool is_written_by_another(int fd)
+{
+	return flock(fd, LOCK_EX | LOCK_NB) != 0;
+}
+
+/* The file in memory of its own: a mapping would fault when the writer of a live file cuts it to size. */
+static char *read_all(int fd, size_t *n)
+{
+	struct stat st;
+	char *p;
+	ssize_t k;
+
+	*n = 0;
+	if (fstat(fd, &st) != 0 || st.st_size < GW_SEG_HEADER_BYTES || !(p = malloc((size_t)st.st_size)))
+		return NULL;
+	while (*n < (size_t)st.st_size && (k = pread(fd, p + *n, (size_t)st.st_size - *n, (off_t)*n)) > 0)
+		*n += (size_t)k;
+	return p;
+}
+
+/* All records of the good part: marks, and the chain's end into file. */
+static void read_records(struct gw_logger *l, struct gw_str good, struct gw_lg_file *file)
+{
+	struct gw_seg_reader r;
+	struct gw_seg_record rec;
+
+	if (!good.n || gw_seg_open(&r, good) != GW_OK)
+		return;
+	while (gw_seg_next(&r, false, &rec)) {
+		raise_mark(l, &rec);
+		note_synthetic(l, &rec);
+	}
+	memcpy(file->prev_hash, r.hash, 32);
+}
+
 /* Reads one file: marks, the chain's end; cuts a torn tail. */
 static void take_stock(struct gw_logger *l, const struct found *f, struct gw_lg_file *file)
 {
 	int fd = openat(l->dir_fd, f->name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-	struct gw_seg_reader r;
-	struct gw_seg_record rec;
-	struct stat st;
-	bool is_tampered = false;
+	bool is_tampered = false, is_live;
+	size_t n, good;
+	char *p;
 
-	if (fd < 0 || fstat(fd, &st) || st.st_size < GW_SEG_HEADER_BYTES) {
-		gw_close(&fd);
+	if (fd < 0)
 		return;
-	}
-	void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
-	if (p == MAP_FAILED) {
-		gw_close(&fd);
-		return;
-	}
-	struct gw_str bytes = gw_str(p, (size_t)st.st_size);
-	size_t good = gw_seg_good_bytes(bytes, &is_tampered);
+	is_live = is_written_by_another(fd); /* first: what is read after it is whole when nobody writes */
+	p = read_all(fd, &n);
+	good = p ? gw_seg_good_bytes(gw_str(p, n), &is_tampered) : 0;
 	if (is_tampered)
 		gw_log(GW_ERROR,
 		       "segment %s is damaged before its last checkpoint: left as it is, run `llmgwctl audit verify`",
 		       f->name);
-	if (good && gw_seg_open(&r, gw_str(p, good)) == GW_OK) {
-		while (gw_seg_next(&r, false, &rec)) {
-			raise_mark(l, &rec);
-			note_synthetic(l, &rec);
-		}
-		memcpy(file->prev_hash, r.hash, 32);
-	}
-	munmap(p, (size_t)st.st_size);
-	if (good && !is_tampered && good < (size_t)st.st_size && ftruncate(fd, (off_t)good) != 0)
+	read_records(l, gw_str(p, good), file);
+	free(p);
+	if (good && !is_live && !is_tampered && good < n && ftruncate(fd, (off_t)good) != 0)
 		gw_log(GW_WARN, "cannot cut the tail of %s: %s", f->name, strerror(errno));
 	gw_close(&fd);
 }
@@ -151,6 +171,36 @@ static void take_stock_of(struct gw_logger *l, const struct found *v, size_t n, 
 		take_stock(l, &v[i], file);
 		file->segment_no = v[i].no;
 	}
+}
+
+void gw_lg_store_look_again(struct gw_logger *l)
+{
+	struct gw_lg_file request = { .cls = GW_SEG_REQUEST }; /* our own chains stay as they are */
+	size_t n;
+	struct found *v = list(l->dir_fd, &n);
+
+	take_stock_of(l, v, n, &request);
+	free(v);
+}
+
+/* Segments that were being made when their logger died: no record is in them. */
+static void remove_unborn(const struct gw_logger *l)
+{
+	int fd = openat(l->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), f;
+	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+
+	for (struct dirent *e; d && (e = readdir(d));) {
+		size_t n = strlen(e->d_name);
+
+		if (n < 8 || strncmp(e->d_name, "seg-", 4) != 0 || strcmp(e->d_name + n - 4, ".new") != 0)
+			continue;
+		f = openat(l->dir_fd, e->d_name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+		if (f >= 0 && !is_written_by_another(f))
+			unlinkat(l->dir_fd, e->d_name, 0);
+		gw_close(&f);
+	}
+	if (d)
+		closedir(d);
 }
 
 static void read_node_id(struct gw_logger *l)
@@ -211,66 +261,98 @@ void gw_lg_store_open(struct gw_logger *l)
 	take_stock_of(l, v, n, &l->request);
 	take_stock_of(l, v, n, &l->admin_file);
 	free(v);
+	remove_unborn(l);
 	make_reserve(l);
 }
 
 /* --- files --- */
-static enum gw_err make_file(struct gw_logger *l, struct gw_lg_file *f)
+/* Room for the whole segment and its header, durable, under a name that readers do not look at. */
+static enum gw_err begin_file(struct gw_logger *l, const char *name, struct gw_str header, int *out)
 {
-	char name[96];
-	int64_t now = gw_unix_us();
-	struct gw_seg_info info = { .cls = f->cls, .segment_no = f->segment_no + 1, .created_us = now };
+	int fd = openat(l->dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600), err;
 
-	snprintf(name, sizeof name, "seg-%s-%013lld-%02x%02x%02x%02x-%08llu.lga", class_name(f->cls),
-		 (long long)(now / 1000), l->writer[0], l->writer[1], l->writer[2], l->writer[3],
-		 (unsigned long long)info.segment_no);
-	memcpy(info.node, l->node, 16);
-	memcpy(info.writer, l->writer, 16);
-	memcpy(info.prev_final_hash, f->prev_hash, 32);
-	memcpy(info.public_key, l->public_key, 65);
-	int fd = openat(l->dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return gw_err_from_errno(errno);
-	int err = posix_fallocate(fd, 0, SEGMENT_BYTES);
+	err = is_written_by_another(fd) ? EAGAIN : posix_fallocate(fd, 0, SEGMENT_BYTES);
+	errno = 0;
+	if (!err && (pwrite(fd, header.p, header.n, 0) != (ssize_t)header.n || fdatasync(fd) != 0))
+		err = errno ? errno : EIO;
 	if (err) {
 		unlinkat(l->dir_fd, name, 0);
 		gw_close(&fd);
 		return gw_err_from_errno(err);
 	}
+	*out = fd;
+	return GW_OK;
+}
+
+/* The file gets its name when its header is on the disk: a segment without one would look like tampering. */
+static enum gw_err make_file(struct gw_logger *l, struct gw_lg_file *f)
+{
+	char name[96], unborn[104];
+	int64_t now = gw_unix_us();
+	struct gw_seg_info info = { .cls = f->cls, .segment_no = f->segment_no + 1, .created_us = now };
+	struct gw_seg_writer chain;
+	int fd;
+
+	snprintf(name, sizeof name, "seg-%s-%013lld-%02x%02x%02x%02x-%08llu.lga", class_name(f->cls),
+		 (long long)(now / 1000), l->writer[0], l->writer[1], l->writer[2], l->writer[3],
+		 (unsigned long long)info.segment_no);
+	snprintf(unborn, sizeof unborn, "%s.new", name);
+	memcpy(info.node, l->node, 16);
+	memcpy(info.writer, l->writer, 16);
+	memcpy(info.prev_final_hash, f->prev_hash, 32);
+	memcpy(info.public_key, l->public_key, 65);
 	gw_buf_clear(&f->out, 1 << 20);
-	gw_seg_begin(&f->chain, &info, &f->out);
+	gw_seg_begin(&chain, &info, &f->out);
+	enum gw_err e = f->out.err ? f->out.err : begin_file(l, unborn, gw_buf_view(&f->out), &fd);
+	if (!e && renameat(l->dir_fd, unborn, l->dir_fd, name) != 0) {
+		e = gw_err_from_errno(errno);
+		unlinkat(l->dir_fd, unborn, 0);
+		gw_close(&fd);
+	}
+	if (e)
+		return e;
+	fsync(l->dir_fd);
+	f->chain = chain;
 	f->fd = fd;
 	f->segment_no = info.segment_no;
-	f->offset = 0;
+	f->offset = GW_SEG_HEADER_BYTES;
 	f->opened_us = f->checkpoint_us = now;
 	f->n_spans = 0;
 	f->n_records = 0;
 	f->spend_nanousd = 0;
 	f->blocks_since_checkpoint = 0;
-	fsync(l->dir_fd);
+	gw_buf_clear(&f->out, 1 << 20);
 	return GW_OK;
 }
 
+/* What failed may be on the disk all the same; it is cut off, because its records go into the next file. */
 void gw_lg_file_abandon(struct gw_lg_file *f)
 {
+	if (ftruncate(f->fd, (off_t)f->offset) != 0)
+		gw_log_slow(GW_ERROR, "a suspect segment cannot be cut (%s): it may repeat records of the next one",
+			    strerror(errno));
 	memcpy(f->prev_hash, f->chain.hash, 32);
 	gw_close(&f->fd);
 }
 
 void gw_lg_file_close(struct gw_logger *l, struct gw_lg_file *f)
 {
+	struct gw_seg_writer chain = f->chain;
 	struct gw_buf b;
 
 	if (f->fd < 0)
 		return;
 	gw_buf_init(&b, 1 << 20);
-	if (gw_seg_checkpoint(&f->chain, true, f->spans, f->n_spans, f->spend_nanousd, f->n_records, l->signer, &b) ==
+	if (gw_seg_checkpoint(&chain, true, f->spans, f->n_spans, f->spend_nanousd, f->n_records, l->signer, &b) ==
 		GW_OK &&
 	    pwrite(f->fd, b.p, b.n, (off_t)f->offset) == (ssize_t)b.n) {
 		f->offset += b.n;
-		if (ftruncate(f->fd, (off_t)f->offset) != 0 || fdatasync(f->fd) != 0)
-			gw_log(GW_WARN, "closing a segment: %s", strerror(errno));
+		f->chain = chain;
 	}
+	if (ftruncate(f->fd, (off_t)f->offset) != 0 || fdatasync(f->fd) != 0)
+		gw_log(GW_WARN, "closing a segment: %s", strerror(errno));
 	gw_buf_done(&b);
 	memcpy(f->prev_hash, f->chain.hash, 32);
 	gw_close(&f->fd);
@@ -278,9 +360,10 @@ void gw_lg_file_close(struct gw_logger *l, struct gw_lg_file *f)
 
 static bool is_full(const struct gw_lg_file *f)
 {
-	uint64_t want = f->offset + gw_buf_len(&f->out) + gw_buf_len(&f->frames) + 65536;
+	uint64_t want = f->offset + gw_buf_len(&f->frames) + 65536;
 
-	return want > SEGMENT_BYTES || f->n_spans >= 60 || gw_unix_us() - f->opened_us > SEGMENT_AGE_US;
+	return want > SEGMENT_BYTES || f->n_spans + f->n_batch_spans > GW_LG_SPANS ||
+	       gw_unix_us() - f->opened_us > SEGMENT_AGE_US;
 }
 
 bool gw_lg_file_ready(struct gw_logger *l, struct gw_lg_file *f)
@@ -289,8 +372,7 @@ bool gw_lg_file_ready(struct gw_logger *l, struct gw_lg_file *f)
 		l->may_open = true;
 	if (!l->may_open || gw_now_ms() < l->retry_at_ms)
 		return false;
-	/* only between batches: a block under way belongs to the file it was chained into */
-	if (f->fd >= 0 && !gw_buf_len(&f->out) && f->n_records && is_full(f))
+	if (f->fd >= 0 && f->n_records && is_full(f))
 		gw_lg_file_close(l, f);
 	if (f->fd >= 0)
 		return true;

@@ -35,6 +35,7 @@ struct gw_attempt {
 	bool is_sse, is_reused;
 	enum gw_err err;
 	struct gw_str detail; /* scrubbed words, in the arena */
+	struct gw_upstream_error told; /* the provider's error reply, classified */
 	struct gw_str upstream_request_id;
 	uint64_t retry_after_ms;
 	uint64_t begun_ns;

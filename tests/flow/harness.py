@@ -285,6 +285,12 @@ class Gateway(Supervised):
             self.add_mock()
         return self
 
+    def start_again(self):
+        """Same data, same ports, after stop() or a death."""
+        self.launch_master()
+        until(self.is_ready, 20, "/readyz")
+        return self
+
     def is_ready(self):
         if self.p.poll() is not None:
             raise RuntimeError(f"llmgw ended with {self.p.returncode}:\n{self.log()[-3000:]}")
