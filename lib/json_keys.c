@@ -65,11 +65,13 @@ static struct gw_str fold_kin(struct gw_str key, char *buf, size_t size)
 {
 	size_t n = 0;
 
-	if (key.n == 0 || (!memchr(key.p, 0xc5, key.n) && !memchr(key.p, 0xe2, key.n)))
-		return key;
+	if (key.n == 0 ||
+	    gw_json_plain_end((const uint8_t *)key.p, (const uint8_t *)key.p + key.n) == (const uint8_t *)key.p + key.n)
+		return key; /* ASCII */
 	for (size_t i = 0; i < key.n; n++) {
 		struct gw_str rest = gw_str_skip(key, i);
-		bool is_s = gw_str_has_prefix(rest, GW_LIT("\xc5\xbf")), is_k = gw_str_has_prefix(rest, GW_LIT("\xe2\x84\xaa"));
+		bool is_s = gw_str_has_prefix(rest, GW_LIT("\xc5\xbf")),
+		     is_k = gw_str_has_prefix(rest, GW_LIT("\xe2\x84\xaa"));
 
 		if (n == size)
 			return key;
@@ -89,11 +91,12 @@ bool gw_json_is_case_variant(struct gw_str key, struct gw_str known)
 static bool is_case_variant(const struct gw_json_keys *k, struct gw_str key)
 {
 	char buf[64];
-	struct gw_str seen = fold_kin(key, buf, sizeof(buf));
+	struct gw_str seen;
 	bool differs = false;
 
 	if (!k->known || key.n == 0)
 		return false;
+	seen = fold_kin(key, buf, sizeof(buf));
 	for (uint16_t i = k->known_head[(unsigned char)seen.p[0] & 31]; i; i = k->known_next[i - 1]) {
 		struct gw_str known = k->known[i - 1];
 

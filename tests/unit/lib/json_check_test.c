@@ -172,11 +172,9 @@ static void utf8_in_strings(void **st)
 
 	(void)st;
 	gw_arena_init(&a, NULL, 0, 1 << 20);
-	for (unsigned i = 0; i < 128 * 256 * N_OF(tails) * N_OF(tails); i++) {
+	for (unsigned i = 0; i < 128 * 256 * N_OF(tails) * 2; i++) {
 		unsigned lead = 0x80 + (i & 127), second = i >> 7 & 255, t = i >> 15;
-		char text[] = {
-			'"', (char)lead, (char)second, (char)tails[t / N_OF(tails)], (char)tails[t % N_OF(tails)], '"'
-		};
+		char text[] = { '"', (char)lead, (char)second, (char)tails[t / 2], t % 2 ? 'a' : '\x80', '"' };
 		bool is_utf8 = gw_str_is_utf8(gw_str(text + 1, 4));
 
 		if (second == '"' || second == '\\' || second < 0x20)
@@ -243,10 +241,19 @@ static void known_keys(void **st)
 	assert_str(fault.key, "Model");
 	assert_int_equal(verdict(GW_LIT("{\"MODEL\":1}"), &lim), GW_E_SYNTAX);
 	/* as Go folds: U+017F is an s, U+212A a k */
-	assert_int_equal(verdict(GW_LIT("{\"me\xc5\xbf\xc5\xbf" "ages\":1}"), &lim), GW_E_SYNTAX);
-	assert_int_equal(verdict(GW_LIT("{\"maxTo\xe2\x84\xaa" "ens\":1}"), &lim), GW_E_SYNTAX);
+	assert_int_equal(verdict(GW_LIT("{\"me\xc5\xbf\xc5\xbf"
+					"ages\":1}"),
+				 &lim),
+			 GW_E_SYNTAX);
+	assert_int_equal(verdict(GW_LIT("{\"maxTo\xe2\x84\xaa"
+					"ens\":1}"),
+				 &lim),
+			 GW_E_SYNTAX);
 	assert_int_equal(verdict(GW_LIT("{\"me\\u017fsages\":1}"), &lim), GW_E_SYNTAX);
-	assert_int_equal(verdict(GW_LIT("{\"me\xc5\xbe\xc5\xbf" "ages\":1,\"\xc3\xa9\":2}"), &lim), GW_OK);
+	assert_int_equal(verdict(GW_LIT("{\"me\xc5\xbe\xc5\xbf"
+					"ages\":1,\"\xc3\xa9\":2}"),
+				 &lim),
+			 GW_OK);
 	assert_int_equal(verdict(GW_LIT("{\"maxtokens\":1}"), &lim), GW_E_SYNTAX);
 	assert_int_equal(verdict(GW_LIT("{\"x\":[{\"y\":{\"Messages\":1}}]}"), &lim), GW_E_SYNTAX);
 	assert_int_equal(verdict(GW_LIT("{\"\\u004dodel\":1}"), &lim), GW_E_SYNTAX);
@@ -461,7 +468,7 @@ static void random_documents(void **st)
 
 	(void)st;
 	gw_buf_init(&b, 4 << 20);
-	for (int round = 0; round < 5000; round++) {
+	for (int round = 0; round < 3000; round++) {
 		gw_buf_clear(&b, SIZE_MAX);
 		gen_value(&b, 0);
 		gen_damage(&b, rng_below(4));
@@ -472,7 +479,7 @@ static void random_documents(void **st)
 			refused++;
 		}
 	}
-	assert_true(accepted > 800 && refused > 800);
+	assert_true(accepted > 500 && refused > 500);
 	gw_buf_done(&b);
 }
 
