@@ -125,8 +125,7 @@ static bool read_time(struct gw_str s, int64_t *out)
 	return true;
 }
 
-static enum gw_err read_filters(struct gw_adm_req *q, struct gw_arena *a, struct gw_record_filter **out,
-				struct gw_str *why)
+static enum gw_err read_filters(struct gw_adm_req *q, struct gw_arena *a, struct gw_adm_want *want, struct gw_str *why)
 {
 	struct gw_str terms[32], rest = q->rq->query, one, name, value;
 	unsigned n = 0;
@@ -146,7 +145,10 @@ static enum gw_err read_filters(struct gw_adm_req *q, struct gw_arena *a, struct
 		terms[n++] = gw_arena_str(a, gw_buf_view(&b));
 		gw_buf_done(&b);
 	}
-	return n ? gw_record_filter_parse(a, terms, n, out, why) : GW_OK;
+	if (!n)
+		return GW_OK;
+	return want->cls == GW_SEG_ADMIN ? gw_admin_filter_parse(a, terms, n, &want->filter, why)
+					 : gw_record_filter_parse(a, terms, n, &want->filter, why);
 }
 
 /* What the caller may see: its widest grant decides. */
@@ -182,7 +184,7 @@ enum gw_err gw_adm_want_read(struct gw_adm_req *q, struct gw_arena *a, struct gw
 		if (!w->user.n)
 			return GW_E_FORBIDDEN;
 	}
-	return read_filters(q, a, &w->filter, why);
+	return read_filters(q, a, w, why);
 }
 
 void gw_adm_logs(struct gw_adm_req *q)

@@ -115,7 +115,8 @@ bool gw_adm_record_json(const struct gw_adm_want *want, const struct gw_seg_reco
 		return request_json(want, rec, out);
 	/* admin acts belong to the platform: only callers without a tenant limit see them */
 	if (want->org.n || rec->type != GW_REC_ADMIN || gw_admin_record_unpack(rec->body, &r) ||
-	    r.ts_us < want->from_us || r.ts_us > want->to_us)
+	    r.ts_us < want->from_us || r.ts_us > want->to_us ||
+	    (want->filter && !gw_admin_filter_match(want->filter, &r)))
 		return false;
 	gw_jw_init(&w, out);
 	gw_admin_record_json(&r, &w);

@@ -58,3 +58,7 @@ struct gw_record_filter;
 GW_MUST enum gw_err gw_record_filter_parse(struct gw_arena *a, const struct gw_str *terms, unsigned n,
 					   struct gw_record_filter **out, struct gw_str *why);
 bool gw_record_filter_match(const struct gw_record_filter *f, const struct gw_record *r);
+/* The same over the fields of administrative acts. */
+GW_MUST enum gw_err gw_admin_filter_parse(struct gw_arena *a, const struct gw_str *terms, unsigned n,
+					  struct gw_record_filter **out, struct gw_str *why);
+bool gw_admin_filter_match(const struct gw_record_filter *f, const struct gw_admin_record *r);

@@ -17,23 +17,29 @@ struct gw_record_filter {
 	struct term v[MAX_TERMS];
 };
 
-static const struct gw_rfield *find_field(struct gw_str name)
+/* The fields that a filter may name: those of request records, or of administrative acts. */
+struct fields {
+	const struct gw_rfield *v;
+	unsigned n;
+};
+
+static const struct gw_rfield *find_field(struct fields all, struct gw_str name)
 {
-	for (unsigned i = 0; i < GW_RECORD_COUNT; i++) {
-		if (gw_str_eq(name, gw_str_z(gw_record_fields[i].name)))
-			return &gw_record_fields[i];
+	for (unsigned i = 0; i < all.n; i++) {
+		if (gw_str_eq(name, gw_str_z(all.v[i].name)))
+			return &all.v[i];
 	}
 	return NULL;
 }
 
-static enum gw_err unknown_field(struct gw_arena *a, struct gw_str name, struct gw_str *why)
+static enum gw_err unknown_field(struct fields all, struct gw_arena *a, struct gw_str name, struct gw_str *why)
 {
 	const char *names[GW_RECORD_COUNT];
 	int near;
 
-	for (unsigned i = 0; i < GW_RECORD_COUNT; i++)
-		names[i] = gw_record_fields[i].name;
-	near = gw_nearest(name, names, GW_RECORD_COUNT);
+	for (unsigned i = 0; i < all.n; i++)
+		names[i] = all.v[i].name;
+	near = gw_nearest(name, names, all.n);
 	if (name.n > 64)
 		name.n = 64;
 	*why = near < 0
@@ -102,8 +108,8 @@ static const char *read_value(struct term *t)
 	return gw_str_i64(t->text, &t->number) ? NULL : "is a whole number";
 }
 
-enum gw_err gw_record_filter_parse(struct gw_arena *a, const struct gw_str *terms, unsigned n,
-				   struct gw_record_filter **out, struct gw_str *why)
+static enum gw_err parse(struct fields all, struct gw_arena *a, const struct gw_str *terms, unsigned n,
+			 struct gw_record_filter **out, struct gw_str *why)
 {
 	struct gw_record_filter *f = GW_NEW(a, struct gw_record_filter);
 
@@ -125,9 +131,9 @@ enum gw_err gw_record_filter_parse(struct gw_arena *a, const struct gw_str *term
 					       (int)(terms[i].n < 100 ? terms[i].n : 100), terms[i].p);
 			return GW_E_INVALID;
 		}
-		t->field = find_field(name);
+		t->field = find_field(all, name);
 		if (!t->field)
-			return unknown_field(a, name, why);
+			return unknown_field(all, a, name, why);
 		fault = read_value(t);
 		if (fault) {
 			*why = gw_arena_printf(a, "%s %s.", t->field->name, fault);
@@ -140,6 +146,18 @@ enum gw_err gw_record_filter_parse(struct gw_arena *a, const struct gw_str *term
 	f->n = n;
 	*out = f;
 	return GW_OK;
+}
+
+enum gw_err gw_record_filter_parse(struct gw_arena *a, const struct gw_str *terms, unsigned n,
+				   struct gw_record_filter **out, struct gw_str *why)
+{
+	return parse((struct fields){ gw_record_fields, GW_RECORD_COUNT }, a, terms, n, out, why);
+}
+
+enum gw_err gw_admin_filter_parse(struct gw_arena *a, const struct gw_str *terms, unsigned n,
+				  struct gw_record_filter **out, struct gw_str *why)
+{
+	return parse((struct fields){ gw_admin_fields, gw_admin_n_fields }, a, terms, n, out, why);
 }
 
 static bool number_fits(int64_t v, const struct term *t)
@@ -166,7 +184,7 @@ static bool text_fits(struct gw_str v, const struct term *t)
 	return gw_str_eq(v, t->text) == (t->op == OP_EQ);
 }
 
-static bool term_fits(const struct gw_record *r, const struct term *t)
+static bool term_fits(const void *r, const struct term *t)
 {
 	const void *at = (const char *)r + t->field->offset;
 	const uint8_t *id;
@@ -190,11 +208,21 @@ static bool term_fits(const struct gw_record *r, const struct term *t)
 	return false;
 }
 
-bool gw_record_filter_match(const struct gw_record_filter *f, const struct gw_record *r)
+static bool match(const struct gw_record_filter *f, const void *r)
 {
 	for (unsigned i = 0; i < f->n; i++) {
 		if (!term_fits(r, &f->v[i]))
 			return false;
 	}
 	return true;
+}
+
+bool gw_record_filter_match(const struct gw_record_filter *f, const struct gw_record *r)
+{
+	return match(f, r);
+}
+
+bool gw_admin_filter_match(const struct gw_record_filter *f, const struct gw_admin_record *r)
+{
+	return match(f, r);
 }

@@ -58,11 +58,8 @@ static enum gw_err on_head(void *ctx, struct gw_h1_conn *c, const struct gw_h1_r
 	*body_max = w->limits.max_body_bytes;
 	if (rq->content_length >= 0 && (uint64_t)rq->content_length > *body_max)
 		return GW_E_TOO_BIG;
-	if (rq->content_length < 0 || rq->content_length > STRANGER_BODY_MAX) {
-		e = key_exists(w, rq);
-		if (e)
-			gw_count(&w->page->metric[GW_M_requests_unauthenticated], 1);
-	}
+	if (rq->content_length < 0 || rq->content_length > STRANGER_BODY_MAX)
+		e = key_exists(w, rq); /* on_bad counts */
 	return e;
 }
 

@@ -36,9 +36,7 @@ static void name_subject(struct gw_req *r)
 
 enum gw_step_id gw_step_auth(struct gw_req *r)
 {
-	if (r->err) /* no key, or two */
-		return gw_req_fail(r, r->err, GW_NIL);
-	enum gw_err e = look_up(r);
+	enum gw_err e = r->err ? r->err : look_up(r); /* before: no key, or two */
 
 	if (!r->subject.key.n) {
 		gw_count(&r->w->page->metric[GW_M_requests_unauthenticated], 1);
