@@ -12,6 +12,14 @@ def where(tmp_path):
     return tmp_path
 
 
+@pytest.fixture(autouse=True)
+def nothing_left_running():
+    harness.Process.started.clear()
+    yield
+    for p in reversed(harness.Process.started):
+        p.finish()
+
+
 @pytest.fixture
 def mock(where):
     m = harness.Mock(where)

@@ -20,7 +20,7 @@ SLOW = 3 if "asan" in BUILD.name or "tsan" in BUILD.name else 1  # sanitizers ta
 
 def binary(name):
     """Path of a built program (some live in subfolders of the build folder)."""
-    for p in (BUILD / name, BUILD / "master" / name, BUILD / "admin-cli" / name, BUILD / "bench" / name, BUILD / "tests" / "unit" / name):
+    for p in (BUILD / name, BUILD / "master" / name, BUILD / "admin-cli" / name, BUILD / "bench" / name, BUILD / "tests" / "unit" / "master" / name):
         if p.is_file():
             return str(p)
     raise FileNotFoundError(f"{name} is not built in {BUILD}")
@@ -113,8 +113,11 @@ def http_ask(method, url, body=None, headers=None, timeout=20, unix=None):
 class Process:
     """A program with its output in a file."""
 
+    started = []  # of the present play; conftest.py ends what a failed play left running
+
     def __init__(self, where, name):
         self.where, self.name, self.p = pathlib.Path(where), name, None
+        Process.started.append(self)
         self.log_path = self.where / f"{name}.log"
 
     def launch(self, argv, env=None):
@@ -127,6 +130,9 @@ class Process:
 
     def log(self):
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    def finish(self):
+        self.end()
 
     def end(self, seconds=20):
         if self.p and self.p.poll() is None:
@@ -209,8 +215,13 @@ class Supervised(Process):
         """Orderly; returns the master's exit code."""
         return self.end(seconds)
 
+    is_finished = False
+
     def finish(self):
         """Ends everything that this object started, however the play went, and says when a process is left over."""
+        if self.is_finished or not self.p:
+            return self.p.returncode if self.p else None
+        self.is_finished = True
         pids = self.role_pids()
         rc = self.end(60)
         for pid in self.master_pids:
