@@ -12,9 +12,9 @@
 
 enum { DEAD_AFTER_MS = 6000 };
 
-static bool ended_before(const struct gw_logger *l, const uint8_t id[16])
+static bool ended_before(const struct gw_logger *l, uint32_t n, const uint8_t id[16])
 {
-	for (uint32_t i = 0; i < l->n_ended_ids; i++)
+	for (uint32_t i = 0; i < n; i++)
 		if (memcmp(l->ended_ids[i], id, 16) == 0)
 			return true;
 	return false;
@@ -27,8 +27,9 @@ static void remember(struct gw_logger *l, const uint8_t id[16])
 	memcpy(l->ended_ids[l->n_ended_ids++], id, 16);
 }
 
-static bool owes_end(const struct gw_logger *l, const struct gw_lg_epoch *of, const struct gw_inflight_entry *e,
-		     uint32_t epoch)
+/* n_ended: ids remembered before this pass, in which each entry is seen once. */
+static bool owes_end(const struct gw_logger *l, uint32_t n_ended, const struct gw_lg_epoch *of,
+		     const struct gw_inflight_entry *e, uint32_t epoch)
 {
 	if (e->epoch != epoch)
 		return false;
@@ -36,7 +37,7 @@ static bool owes_end(const struct gw_logger *l, const struct gw_lg_epoch *of, co
 		return false;
 	if (memcmp(of->last_end, e->request_id, 16) == 0)
 		return false;
-	return !ended_before(l, e->request_id);
+	return !ended_before(l, n_ended, e->request_id);
 }
 
 static bool write_end(struct gw_logger *l, struct gw_lg_slot *s, const struct gw_inflight_entry *e,
@@ -86,7 +87,7 @@ static struct gw_lg_epoch *come_to(struct gw_lg_slot *s, uint32_t epoch)
 void gw_lg_recover(struct gw_logger *l, struct gw_lg_slot *s, uint32_t dead_epoch)
 {
 	struct gw_lg_epoch *of;
-	uint32_t n = 0;
+	uint32_t n = 0, n_ended = l->n_ended_ids;
 
 	if (!s->is_owned)
 		return;
@@ -95,7 +96,7 @@ void gw_lg_recover(struct gw_logger *l, struct gw_lg_slot *s, uint32_t dead_epoc
 	for (uint32_t i = 0; i < GW_INFLIGHT_ENTRIES; i++) {
 		struct gw_inflight_entry e;
 
-		if (!gw_inflight_read(s->inflight, i, &e) || !owes_end(l, of, &e, dead_epoch))
+		if (!gw_inflight_read(s->inflight, i, &e) || !owes_end(l, n_ended, of, &e, dead_epoch))
 			continue;
 		if (!write_end(l, s, &e, &of->mark))
 			return; /* disk: the next look finds the rest */
