@@ -4,7 +4,7 @@
 #include "lib/sys/clock.h"
 #include "lib/sys/diag.h"
 
-enum { WANT_ANSWER = 1, DELETE_AT = 64 };
+enum { WANT_ANSWER = 1, DELETE_AT = 1024 };
 
 struct shipping { struct gw_server *s; struct gw_peer *logger; };
 

@@ -4,6 +4,7 @@
 
 #include "confd/edit.h"
 #include "confd/object.h"
+#include "confd/row.h"
 #include "confd/sealed.h"
 #include "confd/scope.h"
 #include "core/key.h"
@@ -75,6 +76,14 @@ static bool key_index(const yyjson_val *obj, uint8_t out[32])
 	return obj != NULL && gw_hex_read(gw_obj_str(obj, "index"), out, 32);
 }
 
+/* The object and what workers will see of it. */
+static enum gw_err put_object(struct gw_ctx *c, const struct gw_edit *e, struct gw_str key)
+{
+	enum gw_err err = gw_txn_put(c->txn, GW_T_OBJECT, key, e->after);
+
+	return err == GW_OK ? gw_row_put(c->txn, e->kind, key, e->after_obj) : err;
+}
+
 /* Old rows away, the object itself written or deleted. */
 static enum gw_err take_out(struct gw_ctx *c, const struct gw_edit *e)
 {
@@ -94,8 +103,10 @@ static enum gw_err take_out(struct gw_ctx *c, const struct gw_edit *e)
 	if (err != GW_OK && err != GW_E_NOT_FOUND)
 		return err;
 	if (e->after.p != NULL)
-		return gw_txn_put(c->txn, GW_T_OBJECT, key, e->after);
+		return put_object(c, e, key);
 	err = gw_txn_del(c->txn, GW_T_OBJECT, key);
+	if (err == GW_OK && gw_cf_kinds[e->kind].is_served)
+		err = gw_txn_del(c->txn, GW_T_ROW, key);
 	if (err == GW_OK && e->kind == GW_KIND_credential)
 		err = gw_sealed_delete_all(c->txn, e->id);
 	return err;

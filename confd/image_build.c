@@ -1,78 +1,30 @@
-/* Building images: every row is read through its check sum, turned into the form that workers read, and appended. Only rows
- * and fields marked for workers get in: no labels, no fingerprints, nothing of the keyring. */
+/* Building images: every image row (made when its object was written, confd/row.c) is read through its check sum and appended.
+ * Only rows and fields marked for workers are there: no labels, no fingerprints, nothing of the keyring. */
 #include "confd/image_build.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 #include "confd/object.h"
 #include "lib/sys/fd.h"
 
-enum { POOL_BYTES = 1 << 20, MAX_ROW = 1 << 20, KEY_INDEX_BYTES = 32, FIRST_BYTES = 256 };
+enum { KEY_INDEX_BYTES = 32, FIRST_BYTES = 256 };
 
 void gw_built_drop(struct gw_built *b)
 {
 	gw_close(&b->fd);
 }
 
-enum gw_err gw_build_scratch_init(struct gw_build_scratch *s)
-{
-	gw_buf_init(&s->row, MAX_ROW);
-	s->pool = malloc(POOL_BYTES);
-	return s->pool != NULL ? GW_OK : GW_E_NOMEM;
-}
-
-void gw_build_scratch_done(struct gw_build_scratch *s)
-{
-	gw_buf_done(&s->row);
-	free(s->pool);
-	s->pool = NULL;
-}
-
-/* Canonical JSON to image row, in s->row. Trees live in the pool; a huge object falls back to the heap. */
-static enum gw_err make_row(struct gw_build_scratch *s, enum gw_cf_kind kind, struct gw_str json)
-{
-	yyjson_alc alc;
-	yyjson_doc *doc = NULL;
-
-	if (yyjson_alc_pool_init(&alc, s->pool, POOL_BYTES))
-		doc = yyjson_read_opts((char *)(uintptr_t)json.p, json.n, 0, &alc, NULL);
-	if (doc == NULL)
-		doc = yyjson_read(json.p, json.n, 0);
-	if (doc == NULL)
-		return GW_E_CORRUPT;
-	gw_buf_clear(&s->row, MAX_ROW);
-	gw_cf_image_row(kind, yyjson_doc_get_root(doc), &s->row);
-	yyjson_doc_free(doc);
-	return s->row.err;
-}
-
 /* Objects of the kinds [from, to). */
-static enum gw_err put_kinds(struct gw_build_scratch *s, struct gw_txn *t, struct gw_image_writer *w, unsigned from, unsigned to)
+static enum gw_err put_kinds(struct gw_txn *t, struct gw_image_writer *w, unsigned from, unsigned to)
 {
 	char first = (char)from;
 	struct gw_scan scan;
-	enum gw_err e = gw_scan_start(&scan, t, GW_T_OBJECT, gw_str(&first, 1), false);
+	enum gw_err e = gw_scan_start(&scan, t, GW_T_ROW, gw_str(&first, 1), false);
 
 	if (e != GW_OK)
 		return e;
-	while (e == GW_OK && gw_scan_next(&scan)) {
-		enum gw_cf_kind kind;
-		struct gw_str id;
-
-		if (!gw_obj_key_read(scan.key, &kind, &id)) {
-			e = GW_E_CORRUPT;
-			break;
-		}
-		if ((unsigned)kind >= to)
-			break;
-		if (!gw_cf_kinds[kind].is_served)
-			continue;
-		e = make_row(s, kind, scan.value);
-		if (e == GW_OK)
-			e = gw_image_put(w, GW_DB_OBJECT, scan.key, gw_buf_view(&s->row));
-	}
+	while (e == GW_OK && gw_scan_next(&scan) && (uint8_t)scan.key.p[0] < to)
+		e = gw_image_put(w, GW_DB_OBJECT, scan.key, scan.value);
 	if (e == GW_OK)
 		e = scan.err;
 	gw_scan_end(&scan);
@@ -80,11 +32,11 @@ static enum gw_err put_kinds(struct gw_build_scratch *s, struct gw_txn *t, struc
 }
 
 /* All but keys, which have images of their own. */
-static enum gw_err put_objects(struct gw_build_scratch *s, struct gw_txn *t, struct gw_image_writer *w)
+static enum gw_err put_objects(struct gw_txn *t, struct gw_image_writer *w)
 {
-	enum gw_err e = put_kinds(s, t, w, 0, GW_KIND_key);
+	enum gw_err e = put_kinds(t, w, 0, GW_KIND_key);
 
-	return e == GW_OK ? put_kinds(s, t, w, GW_KIND_key + 1, GW_KIND_COUNT) : e;
+	return e == GW_OK ? put_kinds(t, w, GW_KIND_key + 1, GW_KIND_COUNT) : e;
 }
 
 static enum gw_err put_models(struct gw_txn *t, struct gw_image_writer *w)
@@ -110,16 +62,16 @@ static enum gw_err end(struct gw_image_writer *w, enum gw_err e, struct gw_built
 	return e;
 }
 
-enum gw_err gw_build_config(struct gw_build_scratch *s, struct gw_txn *t, uint64_t generation, struct gw_built *out)
+enum gw_err gw_build_config(struct gw_txn *t, uint64_t generation, struct gw_built *out)
 {
 	struct gw_image_writer *w;
 	char text[24];
 	int n = snprintf(text, sizeof(text), "%llu", (unsigned long long)generation);
-	enum gw_err e = gw_image_write_start(GW_IMAGE_CONFIG, gw_txn_bytes(t, GW_T_OBJECT), &w);
+	enum gw_err e = gw_image_write_start(GW_IMAGE_CONFIG, gw_txn_bytes(t, GW_T_ROW), &w);
 
 	if (e != GW_OK)
 		return e;
-	e = put_objects(s, t, w);
+	e = put_objects(t, w);
 	if (e == GW_OK)
 		e = put_models(t, w);
 	if (e == GW_OK)
@@ -129,22 +81,18 @@ enum gw_err gw_build_config(struct gw_build_scratch *s, struct gw_txn *t, uint64
 
 /* --- keys --- */
 
-static enum gw_err put_key(struct gw_build_scratch *s, struct gw_txn *t, struct gw_image_writer *w, struct gw_str index,
-			   struct gw_str id)
+static enum gw_err put_key(struct gw_txn *t, struct gw_image_writer *w, struct gw_str index, struct gw_str id)
 {
 	char buf[GW_OBJ_KEY_BYTES];
-	struct gw_str json;
-	enum gw_err e = gw_txn_get(t, GW_T_OBJECT, gw_obj_key(GW_KIND_key, id, buf), &json);
+	struct gw_str row;
+	enum gw_err e = gw_txn_get(t, GW_T_ROW, gw_obj_key(GW_KIND_key, id, buf), &row);
 
 	if (e == GW_E_NOT_FOUND)
 		e = GW_E_CORRUPT; /* an index without its key */
-	if (e == GW_OK)
-		e = make_row(s, GW_KIND_key, json);
-	return e == GW_OK ? gw_image_put(w, GW_DB_KEY, index, gw_buf_view(&s->row)) : e;
+	return e == GW_OK ? gw_image_put(w, GW_DB_KEY, index, row) : e;
 }
 
-enum gw_err gw_build_delta(struct gw_build_scratch *s, struct gw_txn *t, const uint8_t (*index)[32], size_t n,
-			   struct gw_built *out)
+enum gw_err gw_build_delta(struct gw_txn *t, const uint8_t (*index)[32], size_t n, struct gw_built *out)
 {
 	struct gw_image_writer *w;
 	enum gw_err e = gw_image_write_start(GW_IMAGE_DELTA, n * 512, &w);
@@ -156,18 +104,18 @@ enum gw_err gw_build_delta(struct gw_build_scratch *s, struct gw_txn *t, const u
 
 		e = gw_txn_get(t, GW_T_KEY, key, &id);
 		if (e == GW_OK)
-			e = put_key(s, t, w, key, id);
+			e = put_key(t, w, key, id);
 		else if (e == GW_E_NOT_FOUND)
 			e = gw_image_put(w, GW_DB_KEY, key, GW_LIT(""));
 	}
 	return end(w, e, out);
 }
 
-enum gw_err gw_shard_start(struct gw_shard_build *b, struct gw_build_scratch *s, struct gw_txn *t, unsigned shard)
+enum gw_err gw_shard_start(struct gw_shard_build *b, struct gw_txn *t, unsigned shard)
 {
-	size_t expected = gw_txn_bytes(t, GW_T_OBJECT) / GW_KEY_SHARDS;
+	size_t expected = gw_txn_bytes(t, GW_T_ROW) / GW_KEY_SHARDS;
 
-	*b = (struct gw_shard_build){ .scratch = s, .txn = t, .shard = shard, .first_byte = shard };
+	*b = (struct gw_shard_build){ .txn = t, .shard = shard, .first_byte = shard };
 	return gw_image_write_start((enum gw_image_name)(GW_IMAGE_KEYS0 + shard), expected, &b->writer);
 }
 
@@ -204,7 +152,7 @@ enum gw_err gw_shard_step(struct gw_shard_build *b, unsigned n, bool *is_done)
 			b->first_byte += GW_KEY_SHARDS;
 			continue;
 		}
-		e = put_key(b->scratch, b->txn, b->writer, b->scan.key, b->scan.value);
+		e = put_key(b->txn, b->writer, b->scan.key, b->scan.value);
 		n--;
 		if (e == GW_OK && !gw_scan_next(&b->scan)) {
 			e = b->scan.err;

@@ -1,6 +1,5 @@
 #pragma once
 #include "confd/store.h"
-#include "lib/buf.h"
 #include "shm/image_write.h"
 
 /* Images out of one read transaction of the store (shm/image.h says what is in them). Used by the publishing thread. */
@@ -11,29 +10,19 @@ struct gw_built {
 };
 void gw_built_drop(struct gw_built *b);
 
-/* Memory that is reused from record to record. */
-struct gw_build_scratch {
-	struct gw_buf row;
-	char *pool; /* for trees */
-};
-GW_MUST enum gw_err gw_build_scratch_init(struct gw_build_scratch *s);
-void gw_build_scratch_done(struct gw_build_scratch *s);
-
-GW_MUST enum gw_err gw_build_config(struct gw_build_scratch *s, struct gw_txn *t, uint64_t generation, struct gw_built *out);
+GW_MUST enum gw_err gw_build_config(struct gw_txn *t, uint64_t generation, struct gw_built *out);
 /* `index`: n key indexes of 32 bytes, rising. Keys that are gone become tombstones. */
-GW_MUST enum gw_err gw_build_delta(struct gw_build_scratch *s, struct gw_txn *t, const uint8_t (*index)[32], size_t n,
-				   struct gw_built *out);
+GW_MUST enum gw_err gw_build_delta(struct gw_txn *t, const uint8_t (*index)[32], size_t n, struct gw_built *out);
 
 /* One shard of keys, in slices, so that something more urgent can be done in between. */
 struct gw_shard_build {
-	struct gw_build_scratch *scratch;
 	struct gw_txn *txn;
 	struct gw_image_writer *writer;
 	struct gw_scan scan;
 	unsigned shard, first_byte; /* of the index: first_byte & 15 == shard */
 	bool is_scanning;
 };
-GW_MUST enum gw_err gw_shard_start(struct gw_shard_build *b, struct gw_build_scratch *s, struct gw_txn *t, unsigned shard);
+GW_MUST enum gw_err gw_shard_start(struct gw_shard_build *b, struct gw_txn *t, unsigned shard);
 /* Up to n keys more; *is_done at the end. On failure the build is over. */
 GW_MUST enum gw_err gw_shard_step(struct gw_shard_build *b, unsigned n, bool *is_done);
 GW_MUST enum gw_err gw_shard_end(struct gw_shard_build *b, struct gw_built *out);

@@ -10,6 +10,7 @@
 
 #include "confd/edit.h"
 #include "confd/keyring.h"
+#include "confd/row.h"
 #include "confd/scope.h"
 #include "lib/sys/fd.h"
 
@@ -176,6 +177,11 @@ enum gw_err gw_core_open(struct gw_core *core, const struct gw_core_opts *o, boo
 
 	if (e == GW_OK)
 		e = open_keyring(core, o, why);
+	if (e == GW_OK) {
+		e = gw_rows_open(core);
+		if (e != GW_OK)
+			(void)snprintf(why, 512, "the objects in %.300s/config cannot be read: %s", o->data_dir, gw_err_info(e)->doc);
+	}
 	if (e == GW_OK)
 		e = first_start(core, o->data_dir, is_first, why);
 	if (e != GW_OK)

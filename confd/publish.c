@@ -13,7 +13,7 @@
 #include "lib/sys/clock.h"
 #include "lib/sys/diag.h"
 
-enum { SLICE_KEYS = 128, RETRY_MS = 200 };
+enum { SLICE_KEYS = 256, RETRY_MS = 200, MAX_INTERVAL_MS = 100 };
 
 struct gw_publisher {
 	pthread_t thread;
@@ -28,9 +28,8 @@ struct gw_publisher {
 	struct gw_delta delta;
 	struct gw_publication *first_done, *last_done;
 	/* of the thread */
-	struct gw_build_scratch scratch;
 	uint64_t built_config;      /* generation of the present config image */
-	uint64_t last_ms;           /* when the last publication was begun */
+	uint64_t last_ms, last_build_us; /* when the last publication was begun, and how long it took */
 	struct gw_built folded[GW_KEY_SHARDS];
 	uint64_t folded_at[GW_KEY_SHARDS]; /* generation of the state that the folded shard shows */
 	bool is_delta_due;          /* shards were folded: the delta shrinks */
@@ -58,11 +57,11 @@ static struct gw_publication *new_publication(void)
 
 /* --- building --- */
 
-static enum gw_err build_shard(struct gw_publisher *p, struct gw_txn *t, unsigned shard, struct gw_built *out)
+static enum gw_err build_shard(struct gw_txn *t, unsigned shard, struct gw_built *out)
 {
 	struct gw_shard_build b;
 	bool is_done = false;
-	enum gw_err e = gw_shard_start(&b, &p->scratch, t, shard);
+	enum gw_err e = gw_shard_start(&b, t, shard);
 
 	while (e == GW_OK && !is_done)
 		e = gw_shard_step(&b, 4096, &is_done);
@@ -76,7 +75,7 @@ static enum gw_err build_shards(struct gw_publisher *p, struct gw_txn *t, struct
 
 	for (unsigned s = 0; e == GW_OK && s < GW_KEY_SHARDS; s++) {
 		gw_built_drop(&p->folded[s]);
-		e = build_shard(p, t, s, &out->image[GW_IMAGE_KEYS0 + s]);
+		e = build_shard(t, s, &out->image[GW_IMAGE_KEYS0 + s]);
 	}
 	if (e != GW_OK)
 		return e;
@@ -132,9 +131,9 @@ static enum gw_err build_parts(struct gw_publisher *p, struct gw_txn *t, struct 
 		pthread_mutex_unlock(&p->lock);
 	}
 	if (e == GW_OK && todo->is_config)
-		e = gw_build_config(&p->scratch, t, out->generation, &out->image[GW_IMAGE_CONFIG]);
+		e = gw_build_config(t, out->generation, &out->image[GW_IMAGE_CONFIG]);
 	if (e == GW_OK && todo->is_delta)
-		e = gw_build_delta(&p->scratch, t, (const uint8_t(*)[32])p->sorted, todo->n_delta, &out->image[GW_IMAGE_DELTA]);
+		e = gw_build_delta(t, (const uint8_t(*)[32])p->sorted, todo->n_delta, &out->image[GW_IMAGE_DELTA]);
 	if (e == GW_OK && todo->is_config)
 		p->built_config = out->generation;
 	return e;
@@ -179,10 +178,14 @@ static void sleep_ms(uint64_t ms)
 
 static void publish(struct gw_publisher *p)
 {
-	uint64_t now = gw_now_ms(), begun_us;
+	uint64_t now = gw_now_ms(), begun_us, interval_ms = 2 * p->last_build_us / 1000;
 
-	if (now < p->last_ms + GW_PUBLISH_INTERVAL_MS)
-		sleep_ms(p->last_ms + GW_PUBLISH_INTERVAL_MS - now);
+	if (interval_ms < GW_PUBLISH_INTERVAL_MS)
+		interval_ms = GW_PUBLISH_INTERVAL_MS;
+	if (interval_ms > MAX_INTERVAL_MS)
+		interval_ms = MAX_INTERVAL_MS;
+	if (now < p->last_ms + interval_ms)
+		sleep_ms(p->last_ms + interval_ms - now);
 	p->last_ms = gw_now_ms();
 	begun_us = gw_now_ns() / 1000;
 	struct gw_publication *out = new_publication();
@@ -191,6 +194,7 @@ static void publish(struct gw_publisher *p)
 		return;
 	out->err = build(p, out);
 	out->build_us = gw_now_ns() / 1000 - begun_us;
+	p->last_build_us = out->build_us;
 	if (out->err != GW_OK) { /* half a set is of no use; next time all of it */
 		gw_log_slow(GW_ERROR, "images cannot be built: %s", gw_err_info(out->err)->doc);
 		for (int i = 0; i < GW_IMAGE_COUNT; i++)
@@ -240,7 +244,7 @@ static bool fold_shard(struct gw_publisher *p, unsigned shard)
 	enum gw_err e = gw_meta_u64(&t, "generation", &generation);
 
 	if (e == GW_OK)
-		e = gw_shard_start(&b, &p->scratch, &t, shard);
+		e = gw_shard_start(&b, &t, shard);
 	while (e == GW_OK && !is_done) {
 		e = gw_shard_step(&b, SLICE_KEYS, &is_done);
 		if (e == GW_OK && !is_done && must_end(p)) {
@@ -325,14 +329,9 @@ enum gw_err gw_publisher_start(struct gw_store *s, gw_publisher_fn *ready, void 
 		p->folded[i].fd = -1;
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_cond_init(&p->wake, NULL);
-	enum gw_err e = gw_build_scratch_init(&p->scratch);
-
-	if (e == GW_OK && pthread_create(&p->thread, NULL, run, p) != 0)
-		e = GW_E_NOMEM;
-	if (e != GW_OK) {
-		gw_build_scratch_done(&p->scratch);
+	if (pthread_create(&p->thread, NULL, run, p) != 0) {
 		free(p);
-		return e;
+		return GW_E_NOMEM;
 	}
 	*out = p;
 	return GW_OK;
@@ -351,7 +350,6 @@ void gw_publisher_stop(struct gw_publisher *p)
 		gw_publication_free(d);
 	for (unsigned i = 0; i < GW_KEY_SHARDS; i++)
 		gw_built_drop(&p->folded[i]);
-	gw_build_scratch_done(&p->scratch);
 	pthread_cond_destroy(&p->wake);
 	pthread_mutex_destroy(&p->lock);
 	free(p);

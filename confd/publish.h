@@ -3,7 +3,7 @@
 #include "confd/image_build.h"
 
 /* The publishing thread: turns the newest committed state into images. Several changes that come while it works become one
- * publication. Keys that changed go into the small delta image at once and are folded into their shards in the background.
+ * publication; at most half of the thread's time goes into building. Keys that changed go into the small delta image at once and are folded into their shards in the background.
  *
  *   main loop                              thread
  *   gw_publisher_note (before a commit)

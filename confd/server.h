@@ -14,7 +14,7 @@ enum {
 	GW_CONFD_QUEUE = 256,     /* writes under way; further ones are told to come again */
 	GW_CONFD_BATCH = 64,      /* writes in one transaction */
 	GW_CONFD_GROUP_MS = 2,    /* how long the first one waits for company */
-	GW_CONFD_AUDITS = 256,    /* audit records on their way to the logger */
+	GW_CONFD_AUDITS = 4096,   /* audit records on their way to the logger */
 	GW_CONFD_TIMES = 1024     /* publications whose times are kept for the figures */
 };
 

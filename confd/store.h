@@ -18,9 +18,10 @@
  *   CHANGE   be64 change_seq                          JSON of the change (confd/history.c)
  *   OUTBOX   be64 change_seq                          audit record for the logger, msgpack
  *   META     name                                     text: format, generation, change_seq, ...
+ *   ROW      as OBJECT, served kinds only             the object's image row: made once, when the object is written
  *
  * Every value: u8 1 | u32 crc32c(key || payload), little endian | payload; LMDB itself has no checksums. */
-enum gw_table { GW_T_OBJECT, GW_T_MODEL, GW_T_KEY, GW_T_REF, GW_T_SEALED, GW_T_KEYRING, GW_T_CHANGE, GW_T_OUTBOX, GW_T_META,
+enum gw_table { GW_T_OBJECT, GW_T_MODEL, GW_T_KEY, GW_T_REF, GW_T_SEALED, GW_T_KEYRING, GW_T_CHANGE, GW_T_OUTBOX, GW_T_META, GW_T_ROW,
 	GW_T_COUNT };
 
 struct gw_store;
