@@ -580,6 +580,52 @@ static void restart(void **state)
 	}
 }
 
+/* Killed again and again between commit, build and sending: after each start both workers have the same whole set, of the
+ * newest committed generation, and every answered write is in it. */
+static void kill_storm(void **state)
+{
+	struct play *p = *state;
+	unsigned seed = 99, answered_writes = 0;
+	char body[64], key[32] = { GW_KIND_org };
+
+	for (int round = 0; round < 15; round++) {
+		struct gw_image_set set[WORKERS] = { 0 };
+		unsigned first = answered_writes;
+		struct gw_str row;
+
+		for (int i = 0; i < 6; i++) {
+			snprintf(body, sizeof(body), "{\"id\":\"r%u\"}", answered_writes);
+			ask(p, "put", "org", body, GW_CALL_NO_WAIT);
+			if (i == 5)
+				break; /* nobody waits for the last one */
+			assert_true(answered(p, 5000));
+			answered_writes += p->status == 201;
+			assert_true(p->status == 201 || p->status == 200); /* 200: it was committed unanswered */
+			if (p->status == 200)
+				answered_writes++;
+		}
+		seed = seed * 1103515245 + 12345;
+		usleep((seed >> 16) % 12000);
+		(void)stop(p, SIGKILL);
+		start(p, false);
+		for (int w = 0; w < WORKERS; w++) {
+			take_images(p, w, &set[w]);
+			assert_int_equal(p->n_images[w], GW_IMAGE_COUNT);
+			for (unsigned i = first; i < answered_writes; i++) {
+				int n = snprintf(key + 1, sizeof(key) - 1, "r%u", i);
+
+				assert_int_equal(gw_image_get(set[w].image[GW_IMAGE_CONFIG], GW_DB_OBJECT, gw_str(key, (size_t)n + 1), &row), GW_OK);
+			}
+			for (int i = 0; i < GW_IMAGE_COUNT; i++)
+				gw_image_close(set[w].image[i]);
+		}
+		assert_int_equal(set[0].generation, set[1].generation);
+		assert_int_equal(call(p, "status", "", "{}"), 200);
+		assert_int_equal(p->generation, set[0].generation);
+	}
+	assert_true(answered_writes >= 15 * 5);
+}
+
 /* In-place upgrade: the old one lets go, the new one takes over and goes on from there. */
 static void handover(void **state)
 {
@@ -674,6 +720,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(refusal, setup, teardown),
 		cmocka_unit_test_setup_teardown(revocation, setup, teardown),
 		cmocka_unit_test_setup_teardown(restart, setup, teardown),
+		cmocka_unit_test_setup_teardown(kill_storm, setup, teardown),
 		cmocka_unit_test_setup_teardown(handover, setup, teardown),
 		cmocka_unit_test_setup_teardown(strangers, setup, teardown),
 	};
