@@ -226,6 +226,9 @@ void gw_images_acked(struct gw_server *s, struct gw_peer *p, const struct gw_msg
 		withdraw(s, p, m);
 		return;
 	}
+	/* It went back: the master's set, which may be older, reached it after ours. What is sent from now on would not fit. */
+	if (m->generation < p->acked && s->refused == 0)
+		p->needs_all = true;
 	p->acked = m->generation;
 	if (p->role != GW_ROLE_WORKER)
 		return;

@@ -7,6 +7,7 @@
 enum { BLOB_HEAD = 1 + 4 + GW_NONCE_BYTES, BLOB_VERSION = 1 };
 /* SP 800-38D allows 2^32 random nonces per key; half of it is reason enough for a new one. */
 static const uint64_t WORN_SEALS = 1ull << 31;
+static const int64_t WORN_US = 90ll * 86400 * 1000000;
 
 static struct gw_dek *primary(struct gw_keyring *k)
 {
@@ -317,8 +318,10 @@ bool gw_keyring_is_rotating(const struct gw_keyring *k)
 bool gw_keyring_is_worn(const struct gw_keyring *k)
 {
 	for (unsigned i = 0; i < k->n_deks; i++) {
-		if (k->deks[i].info.is_primary)
-			return k->deks[i].info.seals >= WORN_SEALS;
+		const struct gw_dek_info *d = &k->deks[i].info;
+
+		if (d->is_primary)
+			return d->seals >= WORN_SEALS || (d->seals > 0 && gw_unix_us() - d->created_us > WORN_US);
 	}
 	return false;
 }

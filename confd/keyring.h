@@ -38,7 +38,7 @@ GW_MUST enum gw_err gw_keyring_rotate_dek(struct gw_keyring *k, struct gw_txn *t
 bool gw_keyring_is_rotating(const struct gw_keyring *k);
 /* Deletes all DEKs but the primary; the caller knows that nothing is sealed with them. */
 GW_MUST enum gw_err gw_keyring_retire(struct gw_keyring *k, struct gw_txn *t);
-/* The primary has sealed so often that it should be replaced. */
+/* The primary has sealed so often (2^31 times), or for so long (90 days), that it should be replaced. */
 bool gw_keyring_is_worn(const struct gw_keyring *k);
 /* File sources: new root key file, everything wrapped anew. Commits by itself. GW_E_CONFLICT: not a file source. */
 GW_MUST enum gw_err gw_keyring_rotate_root(struct gw_keyring *k, struct gw_store *s, const char **why);

@@ -169,6 +169,16 @@ static const struct gw_channel_ops master_ops = { on_master_message, on_master_e
 
 /* --- time --- */
 
+/* The map grows by itself; what an operator must know is how far its end is. */
+static void check_size(struct gw_server *s)
+{
+	struct gw_store_size size = gw_store_size(s->core.store);
+
+	if (size.used_bytes > size.max_bytes / 10 * 6)
+		gw_log(GW_WARN, "the configuration database takes %llu of at most %llu MiB; at the end changes are refused",
+		       (unsigned long long)(size.used_bytes >> 20), (unsigned long long)(size.max_bytes >> 20));
+}
+
 static void maintain(struct gw_server *s)
 {
 	if (gw_maintain_rekey(&s->core))
@@ -176,6 +186,7 @@ static void maintain(struct gw_server *s)
 	if (s->n_ticks % EACH_MINUTE == 0) {
 		(void)gw_maintain_secrets(&s->core);
 		gw_revocation_sweep(s);
+		check_size(s);
 	}
 	if (s->n_ticks % (60 * EACH_MINUTE) == EACH_MINUTE)
 		(void)gw_maintain_history(&s->core);
