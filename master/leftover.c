@@ -11,8 +11,9 @@
 #include "lib/sys/diag.h"
 #include "lib/sys/fd.h"
 #include "master/master.h"
+#include "shm/ring.h"
 
-enum { WAIT_MS = 60000, STEP_MS = 100, STOP_SINGLE_MS = 5000 };
+enum { WAIT_MS = 60000, STEP_MS = 100, STOP_SINGLE_MS = 5000, KILLED_MS = 1000 };
 
 /* The page may be from long ago and the number be another program's now: the command line must say "llmgw <role>". */
 static bool is_ours(pid_t pid, enum gw_role role)
@@ -41,6 +42,33 @@ static void add(struct gw_master *m, pid_t pid, enum gw_role role)
 	m->leftover_role[m->n_leftover++] = role;
 }
 
+/* Whose lease a ring carries; 0 = there is no ring, or nobody. */
+static pid_t ring_owner(const struct gw_master *m, int slot)
+{
+	struct gw_ring_shared *ring;
+	pid_t pid;
+
+	if (gw_ring_open(m->boot.runtime_dir, slot, &ring))
+		return 0;
+	pid = (pid_t)atomic_load(&ring->owner_pid);
+	gw_ring_close(ring);
+	return pid;
+}
+
+/* Loggers of all earlier masters: the control page knows only the last one, but each ring names its own. */
+static void look_for_loggers(struct gw_master *m)
+{
+	for (int slot = 0; slot < GW_MAX_SLOTS; slot++) {
+		pid_t pid = ring_owner(m, slot);
+		bool is_new = is_ours(pid, GW_ROLE_LOGGER);
+
+		for (uint32_t i = 0; i < m->n_leftover; i++)
+			is_new = is_new && m->leftover[i] != pid;
+		if (is_new && m->n_leftover < GW_MAX_LEFTOVERS)
+			add(m, pid, GW_ROLE_LOGGER);
+	}
+}
+
 static void look(struct gw_master *m, const struct gw_control *old, bool held[2])
 {
 	m->n_leftover = 0;
@@ -56,32 +84,50 @@ static void look(struct gw_master *m, const struct gw_control *old, bool held[2]
 	for (int r = GW_ROLE_CONFD; r < GW_ROLE_COUNT; r++)
 		if (r != GW_ROLE_WORKER && is_ours((pid_t)atomic_load(&old->roles[r].pid), (enum gw_role)r))
 			add(m, (pid_t)atomic_load(&old->roles[r].pid), (enum gw_role)r);
+	look_for_loggers(m);
 }
 
-static bool is_single(enum gw_role r)
+/* What must be gone before we start: who holds the store or the sockets of the admin API, and a logger that serves slots of
+ * our half, because two loggers would write its records twice. None of them has streams to finish. */
+static bool must_go(const struct gw_master *m, uint32_t i)
 {
-	return r == GW_ROLE_CONFD || r == GW_ROLE_ADMIN || r == GW_ROLE_AGENT;
+	enum gw_role r = m->leftover_role[i];
+
+	if (r == GW_ROLE_CONFD || r == GW_ROLE_ADMIN || r == GW_ROLE_AGENT)
+		return true;
+	for (int slot = 0; r == GW_ROLE_LOGGER && slot < GW_MAX_WORKERS; slot++)
+		if (ring_owner(m, (int)m->half * GW_MAX_WORKERS + slot) == m->leftover[i])
+			return true;
+	return false;
 }
 
-/* They hold the store and the sockets of the admin API; none of them has streams to finish. */
-static void stop_singles(struct gw_master *m)
+/* True when they are gone within the time. */
+static bool stop_with(const struct gw_master *m, const bool *goes, int sig, uint64_t within_ms)
 {
-	uint64_t until = gw_now_ms() + STOP_SINGLE_MS;
+	uint64_t until = gw_now_ms() + within_ms;
 	bool any = true;
 
 	for (uint32_t i = 0; i < m->n_leftover; i++)
-		if (is_single(m->leftover_role[i]))
-			kill(m->leftover[i], SIGTERM);
+		if (goes[i] && is_ours(m->leftover[i], m->leftover_role[i]))
+			kill(m->leftover[i], sig);
 	while (any && gw_now_ms() < until) {
 		any = false;
 		for (uint32_t i = 0; i < m->n_leftover; i++)
-			any = any || (is_single(m->leftover_role[i]) && is_ours(m->leftover[i], m->leftover_role[i]));
+			any = any || (goes[i] && is_ours(m->leftover[i], m->leftover_role[i]));
 		if (any)
 			gw_sleep_ms(20);
 	}
-	for (uint32_t i = 0; any && i < m->n_leftover; i++)
-		if (is_single(m->leftover_role[i]) && is_ours(m->leftover[i], m->leftover_role[i]))
-			kill(m->leftover[i], SIGKILL);
+	return !any;
+}
+
+static void stop_singles(struct gw_master *m)
+{
+	bool goes[GW_MAX_LEFTOVERS];
+
+	for (uint32_t i = 0; i < m->n_leftover; i++)
+		goes[i] = must_go(m, i);
+	if (!stop_with(m, goes, SIGTERM, STOP_SINGLE_MS) && !stop_with(m, goes, SIGKILL, KILLED_MS))
+		gw_log(GW_WARN, "a process of the earlier run cannot be ended; going on");
 }
 
 enum gw_err gw_leftover_find(struct gw_master *m, const char **why)
@@ -154,7 +200,7 @@ void gw_leftover_tick(struct gw_master *m)
 {
 	static uint64_t next_ms;
 	uint64_t now = gw_now_ms();
-	uint32_t n = 0;
+	uint32_t n = 0, n_workers = 0;
 
 	if (m->n_leftover == 0 || now < next_ms)
 		return;
@@ -162,10 +208,15 @@ void gw_leftover_tick(struct gw_master *m)
 	for (uint32_t i = 0; i < m->n_leftover; i++) {
 		if (!is_ours(m->leftover[i], m->leftover_role[i]))
 			continue;
+		n_workers += m->leftover_role[i] == GW_ROLE_WORKER;
 		m->leftover[n] = m->leftover[i];
 		m->leftover_role[n++] = m->leftover_role[i];
 	}
 	m->n_leftover = n;
+	/* Without workers their loggers have nothing more to come; ours takes over what they leave in the rings. */
+	for (uint32_t i = 0; n_workers == 0 && i < n; i++)
+		if (m->leftover_role[i] == GW_ROLE_LOGGER)
+			kill(m->leftover[i], SIGTERM);
 	gw_leftover_publish(m);
 	if (n == 0)
 		gw_log(GW_INFO, "the processes of the earlier run have finished");

@@ -28,6 +28,7 @@ enum {
 	GW_LOOP_DEATHS = 10,      /* that many worker deaths in GW_LOOP_MS: a crash loop */
 	GW_LOOP_MS = 60000,
 	GW_MAX_CHILDREN = GW_MAX_WORKERS + GW_ROLE_COUNT,
+	GW_MAX_LEFTOVERS = GW_MAX_SLOTS + 2 * GW_ROLE_COUNT,
 	GW_DEATHS_KEPT = 32,
 	GW_IMAGES_MAX = 32,
 	GW_STOP_MS = 10000,       /* admin, agent, confd, logger get so long to stop */
@@ -132,10 +133,9 @@ struct gw_master {
 	bool told_ready;
 	struct gw_upgrade upgrade;
 	struct gw_takeover takeover;
-	pid_t leftover[GW_MAX_SLOTS + GW_ROLE_COUNT]; /* processes of a dead master that still finish */
-	enum gw_role leftover_role[GW_MAX_SLOTS + GW_ROLE_COUNT];
+	pid_t leftover[GW_MAX_LEFTOVERS]; /* processes of a dead master that still finish */
+	enum gw_role leftover_role[GW_MAX_LEFTOVERS];
 	uint32_t n_leftover;
-	bool leftover_told;
 };
 
 /* place.c */

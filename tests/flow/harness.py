@@ -206,7 +206,8 @@ class Supervised(Process):
 
     def all_up(self):
         s = self.status()
-        return s["state"] == "serving" and all(p["state"] == "up" and p.get("ready", True) for p in s["processes"])
+        return s["state"] == "serving" and all(p["state"] == "up" and p.get("ready", True) for p in s["processes"]
+                                               if p["state"] != "draining")  # those of an older master finish their streams
 
     def serving(self):
         return self.status()["state"] == "serving"
