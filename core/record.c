@@ -1,6 +1,7 @@
 /* Request and admin records: tables from the rows, and loops that pack, unpack and print them. No field is known by name. */
 #include "core/record.h"
 
+#include "lib/msgpack_raw.h"
 #include "lib/text.h"
 
 /* Words of the rows' columns. */
@@ -57,45 +58,60 @@ static struct gw_str cut(struct gw_str s, enum gw_rfield_type type, size_t max)
 	return gw_str(s.p, max);
 }
 
-static void pack_value(const void *rec, const struct gw_rfield *f, size_t max_text, size_t max_json, struct gw_buf *out)
+static uint8_t *pack_value(const void *rec, const struct gw_rfield *f, size_t max_text, size_t max_json, uint8_t *at)
 {
 	switch (f->type) {
 	case GW_RF_STR:
-		gw_mp_str(out, cut(AT(struct gw_str, rec, f), f->type, max_text));
-		break;
+		return gw_mpr_str(at, cut(AT(struct gw_str, rec, f), f->type, max_text));
 	case GW_RF_JSON:
-		gw_mp_str(out, cut(AT(struct gw_str, rec, f), f->type, max_json));
-		break;
+		return gw_mpr_str(at, cut(AT(struct gw_str, rec, f), f->type, max_json));
 	case GW_RF_U64:
-		gw_mp_u64(out, AT(uint64_t, rec, f));
-		break;
+		return gw_mpr_u64(at, AT(uint64_t, rec, f));
 	case GW_RF_I64:
-		gw_mp_i64(out, AT(int64_t, rec, f));
-		break;
+		return gw_mpr_i64(at, AT(int64_t, rec, f));
 	case GW_RF_BOOL:
-		gw_mp_bool(out, AT(bool, rec, f));
-		break;
+		return gw_mpr_bool(at, AT(bool, rec, f));
 	case GW_RF_ID16:
-		gw_mp_bin(out, gw_str((const char *)AT(const uint8_t *, rec, f), 16));
-		break;
+		return gw_mpr_bin(at, AT(const uint8_t *, rec, f), 16);
 	}
+	return at;
 }
 
+/* Most bytes of a field that is set, key included. */
+static size_t value_bytes(const void *rec, const struct gw_rfield *f)
+{
+	if (f->type == GW_RF_STR || f->type == GW_RF_JSON)
+		return 7 + AT(struct gw_str, rec, f).n;
+	return f->type == GW_RF_ID16 ? 20 : 11;
+}
+
+/* Two passes: what is set and how much room it takes, then the bytes. Three times for each request, so it looks at each field once a
+ * pass and makes room once. */
 static void pack(const void *rec, const struct gw_rfield *fields, unsigned n, bool only_start, size_t max_text,
 		 size_t max_json, struct gw_buf *out)
 {
-	uint32_t pairs = 0;
+	uint8_t set[128];
+	unsigned pairs = 0;
+	size_t bytes = 5;
+	uint8_t *p, *at;
 
-	for (unsigned i = 0; i < n; i++)
-		pairs += (!only_start || fields[i].in_start) && is_set(rec, &fields[i]);
-	gw_mp_map(out, pairs);
 	for (unsigned i = 0; i < n; i++) {
 		if ((only_start && !fields[i].in_start) || !is_set(rec, &fields[i]))
 			continue;
-		gw_mp_u64(out, i);
-		pack_value(rec, &fields[i], max_text, max_json, out);
+		set[pairs++] = (uint8_t)i;
+		bytes += value_bytes(rec, &fields[i]);
 	}
+	p = (uint8_t *)gw_buf_room(out, bytes);
+	if (!p)
+		return;
+	at = gw_mpr_map(p, pairs);
+	for (unsigned i = 0; i < pairs; i++) {
+		*at++ = set[i];
+		at = pack_value(rec, &fields[set[i]], max_text, max_json, at);
+	}
+	gw_buf_commit(out, (size_t)(at - p));
 }
+_Static_assert(GW_RECORD_COUNT <= 128, "a field's number is one byte");
 
 static void unpack_value(struct gw_mp *r, const struct gw_rfield *f, void *rec)
 {

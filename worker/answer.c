@@ -14,9 +14,17 @@ static void add(struct heads *h, struct gw_str name, struct gw_str value)
 		h->v[h->n++] = (struct gw_h1_header){ name, value };
 }
 
+/* Decimal by hand: printf costs more than the rest of the head. */
 static void add_u64(struct gw_req *r, struct heads *h, struct gw_str name, uint64_t v)
 {
-	add(h, name, gw_arena_printf(&r->arena, "%llu", (unsigned long long)v));
+	char text[20];
+	size_t at = sizeof text;
+
+	do {
+		text[--at] = (char)('0' + v % 10);
+		v /= 10;
+	} while (v);
+	add(h, name, gw_arena_str(&r->arena, gw_str(text + at, sizeof text - at)));
 }
 
 /* Retry advice that official SDKs obey: wait times on 429 and 503, and "do not" after our own tries are used up. */

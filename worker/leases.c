@@ -33,6 +33,7 @@ static uint64_t hash_id(struct gw_str s)
 static struct gw_lease *cell_of(struct gw_worker *w, struct gw_str id, bool may_take)
 {
 	uint64_t h = hash_id(id);
+	struct gw_lease *idle = NULL;
 
 	if (id.n == 0 || id.n >= sizeof w->leases[0].id)
 		return NULL;
@@ -41,16 +42,17 @@ static struct gw_lease *cell_of(struct gw_worker *w, struct gw_str id, bool may_
 
 		if (l->id_n == id.n && memcmp(l->id, id.p, id.n) == 0)
 			return l;
-		if (l->id_n)
-			continue;
-		if (!may_take)
-			return NULL;
-		memcpy(l->id, id.p, id.n);
-		l->id_n = (uint8_t)id.n;
-		l->w = w;
-		return l;
+		if (!idle && !l->secret && !l->is_asking && !l->waiters)
+			idle = l; /* free, or of a credential that is no more: its cell serves another */
+		if (!l->id_n)
+			break;
 	}
-	return NULL;
+	if (!may_take || !idle)
+		return NULL;
+	memcpy(idle->id, id.p, id.n);
+	idle->id_n = (uint8_t)id.n;
+	idle->w = w;
+	return idle;
 }
 
 static void wipe(struct gw_lease *l)
@@ -145,12 +147,18 @@ struct gw_secret *gw_lease_get(struct gw_worker *w, struct gw_str credential, ui
 
 	if (s)
 		return gw_secret_ref(s);
+	/* confd answered after this request began, with an older version than the image names: it knows best. */
+	if (l && l->secret && l->got_ms > waiter->at.begun_ns / 1000000)
+		return gw_secret_ref(want_next && l->next ? l->next : l->secret);
 	if (!l) {
 		waiter->at.err = GW_E_CRED_MISSING;
 		return NULL;
 	}
-	if (waiter->at.err) /* woken without success */
-		return NULL;
+	if (waiter->at.err) { /* woken without success: an older version is better than none */
+		if (l->secret)
+			waiter->at.err = GW_OK;
+		return l->secret ? gw_secret_ref(l->secret) : NULL;
+	}
 	if (!w->confd) {
 		/* An older version beats no answer: it was good until a moment ago. */
 		if (l->secret)
@@ -201,7 +209,9 @@ void gw_lease_tick(struct gw_worker *w, uint64_t now_ms)
 
 		if (!l->secret)
 			continue;
-		if (gw_revoke_has(w->revoke, gw_cred_revoke_hash(gw_str(l->id, l->id_n), l->version))) {
+		if (gw_revoke_has(w->revoke, gw_cred_revoke_hash(gw_str(l->id, l->id_n), l->version)) ||
+		    (l->next &&
+		     gw_revoke_has(w->revoke, gw_cred_revoke_hash(gw_str(l->id, l->id_n), l->next_version)))) {
 			wipe(l);
 			continue;
 		}
@@ -236,6 +246,7 @@ static void on_pepper(void *ctx, enum gw_err err, struct gw_msg *m)
 		return;
 	gw_hmac_free(w->pepper);
 	w->pepper = h;
+	memset(w->memo, 0, sizeof w->memo);
 	gw_worker_check_ready(w);
 }
 

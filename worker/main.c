@@ -10,7 +10,7 @@
 #include "worker/main.h"
 #include "worker/worker.h"
 
-enum { LOGGER_QUEUE = 64 << 10, CHANNEL_QUEUE = 1 << 20 };
+enum { LOGGER_QUEUE = 64 << 10, CHANNEL_QUEUE = 1 << 20, LAST_BYTES_MS = 250 };
 
 static void begin_drain(struct gw_worker *w, uint64_t timeout_ms);
 
@@ -192,7 +192,12 @@ static void on_drain_over(uv_timer_t *t)
 {
 	struct gw_worker *w = t->data;
 
-	gw_log(GW_WARN, "drain time is over with %u requests under way", w->n_active);
+	if (w->n_active) {
+		gw_log(GW_WARN, "drain time is over with %u requests under way: they are cut", w->n_active);
+		gw_tick_end_all(w, GW_E_DRAINING);
+		uv_timer_start(t, on_drain_over, LAST_BYTES_MS, 0);
+		return;
+	}
 	stop_now(w);
 }
 

@@ -164,12 +164,11 @@ static void pass(struct run *run, struct gw_str raw)
 {
 	struct gw_req *r = run->r;
 
-	if (r->out == GW_OUT_NONE) {
+	if (r->out == GW_OUT_NONE && gw_buf_len(&r->held) + raw.n <= GW_HELD_REPLY_MAX) {
 		gw_buf_puts(&r->held, raw);
-		if (r->held.err)
-			gw_relay_release(r); /* more than we hold: let it go */
 		return;
 	}
+	gw_relay_release(r); /* more than we hold: let it go, this too */
 	bool is_inside = raw.p >= run->piece.p && raw.p + raw.n <= run->piece.p + run->piece.n;
 	if (run->pending.n && is_inside && run->pending.p + run->pending.n == raw.p) {
 		run->pending.n += raw.n;
@@ -204,6 +203,7 @@ static void on_event(void *ctx, const struct gw_sse_event *ev)
 	take_values(r);
 	if (ce.kind == GW_EV_DONE) {
 		r->saw_done = true;
+		r->done_ns = gw_now_ns();
 		flush(run);
 		r->tail = gw_arena_str(&r->arena, ev->raw);
 		return;
@@ -277,6 +277,8 @@ static void on_end(void *ctx, struct gw_up_req *q, enum gw_err err, struct gw_st
 	r->at.up = NULL;
 	r->ev_end = true;
 	r->up_err = err;
+	if (err == GW_E_UP_STALE)
+		r->at.is_reused = true; /* there was no head to say it */
 	if (err && detail.n && !r->at.detail.n)
 		r->at.detail = gw_scrub(&r->arena, detail, NULL, 0);
 	gw_req_run(r);

@@ -82,7 +82,7 @@ struct gw_req {
 	/* attempts */
 	struct gw_mark mark; /* arena before the attempt */
 	struct gw_attempt at;
-	uint32_t tried, attempts;
+	uint32_t tried, attempts, free_attempts; /* free: those that cost no retry */
 	bool had_stale_retry, use_next_secret;
 	struct gw_secret *secret; /* leased, for the header and for scrubbing */
 
@@ -102,6 +102,7 @@ struct gw_req {
 	bool saw_done, saw_content, saw_error_event;
 	struct gw_str tail; /* last bytes of a stream: they leave after END */
 	struct gw_str finish_reason, response_model;
+	uint64_t done_ns; /* the stream's [DONE] was read */
 	uint64_t hold_until_ns, first_token_until_ns, first_content_ns, last_comment_ns;
 	uint64_t chunks, bytes_out;
 	struct gw_str content_type; /* of the provider's whole reply, in the arena */

@@ -5,13 +5,19 @@
 #include "lib/sys/fd.h"
 #include "worker/req.h"
 
-enum { TICK_MS = 50, COMMENT_NS = 15u * 1000000000u };
+enum { TICK_MS = 50, DONE_NS = 100 * 1000000, COMMENT_NS = 15u * 1000000000u };
 
 static void late(struct gw_req *r, enum gw_err e)
 {
 	r->ev_late = true;
 	r->late_err = e;
 	gw_req_run(r);
+}
+
+void gw_tick_end_all(struct gw_worker *w, enum gw_err e)
+{
+	while (w->active)
+		late(w->active, e);
 }
 
 static bool is_revoked(const struct gw_req *r)
@@ -40,11 +46,22 @@ static void keep_going(struct gw_req *r, uint64_t now)
 	}
 }
 
+/* [DONE] is there, but the provider does not end its answer: the client need not wait for that. */
+static void end_after_done(struct gw_req *r)
+{
+	gw_relay_drop_attempt(r);
+	r->ev_end = true;
+	r->up_err = GW_OK;
+	gw_req_run(r);
+}
+
 static void check(struct gw_req *r, uint64_t now, bool may_be_revoked)
 {
 	if (r->step != GW_STEP_relay && r->step != GW_STEP_send)
 		return;
-	if (r->deadline_ns && now > r->deadline_ns)
+	if (r->saw_done && !r->ev_end && now - r->done_ns > DONE_NS)
+		end_after_done(r);
+	else if (r->deadline_ns && now > r->deadline_ns)
 		late(r, GW_E_UP_TOTAL);
 	else if (r->step == GW_STEP_relay && r->at.is_sse && !r->saw_content && now > r->first_token_until_ns &&
 		 !r->is_paused)

@@ -32,6 +32,13 @@ struct gw_key_load {
 };
 enum { GW_KEY_LOADS = 16384 };
 
+/* Token hash to key index (see steps/auth.c); forgotten when the pepper changes. */
+struct gw_key_memo {
+	bool is_set;
+	uint8_t sha[32], index[32];
+};
+enum { GW_KEY_MEMOS = 1024 };
+
 struct gw_worker {
 	uv_loop_t loop;
 	struct gw_role_start start;
@@ -53,6 +60,7 @@ struct gw_worker {
 	struct gw_image_set images;
 	struct gw_image_job *image_jobs; /* sets on their way in; the first is being hashed */
 	struct gw_hmac *pepper;
+	struct gw_key_memo memo[GW_KEY_MEMOS];
 	struct gw_cf_limits { /* settings "default", read at each swap */
 		uint64_t max_body_bytes, max_in_flight_per_key, retries, hold_ms;
 		bool server_timing;
@@ -111,6 +119,8 @@ void gw_record_flush(struct gw_worker *w, bool is_forced);
 
 /* tick.c */
 void gw_tick_start(struct gw_worker *w);
+/* Every request under way ends now, with this error and its record. */
+void gw_tick_end_all(struct gw_worker *w, enum gw_err e);
 
 /* main.c: readiness may have changed (images, pepper). */
 void gw_worker_check_ready(struct gw_worker *w);

@@ -43,13 +43,16 @@ static void take_times(struct gw_req *r, uint64_t now)
 	rec->overhead_us = rec->total_us > waited ? rec->total_us - waited : 0;
 }
 
+/* Steps that took no time tell nothing. */
+enum { STEP_SHOWN_NS = 10000 };
+
 static void put_steps(struct gw_req *r)
 {
 	struct gw_buf *b = &r->w->pack;
 
 	gw_buf_clear(b, 64 << 10);
 	for (int i = 0; i < GW_STEP_COUNT; i++) {
-		if (r->step_ns[i] < 1000)
+		if (r->step_ns[i] < STEP_SHOWN_NS)
 			continue;
 		if (b->n)
 			gw_buf_putc(b, ',');
@@ -69,7 +72,7 @@ static void fill(struct gw_req *r)
 	rec->response_model = r->response_model;
 	rec->finish_reason = r->finish_reason;
 	rec->attempts = r->attempts;
-	if (gw_buf_len(&r->attempt_log))
+	if (gw_buf_len(&r->attempt_log) && (r->attempts > 1 || r->err))
 		rec->attempt_log = gw_arena_printf(&r->arena, "[%.*s]", GW_FMT(gw_buf_view(&r->attempt_log)));
 	rec->status = (uint64_t)r->status;
 	rec->tokens_input = r->usage.input;

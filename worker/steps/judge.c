@@ -13,10 +13,10 @@ static void begin_again(struct gw_req *r)
 	r->has_sse = false;
 	r->saw_done = r->saw_content = r->saw_error_event = false;
 	r->ev_head = r->ev_end = false;
-	r->hold_until_ns = 0;
+	r->hold_until_ns = r->first_content_ns = r->done_ns = 0;
 	r->usage = (struct gw_usage){ 0 };
 	r->tail = GW_NIL;
-	r->finish_reason = r->response_model = r->content_type = GW_NIL;
+	r->finish_reason = r->response_model = r->content_type = r->err_param = GW_NIL;
 	r->at = (struct gw_attempt){ .candidate = candidate };
 }
 
@@ -34,9 +34,9 @@ enum gw_step_id gw_step_judge(struct gw_req *r)
 	gw_relay_note_attempt(r);
 	struct gw_judge_in in = {
 		.err = r->at.err,
-		.attempts = r->attempts,
+		.attempts = r->attempts - r->free_attempts,
 		.retries = r->plan.retries,
-		.was_reused = r->at.is_reused,
+		.was_reused = r->at.is_reused || r->at.err == GW_E_UP_STALE, /* no head came that could have told */
 		.had_stale_retry = r->had_stale_retry,
 		.has_next_secret = c->credential_next_version != 0,
 		.used_next_secret = r->use_next_secret,
@@ -54,10 +54,12 @@ enum gw_step_id gw_step_judge(struct gw_req *r)
 	case GW_JUDGE_AGAIN_FRESH:
 		begin_again(r);
 		r->had_stale_retry = true;
+		r->free_attempts++;
 		return GW_STEP_send;
 	case GW_JUDGE_OTHER_SECRET:
 		begin_again(r);
 		r->use_next_secret = true;
+		r->free_attempts++;
 		return GW_STEP_send;
 	}
 	return give_up(r);

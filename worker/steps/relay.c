@@ -38,7 +38,8 @@ static enum gw_err end_of_whole(struct gw_req *r)
 
 static enum gw_err how_it_ended(struct gw_req *r)
 {
-	if (r->up_err)
+	if (r->up_err &&
+	    !(r->at.is_sse && r->saw_done)) /* after [DONE] the answer is whole, however the connection ends */
 		return r->up_err;
 	if (r->at.status >= 400)
 		return read_error_reply(r);
@@ -54,9 +55,9 @@ static enum gw_step_id done_well(struct gw_req *r)
 		gw_answer_whole(r, r->content_type, gw_buf_view(&r->held));
 	} else {
 		r->tail = gw_buf_view(&r->held);
-		r->bytes_out += r->tail.n;
 	}
-	gw_relay_note_attempt(r);
+	if (r->attempts > 1) /* one that succeeded at once is told by the record's own fields */
+		gw_relay_note_attempt(r);
 	return GW_STEP_account;
 }
 

@@ -62,6 +62,19 @@ static enum gw_err send_with(struct gw_req *r, const struct gw_candidate *c, str
 	return e;
 }
 
+static struct gw_str chat_path(struct gw_req *r, struct gw_str base)
+{
+	static const char tail[] = "/chat/completions";
+	char *p = gw_alloc_bytes(&r->arena, base.n + sizeof tail - 1);
+
+	if (!p)
+		return GW_NIL;
+	if (base.n)
+		memcpy(p, base.p, base.n);
+	memcpy(p + base.n, tail, sizeof tail - 1);
+	return gw_str(p, base.n + sizeof tail - 1);
+}
+
 static enum gw_err dispatch(struct gw_req *r)
 {
 	const struct gw_candidate *c = &r->plan.candidates[r->at.candidate];
@@ -75,7 +88,7 @@ static enum gw_err dispatch(struct gw_req *r)
 	e = gw_chat_splice(&r->arena, r->body, &r->chat, c->upstream_model, pieces, &n_pieces);
 	if (e)
 		return e;
-	struct gw_str path = gw_arena_printf(&r->arena, "%.*s/chat/completions", GW_FMT(c->base_path));
+	struct gw_str path = chat_path(r, c->base_path);
 	if (!path.p)
 		return GW_E_NOMEM;
 	e = endpoint_of(r, c, &ep);
