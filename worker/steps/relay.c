@@ -38,12 +38,20 @@ static enum gw_err end_of_whole(struct gw_req *r)
 
 static enum gw_err how_it_ended(struct gw_req *r)
 {
+	if (r->at.status >= 400) /* the status says enough, even when the words behind it are cut */
+		return read_error_reply(r);
 	if (r->up_err &&
 	    !(r->at.is_sse && r->saw_done)) /* after [DONE] the answer is whole, however the connection ends */
 		return r->up_err;
-	if (r->at.status >= 400)
-		return read_error_reply(r);
 	return r->at.is_sse ? end_of_stream(r) : end_of_whole(r);
+}
+
+/* A stream that is cut or stalls before its first content is an answer that never began: another deployment may give it. */
+static enum gw_err unbegun(const struct gw_req *r, enum gw_err e)
+{
+	if (!r->at.is_sse || r->saw_content)
+		return e;
+	return e == GW_E_UP_CUT ? GW_E_UP_RESET : e == GW_E_UP_STALLED ? GW_E_UP_TIMEOUT : e;
 }
 
 static enum gw_step_id done_well(struct gw_req *r)
@@ -76,8 +84,10 @@ enum gw_step_id gw_step_relay(struct gw_req *r)
 	r->at.err = how_it_ended(r);
 	if (!r->at.err)
 		return done_well(r);
-	if (r->out == GW_OUT_NONE)
+	if (r->out == GW_OUT_NONE) {
+		r->at.err = unbegun(r, r->at.err);
 		return GW_STEP_judge;
+	}
 	if (r->at.err == GW_E_UP_TIMEOUT)
 		r->at.err = GW_E_UP_STALLED;
 	gw_relay_note_attempt(r);
