@@ -5,6 +5,7 @@
 #include "lib/crypto.h"
 #include "lib/sys/clock.h"
 #include "lib/sys/diag.h"
+#include "lib/sys/fd.h"
 #include "lib/sys/sandbox.h"
 
 enum { TICK_MS = 50, CHANNEL_QUEUE = 64 << 20, CELLS = 8192, LISTEN_TCP = 0, LISTEN_UNIX = 1 };
@@ -216,7 +217,10 @@ int gw_admin_main(void)
 	setenv("UV_USE_IO_URING", "0", 1);
 	if (gw_crypto_init() || uv_loop_init(&ad->loop))
 		gw_role_fatal("cannot initialise cryptography or the event loop");
+	/* The logger makes it too; the sandbox only opens what is there when it closes. */
 	snprintf(ad->segments, sizeof ad->segments, "%s/segments", ad->start.boot.data_dir);
+	if (gw_private_dir(ad->segments))
+		gw_role_fatal("cannot open %s", ad->segments);
 	open_shared(ad);
 	lim.may_put = true;
 	lim.connections = 1024;

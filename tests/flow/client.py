@@ -68,7 +68,7 @@ class Stream:
             while line := self.r.readline():
                 if line.startswith(b"data: "):
                     data += line[6:].strip()
-                if line == b"\n" and data:
+                if not line.strip() and data:
                     self.events.append(data)
                     return data
         except (OSError, http.client.HTTPException):
