@@ -38,6 +38,8 @@ struct cli {
 	struct cli_opts o;
 	const char *args[CLI_MAX_ARGS];
 	unsigned n_args;
+	struct gw_yaml_pos *pos; /* where in the file what was sent stands; NULL when nothing was read */
+	const char *pos_base;    /* its pointers begin with this, the gateway's do not */
 	struct gw_arena arena;
 	char block[16384];
 };
@@ -62,6 +64,9 @@ extern const unsigned cli_n_options;
 int cli_parse(int argc, char **argv, struct cli *c, const struct cli_command **cmd);
 void cli_help(FILE *f, const struct cli_command *cmd); /* NULL: all */
 void cli_doc_commands(struct gw_buf *b);
+
+/* input.c: place in the file of what a fault's pointer names, else of what that is in. */
+bool cli_where(struct cli *c, struct gw_str pointer, uint32_t *line, uint32_t *column);
 
 /* client.c */
 void cli_client_start(void);

@@ -272,22 +272,20 @@ static int exit_of(long status)
 	}
 }
 
-static void say_faults(yyjson_val *error)
+static void say_faults(struct cli *c, yyjson_val *error)
 {
 	size_t i, n;
 	yyjson_val *v;
+	uint32_t line, column;
 
 	yyjson_arr_foreach(yyjson_obj_get(error, "faults"), i, n, v)
 	{
 		const char *at = yyjson_get_str(yyjson_obj_get(v, "pointer")),
 			   *m = yyjson_get_str(yyjson_obj_get(v, "message"));
-		yyjson_val *line = yyjson_obj_get(v, "line");
 
-		if (line)
-			fprintf(stderr, "  line %lld, column %lld: ", (long long)yyjson_get_sint(line),
-				(long long)yyjson_get_sint(yyjson_obj_get(v, "column")));
-		else
-			fprintf(stderr, "  ");
+		fprintf(stderr, "  ");
+		if (at && cli_where(c, gw_str_z(at), &line, &column))
+			fprintf(stderr, "%s: line %u, column %u: ", c->o.file, line, column);
 		fprintf(stderr, "%s%s%s\n", at && at[0] ? at : "", at && at[0] ? ": " : "", m ? m : "");
 	}
 	yyjson_arr_foreach(yyjson_obj_get(error, "used_by"), i, n, v)
@@ -310,7 +308,7 @@ int cli_say_error(struct cli *c, const struct cli_reply *r)
 		fprintf(stderr, "%.*s\n", GW_FMT(gw_buf_view(&r->body)));
 	else {
 		cli_error("%s", m ? m : "the gateway refused the call");
-		say_faults(e);
+		say_faults(c, e);
 	}
 	yyjson_doc_free(doc);
 	return exit_of(r->status);

@@ -121,7 +121,7 @@ static yyjson_val *objects_of(yyjson_val *root)
 }
 
 /* Unknown kinds and fields are told here, with their place in the file; the gateway checks everything else. */
-static int check_names(struct cli *c, yyjson_val *list, const struct gw_yaml_pos *pos, bool is_nested)
+static int check_names(struct cli *c, yyjson_val *list)
 {
 	size_t i, n, k, m;
 	yyjson_val *o, *key, *v;
@@ -143,9 +143,7 @@ static int check_names(struct cli *c, yyjson_val *list, const struct gw_yaml_pos
 
 			if (gw_str_eq(name, GW_LIT("kind")) || gw_cf_field_find(which, name))
 				continue;
-			struct gw_str at =
-			    gw_arena_printf(&c->arena, is_nested ? "/0/%zu/%.*s" : "/%zu/%.*s", i, GW_FMT(name));
-			if (gw_yaml_where(pos, at, &line, &column))
+			if (cli_where(c, gw_arena_printf(&c->arena, "/%zu/%.*s", i, GW_FMT(name)), &line, &column))
 				cli_error("%s: line %u, column %u: %s has no field \"%.*s\"", c->o.file, line, column,
 					  kind, GW_FMT(name));
 			else
@@ -157,10 +155,24 @@ static int check_names(struct cli *c, yyjson_val *list, const struct gw_yaml_pos
 	return CLI_OK;
 }
 
+bool cli_where(struct cli *c, struct gw_str pointer, uint32_t *line, uint32_t *column)
+{
+	struct gw_str p;
+
+	if (!c->pos)
+		return false;
+	p = gw_arena_printf(&c->arena, "%s%.*s", c->pos_base, GW_FMT(pointer));
+	while (p.n && !gw_yaml_where(c->pos, p, line, column)) {
+		while (p.n > 0 && p.p[p.n - 1] != '/')
+			p.n--;
+		p.n -= p.n > 0;
+	}
+	return p.n > 0;
+}
+
 int cli_read_objects(struct cli *c, struct gw_buf *json)
 {
 	struct gw_json_fault fault = { 0 };
-	struct gw_yaml_pos *pos = NULL;
 	struct gw_json_out w;
 	yyjson_doc *doc = NULL;
 	struct gw_buf text;
@@ -168,7 +180,7 @@ int cli_read_objects(struct cli *c, struct gw_buf *json)
 
 	gw_buf_init(&text, FILE_MAX);
 	rc = read_file(c, &text);
-	if (!rc && gw_yaml_read_pos(gw_buf_view(&text), true, &doc, &pos, &fault)) {
+	if (!rc && gw_yaml_read_pos(gw_buf_view(&text), true, &doc, &c->pos, &fault)) {
 		cli_error("%s: line %u, column %u: %s%s%.*s", c->o.file, fault.line, fault.column, fault.what,
 			  fault.key.n ? ": " : "", GW_FMT(fault.key));
 		rc = CLI_INVALID;
@@ -176,14 +188,14 @@ int cli_read_objects(struct cli *c, struct gw_buf *json)
 	if (!rc) {
 		yyjson_val *root = yyjson_doc_get_root(doc), *list = objects_of(root);
 
-		rc = check_names(c, list, pos, list != root);
+		c->pos_base = list == root ? "" : yyjson_is_arr(yyjson_arr_get_first(root)) ? "/0" : "/0/items";
+		rc = check_names(c, list);
 		gw_jw_init(&w, json);
 		if (!rc)
 			rc = put_value(&w, list);
 		if (!rc && json->err)
 			rc = CLI_FAILED;
 	}
-	gw_yaml_pos_free(pos);
 	yyjson_doc_free(doc);
 	if (text.p)
 		gw_wipe(text.p, text.n);

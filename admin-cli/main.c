@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include "admin-cli/cli.h"
 #include "lib/crypto.h"
+#include "lib/yaml.h"
 
 int main(int argc, char **argv)
 {
@@ -20,6 +21,7 @@ int main(int argc, char **argv)
 	cli_client_start();
 	rc = cmd->run(&c);
 	cli_client_end();
+	gw_yaml_pos_free(c.pos);
 	gw_arena_done(&c.arena);
 	if (fflush(stdout) != 0 && rc == CLI_OK)
 		rc = CLI_FAILED;
