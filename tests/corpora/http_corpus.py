@@ -18,7 +18,8 @@ import re
 import sys
 
 HOST_LINE = "Host: gw.test\r\n"
-JSON_POST = "POST /v1/chat/completions HTTP/1.1\r\n" + HOST_LINE + "Content-Type: application/json\r\n"
+JSON_POST = ("POST /v1/chat/completions HTTP/1.1\r\n" + HOST_LINE + "Authorization: Bearer sk-test-0000\r\n"
+             "Content-Type: application/json\r\n")
 # Kinds of generated cases that are plays in time rather than bytes; covered by tests of the deadlines and limits.
 BEHAVIOUR = {"slow-header", "slow-body", "slow-read", "idle-connect"}
 # What only the gateway can judge: model names.

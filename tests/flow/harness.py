@@ -20,7 +20,8 @@ SLOW = 3 if "asan" in BUILD.name or "tsan" in BUILD.name else 1  # sanitizers ta
 
 def binary(name):
     """Path of a built program (some live in subfolders of the build folder)."""
-    for p in (BUILD / name, BUILD / "master" / name, BUILD / "admin-cli" / name, BUILD / "bench" / name, BUILD / "tests" / "unit" / "master" / name):
+    for p in (BUILD / name, BUILD / "master" / name, BUILD / "admin-cli" / name, BUILD / "bench" / name, BUILD / "tests" / "unit" / "master" / name,
+              BUILD / "tests" / "unit" / "net" / name):
         if p.is_file():
             return str(p)
     raise FileNotFoundError(f"{name} is not built in {BUILD}")
@@ -61,8 +62,10 @@ def until(what, seconds=10, text=None):
 
 
 def alive(pid):
-    """True while the process runs (a zombie does not)."""
+    """True while it runs and is still one of ours: numbers are given again on a busy machine, and a zombie does not run."""
     try:
+        if b"llmgw" not in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes():
+            return False
         return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
     except (OSError, IndexError):
         return False
@@ -335,6 +338,14 @@ class Gateway(Supervised):
             assert r.returncode == 0, f"llmgwctl {' '.join(args)}: {r.returncode}\n{r.stdout}\n{r.stderr}"
             return r.stdout
         return r
+
+    def ctl_as(self, token, *args):
+        """llmgwctl with another's token."""
+        own, self.token = self.token, token
+        try:
+            return self.ctl(*args)
+        finally:
+            self.token = own
 
     def add_mock(self):
         self.ctl("apply", "-f", "-", stdin=mock_config(self.mock.url))
