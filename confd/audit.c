@@ -28,7 +28,7 @@ static bool ship(void *ctx, uint64_t seq, struct gw_str record)
 
 void gw_audit_pump(struct gw_server *s)
 {
-	struct shipping sh = { s, gw_peer_last(s, GW_ROLE_LOGGER) };
+	struct shipping sh = { s, gw_peer_logger(s) };
 
 	if (!s->is_open || sh.logger == NULL || s->n_audit_out == GW_CONFD_AUDITS)
 		return;

@@ -116,7 +116,7 @@ static void handover(struct gw_server *s, const struct gw_msg *m)
 		else
 			s->start.is_standby = false;
 		answer_handover(s, GW_HANDOVER_GO, e);
-		if (e == GW_OK && gw_peer_last(s, GW_ROLE_LOGGER) != NULL)
+		if (e == GW_OK && gw_peer_logger(s) != NULL)
 			gw_audit_connected(s);
 	}
 }
@@ -288,7 +288,7 @@ static void open_channels(struct gw_server *s)
 			if (gw_str_u64(gw_str_skip(name, worker.n), &slot))
 				gw_peers_connect(s, GW_ROLE_WORKER, (uint32_t)slot, 0, f->fd);
 		} else if (gw_str_cut(name, '.', &head, &tail) && gw_str_eq(head, GW_LIT("chan")) && gw_role_by_name(tail, &role)) {
-			gw_peers_connect(s, role, 0, 0, f->fd);
+			gw_peers_connect(s, role, s->start.slot, 0, f->fd); /* of the same master */
 		}
 	}
 }

@@ -17,17 +17,21 @@ struct gw_peer *gw_peer_of(struct gw_server *s, const struct gw_channel *ch)
 	return NULL;
 }
 
-struct gw_peer *gw_peer_last(struct gw_server *s, enum gw_role role)
+/* During an upgrade there are two loggers; the one of our own master is at work as long as we are. */
+struct gw_peer *gw_peer_logger(struct gw_server *s)
 {
-	struct gw_peer *last = NULL;
+	struct gw_peer *found = NULL;
 
 	for (int i = 0; i < GW_CONFD_PEERS; i++) {
 		struct gw_peer *p = &s->peers[i];
 
-		if (p->channel != NULL && p->role == role && (last == NULL || p->since_ms >= last->since_ms))
-			last = p;
+		if (p->channel == NULL || p->role != GW_ROLE_LOGGER)
+			continue;
+		if (p->slot == s->start.slot)
+			return p;
+		found = p;
 	}
-	return last;
+	return found;
 }
 
 /* --- leases --- */
@@ -165,7 +169,7 @@ void gw_peers_connect(struct gw_server *s, enum gw_role role, uint32_t slot, uin
 			       .lease_tokens = LEASE_BURST, .lease_ms = gw_now_ms() };
 	if (role == GW_ROLE_WORKER || role == GW_ROLE_AGENT)
 		gw_images_send_all(s, p);
-	if (role == GW_ROLE_LOGGER && s->is_open)
+	if (s->is_open && gw_peer_logger(s) == p)
 		gw_audit_connected(s);
 }
 

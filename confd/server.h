@@ -93,8 +93,8 @@ struct gw_server {
 /* peers.c */
 void gw_peers_connect(struct gw_server *s, enum gw_role role, uint32_t slot, uint32_t epoch, int fd);
 struct gw_peer *gw_peer_of(struct gw_server *s, const struct gw_channel *ch);
-/* The one that came last of this role, or NULL. */
-struct gw_peer *gw_peer_last(struct gw_server *s, enum gw_role role);
+/* Where audit records go, or NULL. */
+struct gw_peer *gw_peer_logger(struct gw_server *s);
 void gw_peers_lease_drop(struct gw_server *s, struct gw_str id);
 void gw_peers_close(struct gw_server *s);
 
