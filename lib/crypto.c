@@ -1,5 +1,4 @@
-/* Hashes, HMAC, HKDF, randomness: the PSA crypto API of Mbed TLS 3.6 under the names of lib/crypto.h; only plain SHA-256, which is
- * on every request's way, uses the CPU's instructions where there are some. A hash over
+/* Hashes, HMAC, HKDF, randomness: the PSA crypto API of Mbed TLS 3.6 under the names of lib/crypto.h. A hash over
  * memory cannot fail for any reason that the input decides, so a failure there is a broken build or process:
  * GW_REQUIRE. Ciphers are in crypto_aead.c, signatures in crypto_sign.c. */
 #include "lib/crypto.h"
@@ -9,7 +8,6 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-#include "lib/crypto_sha_x86.h"
 #include "lib/secret.h"
 
 _Static_assert(sizeof(psa_hash_operation_t) <= sizeof(struct gw_sha256_ctx), "gw_sha256_ctx is too small");
@@ -25,69 +23,11 @@ enum gw_err gw_crypto_init(void)
 	return psa_crypto_init() == PSA_SUCCESS ? GW_OK : GW_E_CRYPTO;
 }
 
-/* ---- SHA-256: by the CPU where it can, else by PSA ---- */
-
-struct fast_sha {
-	uint32_t state[8];
-	uint64_t bytes;
-	uint8_t block[BLOCK_BYTES]; /* of which bytes % 64 are there */
-};
-_Static_assert(sizeof(struct fast_sha) <= sizeof(struct gw_sha256_ctx), "gw_sha256_ctx is too small");
-
-static void fast_start(struct fast_sha *f)
+void gw_sha256(struct gw_str s, uint8_t out[32])
 {
-	static const uint32_t first[8] = { 0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
-					   0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19 };
+	size_t n;
 
-	memcpy(f->state, first, sizeof(first));
-	f->bytes = 0;
-}
-
-static void fast_add(struct fast_sha *f, const uint8_t *p, size_t n)
-{
-	size_t have = f->bytes % BLOCK_BYTES, whole;
-
-	f->bytes += n;
-	if (have > 0) {
-		size_t take = BLOCK_BYTES - have < n ? BLOCK_BYTES - have : n;
-
-		memcpy(f->block + have, p, take);
-		p += take;
-		n -= take;
-		if (have + take < BLOCK_BYTES)
-			return;
-		gw_sha256_x86_blocks(f->state, f->block, 1);
-	}
-	whole = n / BLOCK_BYTES;
-	gw_sha256_x86_blocks(f->state, p, whole);
-	if (n > whole * BLOCK_BYTES)
-		memcpy(f->block, p + whole * BLOCK_BYTES, n - whole * BLOCK_BYTES);
-}
-
-/* A one bit, zeros, and the length in bits (FIPS 180-4 section 5.1.1). */
-static void fast_end(struct fast_sha *f, uint8_t out[32])
-{
-	uint64_t bits = f->bytes * 8;
-	size_t have = f->bytes % BLOCK_BYTES;
-
-	f->block[have++] = 0x80;
-	if (have > BLOCK_BYTES - 8) {
-		memset(f->block + have, 0, BLOCK_BYTES - have);
-		gw_sha256_x86_blocks(f->state, f->block, 1);
-		have = 0;
-	}
-	memset(f->block + have, 0, BLOCK_BYTES - 8 - have);
-	for (int i = 0; i < 8; i++)
-		f->block[BLOCK_BYTES - 1 - i] = (uint8_t)(bits >> (8 * i));
-	gw_sha256_x86_blocks(f->state, f->block, 1);
-	for (int i = 0; i < 32; i++)
-		out[i] = (uint8_t)(f->state[i / 4] >> (24 - 8 * (i % 4)));
-	gw_wipe(f, sizeof(*f));
-}
-
-static struct fast_sha *fast(struct gw_sha256_ctx *c)
-{
-	return (struct fast_sha *)(void *)c;
+	GW_REQUIRE(psa_hash_compute(PSA_ALG_SHA_256, (const uint8_t *)s.p, s.n, out, 32, &n) == PSA_SUCCESS);
 }
 
 static psa_hash_operation_t *op(struct gw_sha256_ctx *c)
@@ -95,49 +35,22 @@ static psa_hash_operation_t *op(struct gw_sha256_ctx *c)
 	return (psa_hash_operation_t *)(void *)c;
 }
 
-void gw_sha256(struct gw_str s, uint8_t out[32])
-{
-	struct gw_sha256_ctx c;
-	size_t n;
-
-	if (!gw_sha256_x86_has()) {
-		GW_REQUIRE(psa_hash_compute(PSA_ALG_SHA_256, (const uint8_t *)s.p, s.n, out, 32, &n) == PSA_SUCCESS);
-		return;
-	}
-	fast_start(fast(&c));
-	if (s.n > 0)
-		fast_add(fast(&c), (const uint8_t *)s.p, s.n);
-	fast_end(fast(&c), out);
-}
-
 void gw_sha256_start(struct gw_sha256_ctx *c)
 {
-	if (gw_sha256_x86_has()) {
-		fast_start(fast(c));
-		return;
-	}
 	*op(c) = psa_hash_operation_init();
 	GW_REQUIRE(psa_hash_setup(op(c), PSA_ALG_SHA_256) == PSA_SUCCESS);
 }
 
 void gw_sha256_add(struct gw_sha256_ctx *c, const void *p, size_t n)
 {
-	if (n == 0)
-		return;
-	if (gw_sha256_x86_has())
-		fast_add(fast(c), p, n);
-	else
-		GW_REQUIRE(psa_hash_update(op(c), p, n) == PSA_SUCCESS);
+	GW_REQUIRE(psa_hash_update(op(c), p, n) == PSA_SUCCESS);
 }
 
 void gw_sha256_end(struct gw_sha256_ctx *c, uint8_t out[32])
 {
 	size_t n;
 
-	if (gw_sha256_x86_has())
-		fast_end(fast(c), out);
-	else
-		GW_REQUIRE(psa_hash_finish(op(c), out, 32, &n) == PSA_SUCCESS);
+	GW_REQUIRE(psa_hash_finish(op(c), out, 32, &n) == PSA_SUCCESS);
 }
 
 static void start_padded(psa_hash_operation_t *o, const uint8_t key[BLOCK_BYTES], uint8_t pad)

@@ -4,8 +4,7 @@
 #include "lib/secret.h"
 #include "lib/str.h"
 
-/* Cryptography through PSA only (Mbed TLS 3.6; 4.x has nothing else), but for SHA-256 on CPUs with instructions for it
- * (lib/crypto_sha_x86.h). gw_crypto_init once per process after exec. */
+/* Cryptography through PSA only (Mbed TLS 3.6; 4.x has nothing else). gw_crypto_init once per process after exec. */
 GW_MUST enum gw_err gw_crypto_init(void);
 
 void gw_sha256(struct gw_str s, uint8_t out[32]);

@@ -5,11 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <cmocka.h>
-#include <psa/crypto.h>
 #include <yyjson.h>
 
 #include "lib/crypto.h"
-#include "lib/crypto_sha_x86.h"
 #include "lib/text.h"
 
 static void hex(const char *text, uint8_t *out, size_t n)
@@ -43,32 +41,6 @@ static void test_sha256(void **state)
 	gw_sha256_add(&c, "jkijkljklmklmnlmnomnopnopq", 26);
 	gw_sha256_end(&c, out);
 	expect_hex(out, "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
-}
-
-/* Both ways of hashing agree with PSA at every length around the block borders, however the bytes are cut. */
-static void test_sha256_like_psa(void **state)
-{
-	static uint8_t bytes[1000];
-	uint8_t want[32], got[32];
-	struct gw_sha256_ctx c;
-	size_t n;
-
-	(void)state;
-	gw_random(bytes, sizeof(bytes));
-	for (size_t len = 0; len <= sizeof(bytes); len++) {
-		size_t cut = len ? bytes[len - 1] % (len + 1) : 0, cut2 = cut + (len - cut) / 3;
-
-		assert_int_equal(psa_hash_compute(PSA_ALG_SHA_256, bytes, len, want, 32, &n), PSA_SUCCESS);
-		gw_sha256(gw_str((const char *)bytes, len), got);
-		assert_memory_equal(got, want, 32);
-		gw_sha256_start(&c);
-		gw_sha256_add(&c, bytes, cut);
-		gw_sha256_add(&c, bytes + cut, cut2 - cut);
-		gw_sha256_add(&c, bytes + cut2, len - cut2);
-		gw_sha256_end(&c, got);
-		assert_memory_equal(got, want, 32);
-	}
-	print_message("SHA-256 by %s\n", gw_sha256_x86_has() ? "the CPU's instructions" : "PSA");
 }
 
 /* RFC 4231 cases 1, 2, 6 (key longer than a block). */
@@ -418,7 +390,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sha256),
-		cmocka_unit_test(test_sha256_like_psa),
 		cmocka_unit_test(test_hmac),
 		cmocka_unit_test(test_hkdf_bounds),
 		cmocka_unit_test(test_aead_round_trip),
