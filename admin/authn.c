@@ -118,7 +118,7 @@ static void on_auth(void *ctx, enum gw_err err, struct gw_msg *m)
 		gw_adm_end(q);
 		return;
 	}
-	if (err) {
+	if (err || m->status >= 500) { /* it starts, or hands over to another: no verdict about the token */
 		gw_adm_fail(q, GW_E_CONFD_DOWN, GW_NIL);
 		return;
 	}
