@@ -7,7 +7,7 @@ what=${1:-build}
 
 BUILD_PKGS="gcc libc6-dev meson ninja-build pkg-config python3 libuv1-dev liblmdb-dev libc-ares-dev libyaml-dev libcurl4-openssl-dev"
 NEWER_PKGS="libllhttp-dev libyyjson-dev libmbedtls-dev libmsgpack-c-dev"
-TEST_PKGS="clang clang-format libcmocka-dev python3-venv python3-pip nodejs strace curl openssl procps"
+TEST_PKGS="clang clang-format universal-ctags libcmocka-dev python3-venv python3-pip nodejs npm strace curl openssl procps"
 BENCH_PKGS="nginx-light strace python3"
 
 case $what in
@@ -17,6 +17,7 @@ bench) own="$BUILD_PKGS $BENCH_PKGS" newer=$NEWER_PKGS ;;
 *) echo "usage: tools/deps.sh build|test|bench" >&2; exit 2 ;;
 esac
 [ -x "$(command -v node || true)" ] && own=${own/nodejs/}
+[ -x "$(command -v npm || true)" ] && own=${own/ npm / }
 [ -x "$(command -v nginx || true)" ] && own=${own/nginx-light/}
 
 installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
@@ -72,12 +73,17 @@ run_apt() { "${as_root[@]}" apt-get "$@" >"$log" 2>&1 || { cat "$log" >&2; exit 
 run_apt update
 [ ${#missing[@]} -eq 0 ] || run_apt install -y --no-install-recommends "${missing[@]}"
 if [ ${#missing_newer[@]} -gt 0 ]; then
-	suite=(); [ "$version" = 12 ] && suite=(-t trixie)
-	# -t would also move what is already there; name the versions by package instead
+	names=("${missing_newer[@]}")
 	if [ "$version" = 12 ]; then
-		names=(); for p in "${missing_newer[@]}"; do names+=("$p/trixie"); done
-		run_apt install -y --no-install-recommends "${names[@]}" || true
-	else
-		run_apt install -y --no-install-recommends "${missing_newer[@]}"
+		# By package, not with -t: that would also move what is already there. Look first, and stop if anything else would.
+		names=("${missing_newer[@]/%//trixie}")
+		moved=$(apt-get -s install --no-install-recommends "${names[@]}" | sed -nE 's/^(Inst|Remv) ([^ ]+) \[.*/\2/p' |
+			grep -vE '^lib(llhttp|yyjson|mbed|msgpack)' || true)
+		if [ -n "$moved" ]; then
+			echo "Installing ${names[*]} would change packages of this system: $moved" >&2
+			echo "Not done. Use a machine or container where that is fine, or Debian 13." >&2
+			exit 1
+		fi
 	fi
+	run_apt install -y --no-install-recommends "${names[@]}"
 fi
