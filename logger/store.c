@@ -8,12 +8,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "core/record.h"
+#include "lib/segment_impl.h"
 #include "lib/sys/clock.h"
 #include "lib/sys/diag.h"
 #include "lib/sys/fd.h"
 #include "logger/logger.h"
 
-enum { SEGMENT_BYTES = 64 << 20, RESERVE_BYTES = 64 << 20, KEY_WAIT_MS = 3000, STOCK_FILES = 4 };
+/* SLACK: zeros that stay behind the end of a file, for readers that have it mapped and look whether another block follows. */
+enum { SLACK = 4096, SEGMENT_BYTES = 64 << 20, RESERVE_BYTES = 64 << 20, KEY_WAIT_MS = 3000, STOCK_FILES = 4 };
 #define SEGMENT_AGE_US (3600LL * 1000000)
 
 static const char *class_name(enum gw_seg_class c)
@@ -114,6 +116,16 @@ static char *read_all(int fd, size_t *n)
 	return p;
 }
 
+/* The file ends here: what may be behind is gone. Readers never see it shorter than what they look at. */
+static bool cut_to(int fd, uint64_t end)
+{
+	static const char zeros[SLACK];
+
+	if (pwrite(fd, zeros, SLACK, (off_t)end) != SLACK)
+		return ftruncate(fd, (off_t)end) == 0;
+	return ftruncate(fd, (off_t)(end + SLACK)) == 0;
+}
+
 /* All records of the good part: marks, and the chain's end into file. */
 static void read_records(struct gw_logger *l, struct gw_str good, struct gw_lg_file *file)
 {
@@ -147,9 +159,10 @@ static void take_stock(struct gw_logger *l, const struct found *f, struct gw_lg_
 		       "segment %s is damaged before its last checkpoint: left as it is, run `llmgwctl audit verify`",
 		       f->name);
 	read_records(l, gw_str(p, good), file);
-	free(p);
-	if (good && !is_live && !is_tampered && good < n && ftruncate(fd, (off_t)good) != 0)
+	if (good && !is_live && !is_tampered && !(n <= good + SLACK && gw_seg_is_zero(gw_str(p + good, n - good))) &&
+	    !cut_to(fd, good))
 		gw_log(GW_WARN, "cannot cut the tail of %s: %s", f->name, strerror(errno));
+	free(p);
 	gw_close(&fd);
 }
 
@@ -330,7 +343,7 @@ static enum gw_err make_file(struct gw_logger *l, struct gw_lg_file *f)
 /* What failed may be on the disk all the same; it is cut off, because its records go into the next file. */
 void gw_lg_file_abandon(struct gw_lg_file *f)
 {
-	if (ftruncate(f->fd, (off_t)f->offset) != 0)
+	if (!cut_to(f->fd, f->offset))
 		gw_log_slow(GW_ERROR, "a suspect segment cannot be cut (%s): it may repeat records of the next one",
 			    strerror(errno));
 	memcpy(f->prev_hash, f->chain.hash, 32);
@@ -351,7 +364,7 @@ void gw_lg_file_close(struct gw_logger *l, struct gw_lg_file *f)
 		f->offset += b.n;
 		f->chain = chain;
 	}
-	if (ftruncate(f->fd, (off_t)f->offset) != 0 || fdatasync(f->fd) != 0)
+	if (!cut_to(f->fd, f->offset) || fdatasync(f->fd) != 0)
 		gw_log(GW_WARN, "closing a segment: %s", strerror(errno));
 	gw_buf_done(&b);
 	memcpy(f->prev_hash, f->chain.hash, 32);

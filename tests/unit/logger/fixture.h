@@ -258,9 +258,13 @@ struct trail {
 	uint64_t span_records; /* of the spans in footers */
 };
 
-static inline int by_name(const void *a, const void *b)
+/* By segment number (two loggers may begin within one millisecond), then by name. */
+static inline int by_no(const void *a, const void *b)
 {
-	return strcmp(*(char *const *)a, *(char *const *)b);
+	const char *x = *(char *const *)a, *y = *(char *const *)b;
+	int d = strcmp(x + strlen(x) - 12, y + strlen(y) - 12);
+
+	return d ? d : strcmp(x, y);
 }
 
 static inline struct gw_str slurp(const char *path)
@@ -297,7 +301,7 @@ static inline char **segment_paths(const char *cls, size_t *n)
 		assert_true(++*n < 512);
 	}
 	closedir(d);
-	qsort(v, *n, sizeof *v, by_name);
+	qsort(v, *n, sizeof *v, by_no);
 	return v;
 }
 
