@@ -39,7 +39,7 @@ struct cli {
 	const char *args[CLI_MAX_ARGS];
 	unsigned n_args;
 	struct gw_yaml_pos *pos; /* where in the file what was sent stands; NULL when nothing was read */
-	const char *pos_base;    /* its pointers begin with this, the gateway's do not */
+	const char *pos_base; /* its pointers begin with this, the gateway's do not */
 	struct gw_arena arena;
 	char block[16384];
 };

@@ -23,6 +23,12 @@ unsigned gw_adm_role_bit(struct gw_str name)
 	return 0;
 }
 
+/* 0 = one team, 1 = an org, 2 = everything. */
+static int width(const struct gw_adm_grant *g)
+{
+	return g->team.n ? 0 : g->org.n ? 1 : 2;
+}
+
 const struct gw_adm_grant *gw_adm_widest(const struct gw_adm_principal *who, unsigned roles)
 {
 	const struct gw_adm_grant *best = NULL;
@@ -32,7 +38,7 @@ const struct gw_adm_grant *gw_adm_widest(const struct gw_adm_principal *who, uns
 
 		if (!(g->role & roles))
 			continue;
-		if (!best || (!g->org.n && best->org.n) || (g->org.n && best->org.n && !g->team.n && best->team.n))
+		if (!best || width(g) > width(best))
 			best = g;
 	}
 	return best;
@@ -44,7 +50,7 @@ enum gw_err gw_adm_may(const struct gw_adm_route *route, const struct gw_adm_pri
 
 	if (!g)
 		return GW_E_FORBIDDEN;
-	return route->scope == GW_ADM_PLATFORM && g->org.n ? GW_E_FORBIDDEN : GW_OK;
+	return route->scope == GW_ADM_PLATFORM && width(g) < 2 ? GW_E_FORBIDDEN : GW_OK;
 }
 
 static struct gw_str member(struct gw_arena *a, yyjson_val *obj, const char *name)

@@ -136,6 +136,12 @@ static struct gw_str with_id(struct gw_adm_req *q, const char *wrap)
 			    gw_arena_printf(&q->arena, "line %u, column %u: %s", fault.line, fault.column, fault.what));
 		return GW_NIL;
 	}
+	while (rest.n && (rest.p[0] == '\n' || rest.p[0] == '\r'))
+		rest = gw_str_trim(gw_str_skip(rest, 1));
+	if (!rest.n || rest.p[0] != '{') {
+		gw_adm_fail(q, GW_E_INVALID, GW_LIT("Send one JSON object."));
+		return GW_NIL;
+	}
 	if (!wrap && id.type != GW_JSON_NONE) {
 		if (id.type == GW_JSON_STR &&
 		    gw_str_eq(gw_json_unescape(&q->arena, gw_str(q->body.p + id.off, id.len)), q->id))
@@ -143,8 +149,6 @@ static struct gw_str with_id(struct gw_adm_req *q, const char *wrap)
 		gw_adm_fail(q, GW_E_INVALID, GW_LIT("id: the body names another object than the path"));
 		return GW_NIL;
 	}
-	while (rest.n && (rest.p[0] == '\n' || rest.p[0] == '\r'))
-		rest = gw_str_trim(gw_str_skip(rest, 1));
 	gw_buf_init(&b, q->body.n + 1024);
 	gw_buf_puts(&b, GW_LIT("{\"id\":"));
 	gw_json_quote(&b, q->id);

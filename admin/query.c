@@ -8,7 +8,7 @@
 #include "lib/text.h"
 #include "lib/url.h"
 
-enum { ROWS_MAX = 10000, ROWS_DEFAULT = 100, BYTES_MAX = 32 << 20, QUERIES_MAX = 4, TIME_MS = 2000 };
+enum { ROWS_MAX = 10000, ROWS_DEFAULT = 100, BYTES_MAX = 32 << 20, QUERIES_MAX = 4, TIME_MS = 2000, FILTERS_MAX = 32 };
 
 struct query {
 	uv_work_t work;
@@ -127,14 +127,18 @@ static bool read_time(struct gw_str s, int64_t *out)
 
 static enum gw_err read_filters(struct gw_adm_req *q, struct gw_arena *a, struct gw_adm_want *want, struct gw_str *why)
 {
-	struct gw_str terms[32], rest = q->rq->query, one, name, value;
+	struct gw_str terms[FILTERS_MAX], rest = q->rq->query, one, name, value;
 	unsigned n = 0;
 
-	while (rest.n && n < 32) {
+	while (rest.n) {
 		if (!gw_str_cut(rest, '&', &one, &rest))
 			rest = GW_NIL;
 		if (!gw_str_cut(one, '=', &name, &value) || !gw_str_eq(name, GW_LIT("filter")))
 			continue;
+		if (n == FILTERS_MAX) {
+			*why = GW_LIT("filter: at most 32 of them");
+			return GW_E_INVALID;
+		}
 		struct gw_buf b;
 		gw_buf_init(&b, 4096);
 		if (!gw_url_decode(&b, value) || b.err) {

@@ -6,7 +6,10 @@
 
 enum { WANT_ANSWER = 1, DELETE_AT = 1024 };
 
-struct shipping { struct gw_server *s; struct gw_peer *logger; };
+struct shipping {
+	struct gw_server *s;
+	struct gw_peer *logger;
+};
 
 static bool ship(void *ctx, uint64_t seq, struct gw_str record)
 {

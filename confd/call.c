@@ -73,9 +73,9 @@ static enum gw_err bad_syntax(struct gw_ctx *c, enum gw_err e, bool is_yaml, con
 {
 	if (e != GW_E_SYNTAX)
 		return gw_fail(c, e, "The body cannot be read: %s.", gw_err_info(e)->doc);
-	return gw_fail(c, e, "The body is not valid %s: line %u, column %u: %s%s%.*s.", is_yaml ? "YAML" : "JSON", f->line, f->column,
-		       f->what != NULL ? f->what : "syntax error", f->key.n > 0 ? " " : "", (int)(f->key.n < 64 ? f->key.n : 64),
-		       f->key.p != NULL ? f->key.p : "");
+	return gw_fail(c, e, "The body is not valid %s: line %u, column %u: %s%s%.*s.", is_yaml ? "YAML" : "JSON",
+		       f->line, f->column, f->what != NULL ? f->what : "syntax error", f->key.n > 0 ? " " : "",
+		       (int)(f->key.n < 64 ? f->key.n : 64), f->key.p != NULL ? f->key.p : "");
 }
 
 enum gw_err gw_call_body(struct gw_ctx *c, const struct gw_call *q, bool is_stream, yyjson_val **root)
@@ -84,8 +84,8 @@ enum gw_err gw_call_body(struct gw_ctx *c, const struct gw_call *q, bool is_stre
 	struct gw_str text = q->body.n > 0 ? q->body : GW_LIT("{}");
 	yyjson_doc *doc = NULL;
 	bool is_yaml = q->body.n > 0 && (q->flags & GW_CALL_YAML) != 0;
-	enum gw_err e = is_yaml ? gw_yaml_read_pos(text, is_stream, &doc, &c->pos, &fault) :
-				  gw_json_read(text, &gw_json_default_limits, &doc, &fault);
+	enum gw_err e = is_yaml ? gw_yaml_read_pos(text, is_stream, &doc, &c->pos, &fault)
+				: gw_json_read(text, &gw_json_default_limits, &doc, &fault);
 
 	if (e != GW_OK)
 		return bad_syntax(c, e, is_yaml, &fault);
@@ -112,7 +112,8 @@ enum gw_err gw_call_known(struct gw_ctx *c, yyjson_val *root, const char *const 
 	yyjson_val *key, *v;
 	size_t i, max;
 
-	yyjson_obj_foreach(root, i, max, key, v) {
+	yyjson_obj_foreach(root, i, max, key, v)
+	{
 		size_t k = 0;
 
 		while (names[k] != NULL && !gw_str_eq(gw_json_str(key), gw_str_z(names[k])))
@@ -204,7 +205,8 @@ static void put_error(struct gw_ctx *c, enum gw_err e, struct gw_reply *r)
 static void answer(struct gw_ctx *c, enum gw_err e, struct gw_reply *r)
 {
 	if (e == GW_OK && r->body.err != GW_OK)
-		e = gw_fail(c, r->body.err, "The answer is larger than 60 MiB. Ask for less: by kind, or page by page with list.");
+		e = gw_fail(c, r->body.err,
+			    "The answer is larger than 60 MiB. Ask for less: by kind, or page by page with list.");
 	if (e != GW_OK) {
 		if (c->problem.err != e && c->problem.err != GW_OK)
 			c->problem = (struct gw_problem){ 0 };
@@ -235,7 +237,9 @@ static enum gw_err run(struct gw_ctx *c, const struct gw_call *q, struct gw_repl
 	if (m->needs_platform && !gw_scope_is_platform(&c->actor))
 		return gw_fail(c, GW_E_FORBIDDEN, "Only a platform admin may do this.");
 	if (m->cls != GW_CALL_READ && c->core->blocked != NULL && !m->while_blocked)
-		return gw_fail(c, GW_E_CONFLICT, "Changes are blocked: %s. Roll back, or remove the cause and republish.", c->core->blocked);
+		return gw_fail(c, GW_E_CONFLICT,
+			       "Changes are blocked: %s. Roll back, or remove the cause and republish.",
+			       c->core->blocked);
 	c->if_match = q->version;
 	c->is_dry_run = (q->flags & GW_CALL_DRY_RUN) != 0;
 	c->is_create_only = (q->flags & GW_CALL_CREATE_ONLY) != 0;

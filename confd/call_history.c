@@ -60,7 +60,11 @@ static void put_entry(struct gw_ctx *c, uint64_t seq, yyjson_val *entry, bool is
 	gw_jw_end_obj(w);
 }
 
-struct log_query { uint64_t limit, before; struct gw_str kind, id; bool is_full; };
+struct log_query {
+	uint64_t limit, before;
+	struct gw_str kind, id;
+	bool is_full;
+};
 
 static bool is_wanted(struct gw_ctx *c, const struct log_query *q, yyjson_val *entry)
 {
@@ -117,8 +121,8 @@ enum gw_err gw_do_generations(struct gw_ctx *c, const struct gw_call *q, enum gw
 		e = gw_call_known(c, root, params);
 	if (e != GW_OK)
 		return e;
-	struct log_query lq = { gw_obj_u64(root, "limit"), gw_obj_u64(root, "before"), gw_obj_str(root, "kind"), gw_obj_str(root, "id"),
-				yyjson_get_bool(yyjson_obj_get(root, "full")) };
+	struct log_query lq = { gw_obj_u64(root, "limit"), gw_obj_u64(root, "before"), gw_obj_str(root, "kind"),
+				gw_obj_str(root, "id"), yyjson_get_bool(yyjson_obj_get(root, "full")) };
 
 	if (lq.limit == 0)
 		lq.limit = DEFAULT_PAGE;
@@ -175,7 +179,8 @@ enum gw_err gw_do_generation_diff(struct gw_ctx *c, const struct gw_call *q, enu
 	yyjson_val *vf = yyjson_obj_get(root, "from"), *vt = yyjson_obj_get(root, "to");
 
 	if (!yyjson_is_uint(vf) || (vt != NULL && !yyjson_is_uint(vt)))
-		return gw_fault(c, GW_E_MISSING, GW_LIT("/from"), "from (and to, if given) must be the number of a generation.");
+		return gw_fault(c, GW_E_MISSING, GW_LIT("/from"),
+				"from (and to, if given) must be the number of a generation.");
 	uint64_t from = yyjson_get_uint(vf), to = vt != NULL ? yyjson_get_uint(vt) : UINT64_MAX;
 	bool is_back = from > to;
 
@@ -207,7 +212,9 @@ static enum gw_err keep_secret(struct gw_ctx *c, struct gw_past *p, yyjson_val *
 	struct gw_buf b;
 
 	if (now == NULL)
-		return gw_fail(c, GW_E_CONFLICT, "The credential \"%.*s\" was deleted and its secret with it. Create it anew.", GW_FMT(p->id));
+		return gw_fail(c, GW_E_CONFLICT,
+			       "The credential \"%.*s\" was deleted and its secret with it. Create it anew.",
+			       GW_FMT(p->id));
 	for (size_t i = 0; i < 2; i++)
 		gw_edit_set_u64(&sets, numbers[i], gw_obj_u64(now, numbers[i]));
 	for (size_t i = 0; i < 3; i++)
@@ -228,7 +235,8 @@ static bool is_same_but_stamps(enum gw_cf_kind kind, const yyjson_val *a, const 
 		struct gw_str name = gw_str_z(k->fields[i]->name);
 		yyjson_val *x = gw_json_get(a, name), *y = gw_json_get(b, name);
 
-		if (gw_str_eq(name, GW_LIT("version")) || gw_str_eq(name, GW_LIT("updated_at")) || gw_str_eq(name, GW_LIT("created_at")))
+		if (gw_str_eq(name, GW_LIT("version")) || gw_str_eq(name, GW_LIT("updated_at")) ||
+		    gw_str_eq(name, GW_LIT("created_at")))
 			continue;
 		if ((x == NULL) != (y == NULL) || (x != NULL && !yyjson_equals(x, y)))
 			return false;
@@ -243,7 +251,8 @@ static bool is_left_alone(enum gw_cf_kind kind)
 }
 
 /* One object on its way back; *is_edit tells whether there is something to do. */
-static enum gw_err plan_one(struct gw_ctx *c, struct gw_past *p, const struct gw_selection *sel, struct gw_edit *out, bool *is_edit)
+static enum gw_err plan_one(struct gw_ctx *c, struct gw_past *p, const struct gw_selection *sel, struct gw_edit *out,
+			    bool *is_edit)
 {
 	struct gw_str json;
 	yyjson_val *now = NULL, *then;
@@ -270,7 +279,8 @@ static enum gw_err plan_one(struct gw_ctx *c, struct gw_past *p, const struct gw
 	return gw_edit_set(c, p->kind, p->id, p->from, out);
 }
 
-static enum gw_err plan_all(struct gw_ctx *c, struct gw_history *h, const struct gw_selection *sel, struct gw_edit **out, size_t *n)
+static enum gw_err plan_all(struct gw_ctx *c, struct gw_history *h, const struct gw_selection *sel,
+			    struct gw_edit **out, size_t *n)
 {
 	struct gw_edit *v = GW_NEW_N(&c->arena, struct gw_edit, h->n + 1);
 	enum gw_err e = v != NULL ? GW_OK : GW_E_NOMEM;
@@ -317,7 +327,8 @@ enum gw_err gw_do_rollback(struct gw_ctx *c, const struct gw_call *q, enum gw_cf
 	gw_jw_key(&c->out, GW_LIT("changes"));
 	gw_jw_arr(&c->out);
 	for (size_t i = 0; i < n; i++)
-		gw_history_put_change(&c->out, v[i].kind, v[i].id, gw_history_act(v[i].before, v[i].after), v[i].before_obj, v[i].after_obj);
+		gw_history_put_change(&c->out, v[i].kind, v[i].id, gw_history_act(v[i].before, v[i].after),
+				      v[i].before_obj, v[i].after_obj);
 	gw_jw_end_arr(&c->out);
 	gw_jw_end_obj(&c->out);
 	return GW_OK;

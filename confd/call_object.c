@@ -30,8 +30,9 @@ enum gw_err gw_do_get(struct gw_ctx *c, const struct gw_call *q, enum gw_cf_kind
 	if (e == GW_E_NOT_FOUND || (e == GW_OK && !gw_scope_may_read(&c->actor, kind, obj)))
 		return not_found(c, kind, id);
 	if (e != GW_OK)
-		return gw_fail(c, e, "The stored %s \"%.*s\" cannot be read: its check sum is wrong. Restore it from a backup.",
-			       gw_cf_kinds[kind].name, GW_FMT(id));
+		return gw_fail(
+		    c, e, "The stored %s \"%.*s\" cannot be read: its check sum is wrong. Restore it from a backup.",
+		    gw_cf_kinds[kind].name, GW_FMT(id));
 	gw_obj_print(&c->out, kind, obj, false, GW_NIL);
 	c->version = gw_obj_u64(obj, "version");
 	return GW_OK;
@@ -39,7 +40,10 @@ enum gw_err gw_do_get(struct gw_ctx *c, const struct gw_call *q, enum gw_cf_kind
 
 /* --- list --- */
 
-struct filter { struct gw_str name, want; const struct gw_cf_field *field; };
+struct filter {
+	struct gw_str name, want;
+	const struct gw_cf_field *field;
+};
 struct list {
 	struct filter filters[MAX_FILTERS];
 	unsigned n_filters;
@@ -59,7 +63,8 @@ static bool list_has(const yyjson_val *obj, const char *name, struct gw_str want
 	yyjson_val *item, *v = gw_json_get(obj, gw_str_z(name));
 	size_t i, max;
 
-	yyjson_arr_foreach(v, i, max, item) {
+	yyjson_arr_foreach(v, i, max, item)
+	{
 		if (item_eq(item, want))
 			return true;
 	}
@@ -108,14 +113,16 @@ static enum gw_err read_filter(struct gw_ctx *c, enum gw_cf_kind kind, yyjson_va
 	struct filter *f = &l->filters[l->n_filters];
 
 	if (l->n_filters == MAX_FILTERS || !yyjson_is_str(v))
-		return gw_fault(c, GW_E_INVALID, GW_LIT("/filter"), "filter takes at most %d fields, each with a text.", MAX_FILTERS);
+		return gw_fault(c, GW_E_INVALID, GW_LIT("/filter"), "filter takes at most %d fields, each with a text.",
+				MAX_FILTERS);
 	*f = (struct filter){ name, gw_json_str(v), NULL };
 	if (gw_str_has_prefix(name, label)) {
 		f->name = gw_str_skip(name, label.n);
 	} else {
 		f->field = gw_cf_field_find(kind, name);
 		if (f->field == NULL || (f->field->flags & GW_CF_WO) != 0 || gw_str_eq(name, GW_LIT("index")))
-			return gw_fault(c, GW_E_UNKNOWN_FIELD, GW_LIT("/filter"), "\"%.*s\" is not a field of a %s to filter by.",
+			return gw_fault(c, GW_E_UNKNOWN_FIELD, GW_LIT("/filter"),
+					"\"%.*s\" is not a field of a %s to filter by.",
 					(int)(name.n < 64 ? name.n : 64), name.p, gw_cf_kinds[kind].name);
 	}
 	l->n_filters++;
@@ -132,12 +139,14 @@ static enum gw_err read_list(struct gw_ctx *c, enum gw_cf_kind kind, yyjson_val 
 	*l = (struct list){ .limit = DEFAULT_PAGE };
 	if (e != GW_OK)
 		return e;
-	if (limit != NULL && (!yyjson_is_uint(limit) || yyjson_get_uint(limit) == 0 || yyjson_get_uint(limit) > MAX_PAGE))
+	if (limit != NULL &&
+	    (!yyjson_is_uint(limit) || yyjson_get_uint(limit) == 0 || yyjson_get_uint(limit) > MAX_PAGE))
 		return gw_fault(c, GW_E_INVALID, GW_LIT("/limit"), "limit must be a number from 1 to %d.", MAX_PAGE);
 	if (limit != NULL)
 		l->limit = yyjson_get_uint(limit);
 	l->after = gw_json_str(yyjson_obj_get(root, "after"));
-	yyjson_obj_foreach(yyjson_obj_get(root, "filter"), i, max, key, v) {
+	yyjson_obj_foreach(yyjson_obj_get(root, "filter"), i, max, key, v)
+	{
 		if (e == GW_OK)
 			e = read_filter(c, kind, key, v, l);
 	}

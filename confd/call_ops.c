@@ -19,15 +19,21 @@ static enum gw_err refuse_key(struct gw_ctx *c, const yyjson_val *key)
 	if (gw_time_read(gw_obj_str(key, "expires_at"), &expires) && expires <= c->now_us)
 		return gw_fail(c, GW_E_KEY_EXPIRED, "The key has expired.");
 	if (!gw_str_eq(gw_cf_str(key, GW_KIND_key, "purpose"), GW_LIT("admin")))
-		return gw_fail(c, GW_E_FORBIDDEN, "The key is for the data plane. The admin API needs a key of purpose admin.");
+		return gw_fail(c, GW_E_FORBIDDEN,
+			       "The key is for the data plane. The admin API needs a key of purpose admin.");
 	return GW_OK;
 }
 
 /* The key's user, team and org may be disabled as well. */
 static enum gw_err refuse_owner(struct gw_ctx *c, const yyjson_val *key)
 {
-	static const struct { enum gw_cf_kind kind; const char *field; } owners[] = {
-		{ GW_KIND_user, "user" }, { GW_KIND_team, "team" }, { GW_KIND_org, "org" },
+	static const struct {
+		enum gw_cf_kind kind;
+		const char *field;
+	} owners[] = {
+		{ GW_KIND_user, "user" },
+		{ GW_KIND_team, "team" },
+		{ GW_KIND_org, "org" },
 	};
 
 	for (size_t i = 0; i < sizeof(owners) / sizeof(owners[0]); i++) {
@@ -223,8 +229,10 @@ enum gw_err gw_do_rotate_dek(struct gw_ctx *c, const struct gw_call *q, enum gw_
 
 	(void)kind;
 	if (gw_keyring_deks(c->core->keyring, deks) == GW_MAX_DEKS)
-		return gw_fail(c, GW_E_CONFLICT, "There are %d data keys already: earlier rotations have not finished. See keyring-status.",
-			       GW_MAX_DEKS);
+		return gw_fail(
+		    c, GW_E_CONFLICT,
+		    "There are %d data keys already: earlier rotations have not finished. See keyring-status.",
+		    GW_MAX_DEKS);
 	return note_and_status(c, q, "rotate-dek", gw_keyring_rotate_dek);
 }
 

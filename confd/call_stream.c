@@ -9,21 +9,27 @@
 
 enum { MAX_DOCUMENTS = 20000, BEAT_EVERY = 64 };
 
-struct stream { struct gw_edit *v; size_t n; };
+struct stream {
+	struct gw_edit *v;
+	size_t n;
+};
 
 /* The documents of a body: an array, {"items":[...]}, or one object. An export as the only document of a YAML stream too. */
 static enum gw_err documents(struct gw_ctx *c, yyjson_val *root, yyjson_val **items, size_t *n)
 {
 	yyjson_val *only = yyjson_is_arr(root) && yyjson_arr_size(root) == 1 ? yyjson_arr_get_first(root) : root;
-	yyjson_val *list = yyjson_is_obj(only) && yyjson_obj_get(only, "kind") == NULL ? yyjson_obj_get(only, "items") : NULL;
+	yyjson_val *list =
+	    yyjson_is_obj(only) && yyjson_obj_get(only, "kind") == NULL ? yyjson_obj_get(only, "items") : NULL;
 
 	c->pos_base = list == NULL ? "" : only == root ? "/items" : "/0/items";
 	*items = yyjson_is_arr(list) ? list : root;
 	*n = yyjson_is_arr(*items) ? yyjson_arr_size(*items) : 1;
 	if (!yyjson_is_arr(*items) && !yyjson_is_obj(*items))
-		return gw_fail(c, GW_E_INVALID, "The body must be objects with kind and id: an array, or YAML documents.");
+		return gw_fail(c, GW_E_INVALID,
+			       "The body must be objects with kind and id: an array, or YAML documents.");
 	if (*n > MAX_DOCUMENTS)
-		return gw_fail(c, GW_E_TOO_BIG, "At most %d objects go into one transaction. Send them in parts.", MAX_DOCUMENTS);
+		return gw_fail(c, GW_E_TOO_BIG, "At most %d objects go into one transaction. Send them in parts.",
+			       MAX_DOCUMENTS);
 	return GW_OK;
 }
 
@@ -38,7 +44,8 @@ static enum gw_err without_kind(struct gw_ctx *c, yyjson_val *doc, yyjson_val **
 	gw_buf_init(&b, 4 * GW_CF_MAX_OBJECT_BYTES);
 	gw_jw_init(&w, &b);
 	gw_jw_obj(&w);
-	yyjson_obj_foreach(doc, i, max, key, v) {
+	yyjson_obj_foreach(doc, i, max, key, v)
+	{
 		if (gw_str_eq(gw_json_str(key), GW_LIT("kind")))
 			continue;
 		gw_jw_key(&w, gw_json_str(key));
@@ -61,12 +68,14 @@ static enum gw_err prepare(struct gw_ctx *c, yyjson_val *doc, struct gw_edit *ou
 		return gw_fault(c, GW_E_INVALID, GW_LIT(""), "Each document must be an object with kind and id.");
 	if (!gw_cf_kind_by_name(gw_obj_str(doc, "kind"), &kind))
 		return gw_fault(c, GW_E_INVALID, GW_LIT("/kind"),
-				"kind must be one of settings, org, team, user, key, role_binding, provider, credential, deployment, model.");
+				"kind must be one of settings, org, team, user, key, role_binding, provider, "
+				"credential, deployment, model.");
 	gw_edit_secrets_take(kind == GW_KIND_credential ? doc : NULL, &secrets);
 	enum gw_err e = without_kind(c, doc, &obj);
 
 	if (e == GW_OK && kind == GW_KIND_key && gw_obj_str(obj, "id").n == 0)
-		e = gw_fault(c, GW_E_MISSING, GW_LIT("/id"), "id is required: without it every run would make another key.");
+		e = gw_fault(c, GW_E_MISSING, GW_LIT("/id"),
+			     "id is required: without it every run would make another key.");
 	if (e == GW_OK)
 		e = gw_edit_put(c, kind, obj, &secrets, out);
 	gw_edit_secrets_done(&secrets);
@@ -95,7 +104,8 @@ static enum gw_err read_stream(struct gw_ctx *c, const struct gw_call *q, struct
 			c->pos_base = "";
 		return prepare(c, items, &s->v[0]);
 	}
-	yyjson_arr_foreach(items, i, max, v) {
+	yyjson_arr_foreach(items, i, max, v)
+	{
 		c->doc = (int)i;
 		e = prepare(c, v, &s->v[i]);
 		if (first == GW_OK)
@@ -162,7 +172,8 @@ enum gw_err gw_do_diff(struct gw_ctx *c, const struct gw_call *q, enum gw_cf_kin
 	gw_jw_arr(&c->out);
 	for (size_t i = 0; i < s.n; i++) {
 		if (!s.v[i].is_same)
-			gw_history_put_change(&c->out, s.v[i].kind, s.v[i].id, s.v[i].act, s.v[i].before_obj, s.v[i].after_obj);
+			gw_history_put_change(&c->out, s.v[i].kind, s.v[i].id, s.v[i].act, s.v[i].before_obj,
+					      s.v[i].after_obj);
 	}
 	gw_jw_end_arr(&c->out);
 	gw_jw_end_obj(&c->out);

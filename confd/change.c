@@ -41,7 +41,8 @@ static enum gw_err put_change(struct gw_ctx *c, const struct gw_change *ch)
 	put_text(&w, "before", ch->before);
 	put_text(&w, "after", ch->after);
 	gw_jw_end_obj(&w);
-	enum gw_err err = b.err == GW_OK ? gw_txn_put(c->txn, GW_T_CHANGE, gw_be64(ch->seq, key), gw_buf_view(&b)) : b.err;
+	enum gw_err err =
+	    b.err == GW_OK ? gw_txn_put(c->txn, GW_T_CHANGE, gw_be64(ch->seq, key), gw_buf_view(&b)) : b.err;
 
 	gw_buf_done(&b);
 	return err;
@@ -87,7 +88,8 @@ static enum gw_err put_outbox(struct gw_ctx *c, const struct gw_change *ch)
 
 	gw_buf_init(&b, MAX_ENTRY);
 	gw_admin_record_pack(&r, &b);
-	enum gw_err err = b.err == GW_OK ? gw_txn_put(c->txn, GW_T_OUTBOX, gw_be64(ch->seq, key), gw_buf_view(&b)) : b.err;
+	enum gw_err err =
+	    b.err == GW_OK ? gw_txn_put(c->txn, GW_T_OUTBOX, gw_be64(ch->seq, key), gw_buf_view(&b)) : b.err;
 
 	gw_buf_done(&b);
 	c->core->fx.has_audit = true;

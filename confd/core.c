@@ -28,8 +28,8 @@ void gw_effects_done(struct gw_effects *fx)
 
 struct gw_effects_mark gw_effects_mark(const struct gw_effects *fx)
 {
-	return (struct gw_effects_mark){ fx->is_config_changed, fx->has_audit, fx->keys.n, fx->revoke.n, fx->unrevoke.n,
-					 fx->drop.n };
+	return (struct gw_effects_mark){ fx->is_config_changed, fx->has_audit,  fx->keys.n,
+					 fx->revoke.n,          fx->unrevoke.n, fx->drop.n };
 }
 
 void gw_effects_reset(struct gw_effects *fx, struct gw_effects_mark m)
@@ -114,8 +114,8 @@ enum gw_err gw_fault(struct gw_ctx *c, enum gw_err e, struct gw_str pointer, con
 	struct gw_str text = vprint(&c->arena, fmt, ap);
 
 	va_end(ap);
-	struct gw_str at = c->doc < 0 ? gw_arena_str(&c->arena, pointer) :
-					gw_arena_printf(&c->arena, "/%d%.*s", c->doc, GW_FMT(pointer));
+	struct gw_str at = c->doc < 0 ? gw_arena_str(&c->arena, pointer)
+				      : gw_arena_printf(&c->arena, "/%d%.*s", c->doc, GW_FMT(pointer));
 
 	if (f->n < GW_CF_MAX_FAULTS)
 		f->v[f->n++] = (struct gw_cf_fault){ e, at, text };

@@ -15,14 +15,17 @@ struct gw_yaml_pos;
 
 /* What is to be done once a transaction is durable. */
 struct gw_effects {
-	bool is_config_changed;  /* served objects other than keys */
-	struct gw_buf keys;      /* 32-byte indexes of keys whose row changed */
-	struct gw_buf revoke;    /* u64 hashes to be refused from now on */
-	struct gw_buf unrevoke;  /* u64 hashes that are welcome again */
-	struct gw_buf drop;      /* credential ids, each ended by NUL: workers wipe their lease */
-	bool has_audit;          /* the outbox got something */
+	bool is_config_changed; /* served objects other than keys */
+	struct gw_buf keys; /* 32-byte indexes of keys whose row changed */
+	struct gw_buf revoke; /* u64 hashes to be refused from now on */
+	struct gw_buf unrevoke; /* u64 hashes that are welcome again */
+	struct gw_buf drop; /* credential ids, each ended by NUL: workers wipe their lease */
+	bool has_audit; /* the outbox got something */
 };
-struct gw_effects_mark { bool is_config_changed, has_audit; size_t keys, revoke, unrevoke, drop; };
+struct gw_effects_mark {
+	bool is_config_changed, has_audit;
+	size_t keys, revoke, unrevoke, drop;
+};
 void gw_effects_init(struct gw_effects *fx);
 void gw_effects_done(struct gw_effects *fx);
 struct gw_effects_mark gw_effects_mark(const struct gw_effects *fx);
@@ -32,8 +35,8 @@ struct gw_core {
 	struct gw_store *store;
 	struct gw_keyring *keyring;
 	struct gw_effects fx;
-	uint64_t drain_ms;       /* how long an old credential version stays leasable */
-	const char *blocked;     /* why writes are refused at present, or NULL */
+	uint64_t drain_ms; /* how long an old credential version stays leasable */
+	const char *blocked; /* why writes are refused at present, or NULL */
 	void (*beat)(void *ctx); /* called now and then during long work; may be NULL */
 	void *beat_ctx;
 	/* The publisher hears of changes before they are committed (it may build a little too much, never too little); the
@@ -49,9 +52,18 @@ struct gw_core {
 };
 
 /* One grant of a caller. Views into the actor JSON's tree. */
-enum gw_grant_role { GW_GRANT_VIEWER, GW_GRANT_PLATFORM_ADMIN, GW_GRANT_ORG_ADMIN, GW_GRANT_TEAM_ADMIN, GW_GRANT_MEMBER,
-	GW_GRANT_AUDITOR }; /* in the order of role_binding.role */
-struct gw_grant { enum gw_grant_role role; struct gw_str org, team; };
+enum gw_grant_role {
+	GW_GRANT_VIEWER,
+	GW_GRANT_PLATFORM_ADMIN,
+	GW_GRANT_ORG_ADMIN,
+	GW_GRANT_TEAM_ADMIN,
+	GW_GRANT_MEMBER,
+	GW_GRANT_AUDITOR
+}; /* in the order of role_binding.role */
+struct gw_grant {
+	enum gw_grant_role role;
+	struct gw_str org, team;
+};
 enum { GW_ACTOR_GRANTS = 32 };
 struct gw_actor {
 	struct gw_str key, user, source, request_id, route;
@@ -59,7 +71,10 @@ struct gw_actor {
 	unsigned n_grants;
 };
 
-struct gw_used_by { enum gw_cf_kind kind; struct gw_str id; };
+struct gw_used_by {
+	enum gw_cf_kind kind;
+	struct gw_str id;
+};
 enum { GW_MAX_USED_BY = 20 };
 /* Why a call failed, in words for people. */
 struct gw_problem {
@@ -71,7 +86,10 @@ struct gw_problem {
 };
 
 /* One call on its way. Memory of the call is in `arena`; trees are freed with it. */
-struct gw_doc_node { yyjson_doc *doc; struct gw_doc_node *next; };
+struct gw_doc_node {
+	yyjson_doc *doc;
+	struct gw_doc_node *next;
+};
 struct gw_ctx {
 	struct gw_core *core;
 	struct gw_txn *txn;
@@ -81,12 +99,12 @@ struct gw_ctx {
 	struct gw_problem problem;
 	int64_t now_us;
 	bool is_dry_run, is_create_only, is_yaml;
-	uint64_t if_match;           /* 0 = any */
-	int doc;                     /* number of the document in a stream, -1 = no stream: pointers begin with it */
-	struct gw_yaml_pos *pos;     /* of a YAML body */
-	const char *pos_base;        /* where the documents begin in it: "" or "/0/items" */
+	uint64_t if_match; /* 0 = any */
+	int doc; /* number of the document in a stream, -1 = no stream: pointers begin with it */
+	struct gw_yaml_pos *pos; /* of a YAML body */
+	const char *pos_base; /* where the documents begin in it: "" or "/0/items" */
 	/* the answer */
-	int status;                  /* 200 or 201 */
+	int status; /* 200 or 201 */
 	uint64_t generation, version;
 	struct gw_json_out out;
 };
@@ -102,4 +120,4 @@ GW_MUST enum gw_err gw_ctx_keep(struct gw_ctx *c, yyjson_doc *doc);
 enum gw_err gw_fail(struct gw_ctx *c, enum gw_err e, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* Adds a fault at a field; the first one names the whole. */
 enum gw_err gw_fault(struct gw_ctx *c, enum gw_err e, struct gw_str pointer, const char *fmt, ...)
-	__attribute__((format(printf, 4, 5)));
+    __attribute__((format(printf, 4, 5)));

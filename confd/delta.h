@@ -7,7 +7,11 @@
 /* Which keys changed since their shard was built: index and the generation of the last change. Not locked; the publisher
  * does that. When full, everything must be built anew. */
 enum { GW_DELTA_CELLS = 8192 };
-struct gw_delta_cell { uint8_t index[32]; uint64_t generation; bool is_used; };
+struct gw_delta_cell {
+	uint8_t index[32];
+	uint64_t generation;
+	bool is_used;
+};
 struct gw_delta {
 	struct gw_delta_cell cell[GW_DELTA_CELLS];
 	size_t n;

@@ -121,7 +121,8 @@ static enum gw_err add_id(struct gw_ctx *c, yyjson_val **in)
 	gw_jw_init(&w, &b);
 	gw_jw_obj(&w);
 	gw_jw_kstr(&w, "id", gw_str(id, sizeof(id)));
-	yyjson_obj_foreach(*in, i, max, key, v) {
+	yyjson_obj_foreach(*in, i, max, key, v)
+	{
 		if (gw_str_eq(gw_json_str(key), GW_LIT("id")))
 			continue;
 		gw_jw_key(&w, gw_json_str(key));
@@ -139,22 +140,26 @@ static enum gw_err find_old(struct gw_ctx *c, struct gw_edit *e)
 	const char *kind = gw_cf_kinds[e->kind].name;
 
 	if (err != GW_OK && err != GW_E_NOT_FOUND)
-		return gw_fail(c, err, "The stored %s \"%.*s\" cannot be read: its check sum is wrong. Restore it from a backup.", kind,
-			       GW_FMT(e->id));
+		return gw_fail(
+		    c, err, "The stored %s \"%.*s\" cannot be read: its check sum is wrong. Restore it from a backup.",
+		    kind, GW_FMT(e->id));
 	if (e->before.p == NULL)
-		return c->if_match == 0 ? GW_OK :
-					  gw_fail(c, GW_E_PRECONDITION, "There is no %s \"%.*s\" any more (If-Match was given).", kind,
-						  GW_FMT(e->id));
+		return c->if_match == 0
+			   ? GW_OK
+			   : gw_fail(c, GW_E_PRECONDITION, "There is no %s \"%.*s\" any more (If-Match was given).",
+				     kind, GW_FMT(e->id));
 	if (c->is_create_only)
-		return gw_fail(c, GW_E_CONFLICT, "There is a %s \"%.*s\" already. Choose another id, or change that one.", kind,
+		return gw_fail(c, GW_E_CONFLICT,
+			       "There is a %s \"%.*s\" already. Choose another id, or change that one.", kind,
 			       GW_FMT(e->id));
 	if (!gw_scope_may_read(&c->actor, e->kind, e->before_obj))
 		return gw_fail(c, GW_E_NOT_FOUND, "There is no %s \"%.*s\".", kind, GW_FMT(e->id));
 	uint64_t version = gw_obj_u64(e->before_obj, "version");
 
 	if (c->if_match != 0 && c->if_match != version)
-		return gw_fail(c, GW_E_PRECONDITION, "The %s \"%.*s\" has version %llu now, not %llu. Read it again, then change it.",
-			       kind, GW_FMT(e->id), (unsigned long long)version, (unsigned long long)c->if_match);
+		return gw_fail(c, GW_E_PRECONDITION,
+			       "The %s \"%.*s\" has version %llu now, not %llu. Read it again, then change it.", kind,
+			       GW_FMT(e->id), (unsigned long long)version, (unsigned long long)c->if_match);
 	return GW_OK;
 }
 
@@ -165,12 +170,15 @@ static enum gw_err check_body_version(struct gw_ctx *c, const struct gw_edit *e,
 
 	if (e->before_obj == NULL || !yyjson_is_uint(v) || yyjson_get_uint(v) == gw_obj_u64(e->before_obj, "version"))
 		return GW_OK;
-	return gw_fail(c, GW_E_PRECONDITION, "The %s \"%.*s\" has version %llu now. Read it again, then change it, or leave version out.",
-		       gw_cf_kinds[e->kind].name, GW_FMT(e->id), (unsigned long long)gw_obj_u64(e->before_obj, "version"));
+	return gw_fail(c, GW_E_PRECONDITION,
+		       "The %s \"%.*s\" has version %llu now. Read it again, then change it, or leave version out.",
+		       gw_cf_kinds[e->kind].name, GW_FMT(e->id),
+		       (unsigned long long)gw_obj_u64(e->before_obj, "version"));
 }
 
 /* Schema; the canonical text goes to *out. */
-static enum gw_err check_schema(struct gw_ctx *c, struct gw_edit *e, yyjson_val *in, struct gw_cf_check *check, struct gw_str *out)
+static enum gw_err check_schema(struct gw_ctx *c, struct gw_edit *e, yyjson_val *in, struct gw_cf_check *check,
+				struct gw_str *out)
 {
 	struct gw_buf text;
 
@@ -184,7 +192,8 @@ static enum gw_err check_schema(struct gw_ctx *c, struct gw_edit *e, yyjson_val 
 	}
 	gw_buf_done(&text);
 	for (unsigned i = 0; i < check->faults.n; i++)
-		(void)gw_fault(c, check->faults.v[i].err, check->faults.v[i].pointer, "%.*s", GW_FMT(check->faults.v[i].message));
+		(void)gw_fault(c, check->faults.v[i].err, check->faults.v[i].pointer, "%.*s",
+			       GW_FMT(check->faults.v[i].message));
 	return err;
 }
 
@@ -193,7 +202,8 @@ static enum gw_err check_fixed(struct gw_ctx *c, const struct gw_edit *e, const 
 	if (e->before_obj == NULL || gw_str_eq(gw_obj_str(e->before_obj, field), gw_obj_str(obj, field)))
 		return GW_OK;
 	return gw_fault(c, GW_E_INVALID, gw_arena_printf(&c->arena, "/%s", field),
-			"%s of a %s cannot be changed. Create a new object and delete this one.", field, gw_cf_kinds[e->kind].name);
+			"%s of a %s cannot be changed. Create a new object and delete this one.", field,
+			gw_cf_kinds[e->kind].name);
 }
 
 /* Fields that only the platform's admins may set: a tenant's change must leave them as they are. */
@@ -203,7 +213,8 @@ static enum gw_err check_rights(struct gw_ctx *c, const struct gw_edit *e, const
 
 	if (!gw_scope_may_write(&c->actor, e->kind, obj) ||
 	    (e->before_obj != NULL && !gw_scope_may_write(&c->actor, e->kind, e->before_obj)))
-		return gw_fail(c, GW_E_FORBIDDEN, "Your role may not write the %s \"%.*s\". Ask an admin of its org or of the platform.",
+		return gw_fail(c, GW_E_FORBIDDEN,
+			       "Your role may not write the %s \"%.*s\". Ask an admin of its org or of the platform.",
 			       k->name, GW_FMT(e->id));
 	for (unsigned i = 0; i < k->n_fields && !gw_scope_is_platform(&c->actor); i++) {
 		const struct gw_cf_field *f = k->fields[i];
@@ -211,7 +222,8 @@ static enum gw_err check_rights(struct gw_ctx *c, const struct gw_edit *e, const
 		yyjson_val *was = e->before_obj != NULL ? gw_json_get(e->before_obj, name) : NULL;
 		yyjson_val *is = gw_json_get((f->flags & GW_CF_WO) != 0 ? in : obj, name);
 
-		if ((f->flags & GW_CF_PLAT) == 0 || (was == NULL && is == NULL) || (was != NULL && is != NULL && yyjson_equals(was, is)))
+		if ((f->flags & GW_CF_PLAT) == 0 || (was == NULL && is == NULL) ||
+		    (was != NULL && is != NULL && yyjson_equals(was, is)))
 			continue;
 		return gw_fault(c, GW_E_FORBIDDEN, gw_arena_printf(&c->arena, "/%s", f->name),
 				"%s may be set by platform admins only. Leave it as it is.", f->name);
@@ -226,11 +238,13 @@ static enum gw_err check_binding(struct gw_ctx *c, const yyjson_val *obj)
 	bool needs_org = gw_str_eq(role, GW_LIT("org-admin")) || gw_str_eq(role, GW_LIT("member"));
 
 	if (gw_str_eq(role, GW_LIT("platform-admin")) && org.n > 0)
-		return gw_fault(c, GW_E_INVALID, GW_LIT("/org"), "A platform-admin is not bound to an org. Leave org out, or give org-admin.");
+		return gw_fault(c, GW_E_INVALID, GW_LIT("/org"),
+				"A platform-admin is not bound to an org. Leave org out, or give org-admin.");
 	if (needs_org && org.n == 0)
 		return gw_fault(c, GW_E_MISSING, GW_LIT("/org"), "org is required for the role %.*s.", GW_FMT(role));
 	if (gw_str_eq(role, GW_LIT("org-admin")) && team.n > 0)
-		return gw_fault(c, GW_E_INVALID, GW_LIT("/team"), "An org-admin covers the whole org. Leave team out, or give team-admin.");
+		return gw_fault(c, GW_E_INVALID, GW_LIT("/team"),
+				"An org-admin covers the whole org. Leave team out, or give team-admin.");
 	if (gw_str_eq(role, GW_LIT("team-admin")) && team.n == 0)
 		return gw_fault(c, GW_E_MISSING, GW_LIT("/team"), "team is required for the role team-admin.");
 	return GW_OK;
@@ -244,9 +258,11 @@ static enum gw_err check_own(struct gw_ctx *c, const struct gw_edit *e, const yy
 			   gw_str_eq(gw_obj_str(e->before_obj, "key"), c->actor.key);
 
 	if (is_own_key && (after == NULL || gw_cf_bool(after, GW_KIND_key, "disabled")))
-		return gw_fail(c, GW_E_CONFLICT, "This is the key you are using. Use another admin key to disable or delete it.");
+		return gw_fail(c, GW_E_CONFLICT,
+			       "This is the key you are using. Use another admin key to disable or delete it.");
 	if (is_own_role && (after == NULL || !gw_str_eq(gw_obj_str(after, "role"), gw_obj_str(e->before_obj, "role"))))
-		return gw_fail(c, GW_E_CONFLICT, "This is the role of the key you are using. Use another admin key to change it.");
+		return gw_fail(c, GW_E_CONFLICT,
+			       "This is the role of the key you are using. Use another admin key to change it.");
 	return GW_OK;
 }
 
@@ -259,8 +275,8 @@ static struct gw_str import_of(const struct gw_cf_check *check)
 	return GW_NIL;
 }
 
-static enum gw_err check_all(struct gw_ctx *c, struct gw_edit *e, yyjson_val *in, struct gw_cf_check *check, struct gw_str *text,
-			     yyjson_val **obj)
+static enum gw_err check_all(struct gw_ctx *c, struct gw_edit *e, yyjson_val *in, struct gw_cf_check *check,
+			     struct gw_str *text, yyjson_val **obj)
 {
 	enum gw_err err = find_old(c, e);
 
@@ -335,7 +351,8 @@ enum gw_err gw_edit_patch(struct gw_ctx *c, enum gw_cf_kind kind, struct gw_str 
 	if (e != GW_OK)
 		return e;
 	if (!yyjson_is_obj(patch))
-		return gw_fault(c, GW_E_INVALID, GW_LIT("/patch"), "patch must be an object with the fields to change.");
+		return gw_fault(c, GW_E_INVALID, GW_LIT("/patch"),
+				"patch must be an object with the fields to change.");
 	yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
 	yyjson_mut_val *merged = doc != NULL ? yyjson_merge_patch(doc, old, patch) : NULL;
 	yyjson_doc *whole = merged != NULL ? yyjson_mut_val_imut_copy(merged, NULL) : NULL;
@@ -347,7 +364,8 @@ enum gw_err gw_edit_patch(struct gw_ctx *c, enum gw_cf_kind kind, struct gw_str 
 	if (e != GW_OK)
 		return e;
 	if (!gw_str_eq(gw_obj_str(yyjson_doc_get_root(whole), "id"), id))
-		return gw_fault(c, GW_E_INVALID, GW_LIT("/id"), "id cannot be changed. Create a new object and delete this one.");
+		return gw_fault(c, GW_E_INVALID, GW_LIT("/id"),
+				"id cannot be changed. Create a new object and delete this one.");
 	return gw_edit_put(c, kind, yyjson_doc_get_root(whole), secrets, out);
 }
 
@@ -361,9 +379,11 @@ enum gw_err gw_edit_delete(struct gw_ctx *c, enum gw_cf_kind kind, struct gw_str
 	if (e.before.p == NULL)
 		return gw_fail(c, GW_E_NOT_FOUND, "There is no %s \"%.*s\".", gw_cf_kinds[kind].name, GW_FMT(id));
 	if (!gw_scope_may_write(&c->actor, kind, e.before_obj))
-		return gw_fail(c, GW_E_FORBIDDEN, "Your role may not delete the %s \"%.*s\".", gw_cf_kinds[kind].name, GW_FMT(id));
+		return gw_fail(c, GW_E_FORBIDDEN, "Your role may not delete the %s \"%.*s\".", gw_cf_kinds[kind].name,
+			       GW_FMT(id));
 	if (kind == GW_KIND_settings)
-		return gw_fail(c, GW_E_CONFLICT, "The settings cannot be deleted. Put {\"id\":\"default\"} to go back to the defaults.");
+		return gw_fail(c, GW_E_CONFLICT,
+			       "The settings cannot be deleted. Put {\"id\":\"default\"} to go back to the defaults.");
 	err = check_own(c, &e, NULL);
 	if (err == GW_OK)
 		err = gw_edit_seq(c, &e.seq);
@@ -372,7 +392,8 @@ enum gw_err gw_edit_delete(struct gw_ctx *c, enum gw_cf_kind kind, struct gw_str
 	return err;
 }
 
-enum gw_err gw_edit_set(struct gw_ctx *c, enum gw_cf_kind kind, struct gw_str id, struct gw_str after, struct gw_edit *out)
+enum gw_err gw_edit_set(struct gw_ctx *c, enum gw_cf_kind kind, struct gw_str id, struct gw_str after,
+			struct gw_edit *out)
 {
 	struct gw_edit e = { .kind = kind, .id = id, .act = "rollback", .doc = c->doc };
 	struct gw_edit_sets sets = { .n = 0 };

@@ -38,21 +38,25 @@ static enum gw_err import_key(struct gw_ctx *c, struct gw_edit *e, struct gw_str
 	uint8_t raw[32], index[32];
 
 	if (!gw_hex_read(sha, raw, sizeof(raw)))
-		return gw_fault(c, GW_E_INVALID, GW_LIT("/import_sha256"), "import_sha256 must be 64 hex digits: the SHA-256 of the token.");
+		return gw_fault(c, GW_E_INVALID, GW_LIT("/import_sha256"),
+				"import_sha256 must be 64 hex digits: the SHA-256 of the token.");
 	gw_key_index_of_sha256(gw_keyring_pepper(c->core->keyring), raw, index);
 	if (e->before_obj != NULL) {
 		struct gw_str now = hex(c, index, 32);
 
 		if (gw_str_eq(now, gw_obj_str(e->before_obj, "index")))
 			return GW_OK;
-		return gw_fault(c, GW_E_CONFLICT, GW_LIT("/import_sha256"),
-				"The key \"%.*s\" exists with another token. Import it under a new id, or delete this one first.", GW_FMT(e->id));
+		return gw_fault(
+		    c, GW_E_CONFLICT, GW_LIT("/import_sha256"),
+		    "The key \"%.*s\" exists with another token. Import it under a new id, or delete this one first.",
+		    GW_FMT(e->id));
 	}
 	gw_edit_set_str(sets, "fingerprint", hex(c, index, 4));
 	return set_index(c, index, sets);
 }
 
-enum gw_err gw_edit_key_fields(struct gw_ctx *c, struct gw_edit *e, struct gw_str import_sha256, struct gw_edit_sets *sets)
+enum gw_err gw_edit_key_fields(struct gw_ctx *c, struct gw_edit *e, struct gw_str import_sha256,
+			       struct gw_edit_sets *sets)
 {
 	char token[GW_KEY_TOKEN_BYTES + 1], fingerprint[9];
 	uint8_t random[40], index[32];
@@ -88,7 +92,8 @@ static struct gw_sealed_place place_of(const struct gw_edit *e, const yyjson_val
 }
 
 /* Is it what is stored already? Then applying the same file again changes nothing. */
-static bool is_stored(struct gw_ctx *c, const struct gw_edit *e, const char *version_field, const struct gw_secret *secret)
+static bool is_stored(struct gw_ctx *c, const struct gw_edit *e, const char *version_field,
+		      const struct gw_secret *secret)
 {
 	struct gw_secret *now = NULL;
 
@@ -111,14 +116,16 @@ static void set_shown(struct gw_ctx *c, const struct gw_secret *secret, bool is_
 	char fingerprint[9];
 
 	gw_secret_fingerprint(secret, fingerprint);
-	gw_edit_set_str(sets, is_next ? "next_fingerprint" : "fingerprint", gw_arena_str(&c->arena, gw_str(fingerprint, 8)));
+	gw_edit_set_str(sets, is_next ? "next_fingerprint" : "fingerprint",
+			gw_arena_str(&c->arena, gw_str(fingerprint, 8)));
 	if (!is_next)
-		gw_edit_set_str(sets, "last4", s.n >= LAST4_LEAST ? gw_arena_str(&c->arena, gw_str_skip(s, s.n - 4)) : GW_LIT(""));
+		gw_edit_set_str(sets, "last4",
+				s.n >= LAST4_LEAST ? gw_arena_str(&c->arena, gw_str_skip(s, s.n - 4)) : GW_LIT(""));
 }
 
 /* Seals a secret as current or next version of the credential; the version before it in that place retires. */
-static enum gw_err store_secret(struct gw_ctx *c, const struct gw_edit *e, const yyjson_val *obj, const struct gw_secret *secret,
-				bool is_next, struct gw_edit_sets *sets)
+static enum gw_err store_secret(struct gw_ctx *c, const struct gw_edit *e, const yyjson_val *obj,
+				const struct gw_secret *secret, bool is_next, struct gw_edit_sets *sets)
 {
 	const char *field = is_next ? "next_version" : "secret_version";
 	uint64_t old = e->before_obj != NULL ? gw_obj_u64(e->before_obj, field) : 0;
@@ -140,7 +147,8 @@ enum gw_err gw_edit_secret_fields(struct gw_ctx *c, struct gw_edit *e, const yyj
 	enum gw_err err = GW_OK;
 
 	if (secrets->secret == NULL && e->before_obj == NULL)
-		return gw_fault(c, GW_E_MISSING, GW_LIT("/secret"), "secret is required for a new credential: the API key itself.");
+		return gw_fault(c, GW_E_MISSING, GW_LIT("/secret"),
+				"secret is required for a new credential: the API key itself.");
 	if (secrets->secret != NULL && !is_stored(c, e, "secret_version", secrets->secret)) {
 		err = store_secret(c, e, obj, secrets->secret, false, sets);
 		*is_changed = true;
@@ -159,11 +167,14 @@ static enum gw_err promote(struct gw_ctx *c, const struct gw_edit *e, struct gw_
 	struct gw_secret *secret = NULL;
 
 	if (p.version == 0)
-		return gw_fail(c, GW_E_CONFLICT, "The credential \"%.*s\" has no staged secret. Rotate with mode stage first.", GW_FMT(e->id));
+		return gw_fail(c, GW_E_CONFLICT,
+			       "The credential \"%.*s\" has no staged secret. Rotate with mode stage first.",
+			       GW_FMT(e->id));
 	enum gw_err err = gw_sealed_get(c->core, c->txn, &p, &secret);
 
 	if (err != GW_OK)
-		return gw_fail(c, err, "The staged secret of \"%.*s\" cannot be opened. Stage it again.", GW_FMT(e->id));
+		return gw_fail(c, err, "The staged secret of \"%.*s\" cannot be opened. Stage it again.",
+			       GW_FMT(e->id));
 	set_shown(c, secret, false, sets);
 	gw_secret_unref(secret);
 	gw_edit_set_u64(sets, "secret_version", p.version);
@@ -187,7 +198,8 @@ enum gw_err gw_edit_rotate(struct gw_ctx *c, struct gw_str id, enum gw_rotate_mo
 	if (mode == GW_ROTATE_PROMOTE)
 		err = promote(c, &e, &sets);
 	else if (secret == NULL)
-		err = gw_fault(c, GW_E_MISSING, GW_LIT("/secret"), "secret is required: the new API key (printable, without spaces).");
+		err = gw_fault(c, GW_E_MISSING, GW_LIT("/secret"),
+			       "secret is required: the new API key (printable, without spaces).");
 	else
 		err = store_secret(c, &e, e.before_obj, secret, mode == GW_ROTATE_STAGE, &sets);
 	if (err == GW_OK)

@@ -42,7 +42,8 @@ static enum gw_err check_twice(struct gw_ctx *c, struct gw_edit *v, size_t n)
 		if (by_object(&sorted[i - 1], &sorted[i]) != 0)
 			continue;
 		c->doc = sorted[i]->doc > sorted[i - 1]->doc ? sorted[i]->doc : sorted[i - 1]->doc;
-		return gw_fault(c, GW_E_CONFLICT, GW_LIT("/id"), "The %s \"%.*s\" is here twice. Leave one of them out.",
+		return gw_fault(c, GW_E_CONFLICT, GW_LIT("/id"),
+				"The %s \"%.*s\" is here twice. Leave one of them out.",
 				gw_cf_kinds[sorted[i]->kind].name, GW_FMT(sorted[i]->id));
 	}
 	return GW_OK;
@@ -50,7 +51,10 @@ static enum gw_err check_twice(struct gw_ctx *c, struct gw_edit *v, size_t n)
 
 /* --- index rows --- */
 
-struct walk { struct gw_ctx *c; const struct gw_edit *e; };
+struct walk {
+	struct gw_ctx *c;
+	const struct gw_edit *e;
+};
 
 static enum gw_err drop_ref(void *ctx, const char *field, size_t index, enum gw_cf_kind kind, struct gw_str id)
 {
@@ -113,7 +117,8 @@ static enum gw_err take_out(struct gw_ctx *c, const struct gw_edit *e)
 }
 
 /* A row that must be new; names who has it. */
-static enum gw_err put_unique(struct gw_ctx *c, const struct gw_edit *e, enum gw_table table, struct gw_str key, const char *field)
+static enum gw_err put_unique(struct gw_ctx *c, const struct gw_edit *e, enum gw_table table, struct gw_str key,
+			      const char *field)
 {
 	struct gw_str owner;
 	enum gw_err err = gw_txn_get(c->txn, table, key, &owner);
@@ -124,8 +129,10 @@ static enum gw_err put_unique(struct gw_ctx *c, const struct gw_edit *e, enum gw
 		return err;
 	c->doc = e->doc;
 	if (table == GW_T_KEY)
-		return gw_fault(c, GW_E_CONFLICT, gw_str_z(field), "This token is there already, as key \"%.*s\".", GW_FMT(owner));
-	return gw_fault(c, GW_E_CONFLICT, gw_str_z(field), "The model \"%.*s\" has this name already. Choose another name.", GW_FMT(owner));
+		return gw_fault(c, GW_E_CONFLICT, gw_str_z(field), "This token is there already, as key \"%.*s\".",
+				GW_FMT(owner));
+	return gw_fault(c, GW_E_CONFLICT, gw_str_z(field),
+			"The model \"%.*s\" has this name already. Choose another name.", GW_FMT(owner));
 }
 
 static enum gw_err put_in(struct gw_ctx *c, const struct gw_edit *e)
@@ -140,8 +147,9 @@ static enum gw_err put_in(struct gw_ctx *c, const struct gw_edit *e)
 	if (err == GW_OK && e->kind == GW_KIND_model)
 		err = put_unique(c, e, GW_T_MODEL, gw_obj_model_key(c, e->after_obj), "/name");
 	if (err == GW_OK && e->kind == GW_KIND_key)
-		err = !key_index(e->after_obj, index) ? GW_E_CORRUPT :
-			put_unique(c, e, GW_T_KEY, gw_str((const char *)index, 32), "/import_sha256");
+		err = !key_index(e->after_obj, index)
+			  ? GW_E_CORRUPT
+			  : put_unique(c, e, GW_T_KEY, gw_str((const char *)index, 32), "/import_sha256");
 	return err;
 }
 
@@ -164,7 +172,8 @@ static struct gw_str field_pointer(struct gw_ctx *c, const char *field, size_t i
 {
 	if (index == (size_t)GW_REF_SINGLE)
 		return gw_arena_printf(&c->arena, "/%s", field);
-	return gw_arena_printf(&c->arena, "/%s/%zu%s", field, index, strcmp(field, "targets") == 0 ? "/deployment" : "");
+	return gw_arena_printf(&c->arena, "/%s/%zu%s", field, index,
+			       strcmp(field, "targets") == 0 ? "/deployment" : "");
 }
 
 static enum gw_err check_ref(void *ctx, const char *field, size_t index, enum gw_cf_kind kind, struct gw_str id)
@@ -180,9 +189,10 @@ static enum gw_err check_ref(void *ctx, const char *field, size_t index, enum gw
 	if (e == GW_OK && is_visible(w->e, kind, target) && gw_scope_may_use(&c->actor, kind, target))
 		return GW_OK;
 	c->doc = w->e->doc;
-	return gw_fault(c, GW_E_INVALID, field_pointer(c, field, index),
-			"%s: there is no %s \"%.*s\" that this object may refer to. Create it first, or correct the id.", field,
-			gw_cf_kinds[kind].name, GW_FMT(id));
+	return gw_fault(
+	    c, GW_E_INVALID, field_pointer(c, field, index),
+	    "%s: there is no %s \"%.*s\" that this object may refer to. Create it first, or correct the id.", field,
+	    gw_cf_kinds[kind].name, GW_FMT(id));
 }
 
 /* A tenant must not pair its own provider (whose address it chose) with somebody's credential. */
@@ -201,8 +211,10 @@ static enum gw_err check_deployment(struct gw_ctx *c, const struct gw_edit *e)
 		return GW_OK;
 	c->doc = e->doc;
 	return gw_fault(c, GW_E_INVALID, GW_LIT("/credential"),
-			"credential: \"%.*s\" is for the provider \"%.*s\", this deployment is at \"%.*s\". Use a credential of that provider.",
-			GW_FMT(id), GW_FMT(gw_obj_str(credential, "provider")), GW_FMT(gw_obj_str(e->after_obj, "provider")));
+			"credential: \"%.*s\" is for the provider \"%.*s\", this deployment is at \"%.*s\". Use a "
+			"credential of that provider.",
+			GW_FMT(id), GW_FMT(gw_obj_str(credential, "provider")),
+			GW_FMT(gw_obj_str(e->after_obj, "provider")));
 }
 
 static enum gw_err check_alias(struct gw_ctx *c, const struct gw_edit *e)
@@ -222,7 +234,8 @@ static enum gw_err check_alias(struct gw_ctx *c, const struct gw_edit *e)
 		model = obj;
 	}
 	c->doc = e->doc;
-	return gw_fault(c, GW_E_INVALID, GW_LIT("/alias_of"), "alias_of leads in a circle, or over more than %d aliases. Name the model itself.",
+	return gw_fault(c, GW_E_INVALID, GW_LIT("/alias_of"),
+			"alias_of leads in a circle, or over more than %d aliases. Name the model itself.",
 			MAX_ALIASES);
 }
 
@@ -251,8 +264,8 @@ static enum gw_err check_unused(struct gw_ctx *c, const struct gw_edit *e)
 	if (err != GW_OK || p->n_used_by == 0)
 		return err;
 	return gw_fail(c, GW_E_IN_USE, "The %s \"%.*s\" is used by the %s \"%.*s\"%s. Change or delete that first.",
-		       gw_cf_kinds[e->kind].name, GW_FMT(e->id), gw_cf_kinds[p->used_by[0].kind].name, GW_FMT(p->used_by[0].id),
-		       p->n_used_by > 1 ? " and others" : "");
+		       gw_cf_kinds[e->kind].name, GW_FMT(e->id), gw_cf_kinds[p->used_by[0].kind].name,
+		       GW_FMT(p->used_by[0].id), p->n_used_by > 1 ? " and others" : "");
 }
 
 static enum gw_err check_whole(struct gw_ctx *c, const struct gw_edit *e)

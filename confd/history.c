@@ -86,10 +86,11 @@ static enum gw_err check_range(struct gw_ctx *c, uint64_t from)
 	if (e != GW_OK)
 		return e;
 	if (from > c->generation)
-		return gw_fail(c, GW_E_NOT_FOUND, "There is no generation %llu yet; the newest is %llu.", (unsigned long long)from,
-			       (unsigned long long)c->generation);
+		return gw_fail(c, GW_E_NOT_FOUND, "There is no generation %llu yet; the newest is %llu.",
+			       (unsigned long long)from, (unsigned long long)c->generation);
 	if (from < floor)
-		return gw_fail(c, GW_E_NOT_FOUND, "History reaches back to generation %llu; older changes were dropped.",
+		return gw_fail(c, GW_E_NOT_FOUND,
+			       "History reaches back to generation %llu; older changes were dropped.",
 			       (unsigned long long)floor);
 	return GW_OK;
 }
@@ -131,7 +132,10 @@ enum gw_err gw_history_read(struct gw_ctx *c, uint64_t from, uint64_t to, struct
 
 /* --- pruning --- */
 
-struct oldest { uint64_t seq, generation; int64_t ts_us; };
+struct oldest {
+	uint64_t seq, generation;
+	int64_t ts_us;
+};
 
 static enum gw_err read_oldest(struct gw_txn *t, struct oldest *o)
 {
@@ -146,7 +150,8 @@ static enum gw_err read_oldest(struct gw_txn *t, struct oldest *o)
 		yyjson_doc *doc = yyjson_read(s.value.p, s.value.n, 0);
 		yyjson_val *entry = yyjson_doc_get_root(doc);
 
-		*o = (struct oldest){ gw_be64_read(s.key), gw_obj_u64(entry, "generation"), (int64_t)gw_obj_u64(entry, "ts_us") };
+		*o = (struct oldest){ gw_be64_read(s.key), gw_obj_u64(entry, "generation"),
+				      (int64_t)gw_obj_u64(entry, "ts_us") };
 		yyjson_doc_free(doc);
 	}
 	gw_scan_end(&s);
@@ -178,8 +183,8 @@ enum gw_err gw_history_prune(struct gw_txn *t, int64_t oldest_us, uint64_t max_b
 
 /* --- for the calls --- */
 
-void gw_history_put_change(struct gw_json_out *w, enum gw_cf_kind kind, struct gw_str id, const char *act, const yyjson_val *before,
-			   const yyjson_val *after)
+void gw_history_put_change(struct gw_json_out *w, enum gw_cf_kind kind, struct gw_str id, const char *act,
+			   const yyjson_val *before, const yyjson_val *after)
 {
 	gw_jw_obj(w);
 	gw_jw_kstr(w, "kind", gw_str_z(gw_cf_kinds[kind].name));
@@ -208,16 +213,19 @@ enum gw_err gw_selection_read(struct gw_ctx *c, yyjson_val *root, struct gw_sele
 	yyjson_val *kinds = yyjson_obj_get(root, "kinds"), *v;
 	size_t i, max;
 
-	*out = (struct gw_selection){ .org = gw_obj_str(root, "org"), .team = gw_obj_str(root, "team"),
+	*out = (struct gw_selection){ .org = gw_obj_str(root, "org"),
+				      .team = gw_obj_str(root, "team"),
 				      .objects = yyjson_obj_get(root, "objects") };
 	if ((kinds != NULL && !yyjson_is_arr(kinds)) || (out->objects != NULL && !yyjson_is_arr(out->objects)))
 		return gw_fail(c, GW_E_INVALID, "kinds and objects must be arrays.");
-	yyjson_arr_foreach(kinds, i, max, v) {
+	yyjson_arr_foreach(kinds, i, max, v)
+	{
 		enum gw_cf_kind kind;
 
 		if (!gw_cf_kind_by_name(gw_json_str(v), &kind) && !gw_cf_kind_by_plural(gw_json_str(v), &kind))
 			return gw_fault(c, GW_E_INVALID, gw_arena_printf(&c->arena, "/kinds/%zu", i),
-					"There is no such kind of object. Kinds are settings, org, team, user, key, role_binding, provider, "
+					"There is no such kind of object. Kinds are settings, org, team, user, key, "
+					"role_binding, provider, "
 					"credential, deployment, model.");
 		out->kinds[kind] = true;
 		out->has_kinds = true;
@@ -238,10 +246,12 @@ bool gw_selection_has(const struct gw_selection *s, enum gw_cf_kind kind, const 
 		return false;
 	if (s->objects == NULL)
 		return true;
-	yyjson_arr_foreach(s->objects, i, max, v) {
+	yyjson_arr_foreach(s->objects, i, max, v)
+	{
 		enum gw_cf_kind k;
 
-		if (gw_cf_kind_by_name(gw_obj_str(v, "kind"), &k) && k == kind && gw_str_eq(gw_obj_str(v, "id"), gw_obj_str(obj, "id")))
+		if (gw_cf_kind_by_name(gw_obj_str(v, "kind"), &k) && k == kind &&
+		    gw_str_eq(gw_obj_str(v, "id"), gw_obj_str(obj, "id")))
 			return true;
 	}
 	return false;

@@ -7,8 +7,8 @@ struct gw_past {
 	enum gw_cf_kind kind;
 	struct gw_str id;
 	struct gw_str from, to; /* canonical JSON at the two generations; NIL = not there */
-	struct gw_past *next;   /* in its bucket */
-	struct gw_past *all;    /* in order of discovery */
+	struct gw_past *next; /* in its bucket */
+	struct gw_past *all; /* in order of discovery */
 };
 enum { GW_PAST_BUCKETS = 4096 };
 struct gw_history {
@@ -21,11 +21,12 @@ struct gw_history {
 GW_MUST enum gw_err gw_history_read(struct gw_ctx *c, uint64_t from, uint64_t to, struct gw_history **out);
 struct gw_past *gw_history_find(const struct gw_history *h, enum gw_cf_kind kind, struct gw_str id);
 /* Drops entries older than `oldest_us`, or while the log takes more than max_bytes; at most `max` per call. */
-GW_MUST enum gw_err gw_history_prune(struct gw_txn *t, int64_t oldest_us, uint64_t max_bytes, unsigned max, unsigned *n);
+GW_MUST enum gw_err gw_history_prune(struct gw_txn *t, int64_t oldest_us, uint64_t max_bytes, unsigned max,
+				     unsigned *n);
 
 /* {"kind","id","act","before","after"} of a change, as callers see it; before/after may be NULL. */
-void gw_history_put_change(struct gw_json_out *w, enum gw_cf_kind kind, struct gw_str id, const char *act, const yyjson_val *before,
-			   const yyjson_val *after);
+void gw_history_put_change(struct gw_json_out *w, enum gw_cf_kind kind, struct gw_str id, const char *act,
+			   const yyjson_val *before, const yyjson_val *after);
 /* act by what is there before and after. */
 const char *gw_history_act(struct gw_str before, struct gw_str after);
 /* Scope of a call over many objects: {"kinds":[..],"org":..,"team":..,"objects":[{"kind","id"}]}, all optional. */

@@ -21,7 +21,10 @@ void gw_set_drop(struct gw_set *set)
 
 /* --- sending --- */
 
-struct parcel { struct gw_buf table, digest; struct gw_msg msg; };
+struct parcel {
+	struct gw_buf table, digest;
+	struct gw_msg msg;
+};
 
 static void pack(struct parcel *p, const struct gw_built image[GW_IMAGE_COUNT], uint64_t generation, bool is_full)
 {
@@ -64,11 +67,13 @@ static void send_to(struct gw_peer *p, const struct parcel *parcel, bool is_full
 		return;
 	p->needs_all = gw_channel_send(p->channel, &parcel->msg) != GW_OK;
 	if (p->needs_all)
-		gw_log_slow(GW_WARN, "%s[%u] does not read its channel; it gets the whole set later", gw_role_name(p->role), p->slot);
+		gw_log_slow(GW_WARN, "%s[%u] does not read its channel; it gets the whole set later",
+			    gw_role_name(p->role), p->slot);
 }
 
 /* Master first: a worker that starts meanwhile gets the newest from it. */
-static void send_to_all(struct gw_server *s, const struct gw_built image[GW_IMAGE_COUNT], uint64_t generation, bool is_full)
+static void send_to_all(struct gw_server *s, const struct gw_built image[GW_IMAGE_COUNT], uint64_t generation,
+			bool is_full)
 {
 	struct parcel parcel;
 
@@ -188,9 +193,9 @@ static void withdraw(struct gw_server *s, const struct gw_peer *p, const struct 
 	if (s->refused != 0)
 		return;
 	s->refused = m->generation;
-	(void)snprintf(s->blocked, sizeof(s->blocked), "%s %u refused the images of generation %llu (%.*s)", gw_role_name(p->role),
-		       p->slot, (unsigned long long)m->generation, (int)(m->detail.n < 100 ? m->detail.n : 100),
-		       m->detail.p != NULL ? m->detail.p : "");
+	(void)snprintf(s->blocked, sizeof(s->blocked), "%s %u refused the images of generation %llu (%.*s)",
+		       gw_role_name(p->role), p->slot, (unsigned long long)m->generation,
+		       (int)(m->detail.n < 100 ? m->detail.n : 100), m->detail.p != NULL ? m->detail.p : "");
 	s->core.blocked = s->blocked;
 	gw_log(GW_ERROR, "%s; going back to generation %llu", s->blocked,
 	       (unsigned long long)(s->before.is_there ? s->before.generation : 0));

@@ -138,8 +138,8 @@ static enum gw_err load(struct gw_keyring *k, struct gw_store *s)
 }
 
 /* The root key does not fit: perhaps a rotation was cut before its rename, or the operator changed the source. */
-static enum gw_err open_with_others(struct gw_keyring *k, struct gw_store *s, const struct gw_keyring_opts *o, const char *want,
-				    struct gw_secret **root, const char **why)
+static enum gw_err open_with_others(struct gw_keyring *k, struct gw_store *s, const struct gw_keyring_opts *o,
+				    const char *want, struct gw_secret **root, const char **why)
 {
 	struct gw_secret *other = NULL;
 	enum gw_err e;
@@ -152,7 +152,8 @@ static enum gw_err open_with_others(struct gw_keyring *k, struct gw_store *s, co
 	}
 	gw_secret_unref(other);
 	other = NULL;
-	*why = "it is not the root key that this data folder was made with; give the right one, or the one before as root_key_previous";
+	*why = "it is not the root key that this data folder was made with; give the right one, or the one before as "
+	       "root_key_previous";
 	if (!o->has_previous || gw_root_read(&o->previous, &other, why) != GW_OK)
 		return GW_E_CRYPTO;
 	bool is_previous = fits(k, other, want);
@@ -168,8 +169,8 @@ static enum gw_err open_with_others(struct gw_keyring *k, struct gw_store *s, co
 	return e == GW_OK ? rewrap(k, s, *root) : e;
 }
 
-static enum gw_err open_known(struct gw_keyring *k, struct gw_store *s, const struct gw_keyring_opts *o, const char *want,
-			      const char **why)
+static enum gw_err open_known(struct gw_keyring *k, struct gw_store *s, const struct gw_keyring_opts *o,
+			      const char *want, const char **why)
 {
 	struct gw_secret *root = NULL;
 	enum gw_err e = gw_root_read(&o->root, &root, why);
@@ -187,7 +188,8 @@ static enum gw_err open_known(struct gw_keyring *k, struct gw_store *s, const st
 	return e;
 }
 
-static enum gw_err open_first(struct gw_keyring *k, struct gw_store *s, const struct gw_keyring_opts *o, const char **why)
+static enum gw_err open_first(struct gw_keyring *k, struct gw_store *s, const struct gw_keyring_opts *o,
+			      const char **why)
 {
 	struct gw_secret *root = NULL;
 	enum gw_err e = gw_root_read(&o->root, &root, why);
@@ -202,7 +204,8 @@ static enum gw_err open_first(struct gw_keyring *k, struct gw_store *s, const st
 	return e == GW_OK ? load(k, s) : e;
 }
 
-enum gw_err gw_keyring_open(struct gw_store *s, const struct gw_keyring_opts *o, struct gw_keyring **out, const char **why)
+enum gw_err gw_keyring_open(struct gw_store *s, const struct gw_keyring_opts *o, struct gw_keyring **out,
+			    const char **why)
 {
 	struct gw_keyring *k = calloc(1, sizeof(*k));
 	struct gw_txn t;
@@ -283,7 +286,8 @@ enum gw_err gw_keyring_unseal(struct gw_keyring *k, struct gw_str aad, struct gw
 
 	for (unsigned i = 0; id != 0 && i < k->n_deks; i++) {
 		if (k->deks[i].info.id == id)
-			return gw_aead_open(k->deks[i].key, (const uint8_t *)blob.p + 5, aad, gw_str_skip(blob, BLOB_HEAD), out);
+			return gw_aead_open(k->deks[i].key, (const uint8_t *)blob.p + 5, aad,
+					    gw_str_skip(blob, BLOB_HEAD), out);
 	}
 	return GW_E_CRYPTO;
 }
@@ -333,7 +337,13 @@ enum gw_err gw_keyring_retire(struct gw_keyring *k, struct gw_txn *t)
 
 	for (unsigned i = 0; i < k->n_deks; i++) {
 		struct gw_dek *d = &k->deks[i];
-		char key[8] = { 'd', 'e', 'k', '/', (char)(d->info.id >> 24), (char)(d->info.id >> 16), (char)(d->info.id >> 8),
+		char key[8] = { 'd',
+				'e',
+				'k',
+				'/',
+				(char)(d->info.id >> 24),
+				(char)(d->info.id >> 16),
+				(char)(d->info.id >> 8),
 				(char)d->info.id };
 
 		if (d->info.is_primary) {
@@ -353,8 +363,9 @@ enum gw_err gw_keyring_rotate_root(struct gw_keyring *k, struct gw_store *s, con
 	struct gw_secret *root = NULL;
 
 	if (k->root.kind != GW_ROOT_FILE) {
-		*why = "the root key does not come from a file: put the new one where root_key points, the old one into "
-		       "root_key_previous, and restart";
+		*why =
+		    "the root key does not come from a file: put the new one where root_key points, the old one into "
+		    "root_key_previous, and restart";
 		return GW_E_CONFLICT;
 	}
 	enum gw_err e = gw_root_make(&k->root, true, &root, why);
@@ -366,7 +377,8 @@ enum gw_err gw_keyring_rotate_root(struct gw_keyring *k, struct gw_store *s, con
 	gw_secret_unref(root);
 	if (e != GW_OK) /* the file beside stays: a commit that failed late may be on disk; the next start finds out */
 		return e;
-	*why = "the new key file cannot be renamed; it is beside the old one as .new and will be taken at the next start";
+	*why =
+	    "the new key file cannot be renamed; it is beside the old one as .new and will be taken at the next start";
 	return gw_root_adopt_beside(&k->root);
 }
 

@@ -20,16 +20,18 @@ struct gw_keyring_opts {
 };
 /* Makes the keyring on an empty store (and the root key file when there is none), else opens it: finishes a root rotation
  * that was cut, re-wraps from `previous`. Commits by itself. *why names the remedy. */
-GW_MUST enum gw_err gw_keyring_open(struct gw_store *s, const struct gw_keyring_opts *o, struct gw_keyring **out, const char **why);
+GW_MUST enum gw_err gw_keyring_open(struct gw_store *s, const struct gw_keyring_opts *o, struct gw_keyring **out,
+				    const char **why);
 void gw_keyring_free(struct gw_keyring *k);
 const struct gw_secret *gw_keyring_own(const struct gw_keyring *k, enum gw_own_key which);
 struct gw_hmac *gw_keyring_pepper(struct gw_keyring *k);
 /* Public half of "audit-signing". */
 void gw_keyring_audit_public(const struct gw_keyring *k, uint8_t out[65]);
 
-GW_MUST enum gw_err gw_keyring_seal(struct gw_keyring *k, struct gw_txn *t, struct gw_str aad, const struct gw_secret *plain,
-				    struct gw_buf *out);
-GW_MUST enum gw_err gw_keyring_unseal(struct gw_keyring *k, struct gw_str aad, struct gw_str blob, struct gw_secret **out);
+GW_MUST enum gw_err gw_keyring_seal(struct gw_keyring *k, struct gw_txn *t, struct gw_str aad,
+				    const struct gw_secret *plain, struct gw_buf *out);
+GW_MUST enum gw_err gw_keyring_unseal(struct gw_keyring *k, struct gw_str aad, struct gw_str blob,
+				      struct gw_secret **out);
 /* Is the blob sealed with a key that is to be retired? */
 bool gw_keyring_is_old(const struct gw_keyring *k, struct gw_str blob);
 
@@ -45,7 +47,12 @@ GW_MUST enum gw_err gw_keyring_rotate_root(struct gw_keyring *k, struct gw_store
 /* After a transaction that touched the keyring failed: memory is read again from the store. */
 GW_MUST enum gw_err gw_keyring_reload(struct gw_keyring *k, struct gw_store *s);
 
-struct gw_dek_info { uint32_t id; bool is_primary; int64_t created_us; uint64_t seals; };
+struct gw_dek_info {
+	uint32_t id;
+	bool is_primary;
+	int64_t created_us;
+	uint64_t seals;
+};
 enum { GW_MAX_DEKS = 8 };
 unsigned gw_keyring_deks(const struct gw_keyring *k, struct gw_dek_info out[GW_MAX_DEKS]);
 const char *gw_keyring_root_id(const struct gw_keyring *k); /* 8 hex */

@@ -22,8 +22,8 @@ struct gw_keyring {
 extern const char *const gw_own_names[GW_OWN_COUNT];
 
 /* KEK and its id out of a root key. */
-GW_MUST enum gw_err gw_kek_derive(const struct gw_secret *root, const uint8_t install_id[GW_INSTALL_BYTES], struct gw_secret **kek,
-				  char id[9]);
+GW_MUST enum gw_err gw_kek_derive(const struct gw_secret *root, const uint8_t install_id[GW_INSTALL_BYTES],
+				  struct gw_secret **kek, char id[9]);
 /* All rows, wrapped by k->kek. */
 GW_MUST enum gw_err gw_keyring_store(const struct gw_keyring *k, struct gw_txn *t);
 GW_MUST enum gw_err gw_keyring_store_dek(const struct gw_keyring *k, const struct gw_dek *d, struct gw_txn *t);

@@ -8,8 +8,8 @@ enum { DEK_HEAD = 1 + 8 + 8, MAX_ROW = 512 };
 
 const char *const gw_own_names[GW_OWN_COUNT] = { "pepper", "audit-signing", "session" };
 
-enum gw_err gw_kek_derive(const struct gw_secret *root, const uint8_t install_id[GW_INSTALL_BYTES], struct gw_secret **kek,
-			  char id[9])
+enum gw_err gw_kek_derive(const struct gw_secret *root, const uint8_t install_id[GW_INSTALL_BYTES],
+			  struct gw_secret **kek, char id[9])
 {
 	struct gw_sha256_ctx h;
 	uint8_t *bytes, hash[32];
@@ -66,7 +66,8 @@ static struct gw_str join(char *out, size_t max, struct gw_str head, struct gw_s
 }
 
 static const struct gw_str dek_prefix = { "dek/", 4 }, own_prefix = { "own/", 4 };
-static const struct gw_str dek_aad = { "llmgw/dek/v1", 13 }, own_aad = { "llmgw/own/v1", 13 }; /* their NUL belongs to them */
+static const struct gw_str dek_aad = { "llmgw/dek/v1", 13 },
+			   own_aad = { "llmgw/own/v1", 13 }; /* their NUL belongs to them */
 
 enum gw_err gw_keyring_store_dek(const struct gw_keyring *k, const struct gw_dek *d, struct gw_txn *t)
 {
@@ -134,7 +135,8 @@ enum gw_err gw_keyring_root_row(struct gw_txn *t, uint8_t install_id[GW_INSTALL_
 		return e;
 	yyjson_doc *doc = yyjson_read(row.p, row.n, 0);
 	yyjson_val *root = yyjson_doc_get_root(doc);
-	struct gw_str hex = gw_json_str(yyjson_obj_get(root, "install_id")), kek = gw_json_str(yyjson_obj_get(root, "kek"));
+	struct gw_str hex = gw_json_str(yyjson_obj_get(root, "install_id")),
+		      kek = gw_json_str(yyjson_obj_get(root, "kek"));
 	bool is_ok = kek.n == 8 && gw_hex_read(hex, install_id, GW_INSTALL_BYTES);
 
 	if (is_ok) {
@@ -168,8 +170,8 @@ static enum gw_err load_dek(struct gw_keyring *k, struct gw_str key, struct gw_s
 
 	if (id.n != 4 || row.n < DEK_HEAD || k->n_deks == GW_MAX_DEKS)
 		return GW_E_CORRUPT;
-	d->info.id = (uint32_t)(uint8_t)id.p[0] << 24 | (uint32_t)(uint8_t)id.p[1] << 16 | (uint32_t)(uint8_t)id.p[2] << 8 |
-		     (uint8_t)id.p[3];
+	d->info.id = (uint32_t)(uint8_t)id.p[0] << 24 | (uint32_t)(uint8_t)id.p[1] << 16 |
+		     (uint32_t)(uint8_t)id.p[2] << 8 | (uint8_t)id.p[3];
 	d->info.is_primary = row.p[0] != 0;
 	d->info.created_us = (int64_t)gw_be64_read(gw_str_skip(row, 1));
 	d->info.seals = gw_be64_read(gw_str_skip(row, 9));

@@ -25,7 +25,8 @@ static enum gw_err open_credential(struct gw_ctx *c, struct gw_str id, uint64_t 
 		return GW_E_CRED_MISSING;
 	if (e != GW_OK)
 		return e;
-	struct gw_sealed_place p = { id, gw_obj_str(obj, "org"), gw_obj_str(obj, "team"), gw_obj_u64(obj, "secret_version") };
+	struct gw_sealed_place p = { id, gw_obj_str(obj, "org"), gw_obj_str(obj, "team"),
+				     gw_obj_u64(obj, "secret_version") };
 	uint64_t next = gw_obj_u64(obj, "next_version");
 
 	if (version != 0)

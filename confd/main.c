@@ -65,7 +65,7 @@ static void answer_handover(struct gw_server *s, enum gw_handover phase, enum gw
 	struct gw_msg a = { .type = GW_MSG_HANDED };
 
 	GW_MSG_SET(&a, flags, (uint64_t)phase);
-	GW_MSG_SET(&a, status, (uint64_t)-(int64_t)e);
+	GW_MSG_SET(&a, status, (uint64_t) - (int64_t)e);
 	if (s->master == NULL || gw_channel_send(s->master, &a) != GW_OK)
 		gw_log(GW_ERROR, "cannot answer the master");
 }
@@ -175,7 +175,8 @@ static void check_size(struct gw_server *s)
 	struct gw_store_size size = gw_store_size(s->core.store);
 
 	if (size.used_bytes > size.max_bytes / 10 * 6)
-		gw_log(GW_WARN, "the configuration database takes %llu of at most %llu MiB; at the end changes are refused",
+		gw_log(GW_WARN,
+		       "the configuration database takes %llu of at most %llu MiB; at the end changes are refused",
 		       (unsigned long long)(size.used_bytes >> 20), (unsigned long long)(size.max_bytes >> 20));
 }
 
@@ -247,8 +248,9 @@ static const char *root_folder(const char *option, char out[PATH_MAX])
 	if (!gw_root_source_read(option, &src) || src.kind != GW_ROOT_FILE)
 		return NULL;
 	const char *slash = strrchr(src.text, '/');
-	int n = slash == NULL ? snprintf(out, PATH_MAX, ".") :
-				snprintf(out, PATH_MAX, "%.*s", slash == src.text ? 1 : (int)(slash - src.text), src.text);
+	int n = slash == NULL
+		    ? snprintf(out, PATH_MAX, ".")
+		    : snprintf(out, PATH_MAX, "%.*s", slash == src.text ? 1 : (int)(slash - src.text), src.text);
 
 	return n > 0 && n < PATH_MAX ? out : NULL;
 }
@@ -256,7 +258,8 @@ static const char *root_folder(const char *option, char out[PATH_MAX])
 static uint32_t lock_down(struct gw_server *s)
 {
 	static char folder[PATH_MAX], previous[PATH_MAX];
-	const char *roots[] = { root_folder(s->start.boot.root_key, folder), root_folder(s->start.boot.root_key_previous, previous) };
+	const char *roots[] = { root_folder(s->start.boot.root_key, folder),
+				root_folder(s->start.boot.root_key_previous, previous) };
 	struct gw_sandbox_path paths[8] = {
 		{ s->start.boot.data_dir, true },
 		{ s->start.boot.runtime_dir, true },
@@ -287,7 +290,8 @@ static void open_channels(struct gw_server *s)
 		if (gw_str_has_prefix(name, worker)) {
 			if (gw_str_u64(gw_str_skip(name, worker.n), &slot))
 				gw_peers_connect(s, GW_ROLE_WORKER, (uint32_t)slot, 0, f->fd);
-		} else if (gw_str_cut(name, '.', &head, &tail) && gw_str_eq(head, GW_LIT("chan")) && gw_role_by_name(tail, &role)) {
+		} else if (gw_str_cut(name, '.', &head, &tail) && gw_str_eq(head, GW_LIT("chan")) &&
+			   gw_role_by_name(tail, &role)) {
 			gw_peers_connect(s, role, s->start.slot, 0, f->fd); /* of the same master */
 		}
 	}
@@ -295,8 +299,10 @@ static void open_channels(struct gw_server *s)
 
 static void read_options(struct gw_server *s)
 {
-	s->opts = (struct gw_core_opts){ .data_dir = s->start.boot.data_dir, .root_key = s->start.boot.root_key,
-					 .root_key_previous = s->start.boot.root_key_previous, .drain_ms = s->start.boot.drain_timeout };
+	s->opts = (struct gw_core_opts){ .data_dir = s->start.boot.data_dir,
+					 .root_key = s->start.boot.root_key,
+					 .root_key_previous = s->start.boot.root_key_previous,
+					 .drain_ms = s->start.boot.drain_timeout };
 	if (gw_private_dir(s->start.boot.data_dir) != GW_OK)
 		gw_role_fatal("the data folder %s cannot be made or is not ours", s->start.boot.data_dir);
 	if (gw_core_preload(&s->opts, s->why) != GW_OK)

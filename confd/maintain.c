@@ -9,7 +9,10 @@
 
 enum { BATCH = 256, PRUNE_BATCH = 200 };
 
-struct work { struct gw_core *core; unsigned n; };
+struct work {
+	struct gw_core *core;
+	unsigned n;
+};
 
 /* One batch; when nothing is left the old keys go. Rows that do not open keep their key. */
 static enum gw_err rekey(struct gw_txn *t, void *arg)
@@ -33,7 +36,8 @@ static enum gw_err rekey(struct gw_txn *t, void *arg)
 	if (e != GW_OK)
 		return e;
 	if (left > 0) {
-		gw_log_slow(GW_ERROR, "%llu stored secrets do not open and keep their old data key; set those credentials anew",
+		gw_log_slow(GW_ERROR,
+			    "%llu stored secrets do not open and keep their old data key; set those credentials anew",
 			    (unsigned long long)left);
 		return GW_OK;
 	}
@@ -94,7 +98,8 @@ static enum gw_err prune(struct gw_txn *t, void *arg)
 {
 	struct work *w = arg;
 
-	return gw_history_prune(t, gw_unix_us() - (int64_t)GW_HISTORY_DAYS * 86400 * 1000000, GW_HISTORY_BYTES, PRUNE_BATCH, &w->n);
+	return gw_history_prune(t, gw_unix_us() - (int64_t)GW_HISTORY_DAYS * 86400 * 1000000, GW_HISTORY_BYTES,
+				PRUNE_BATCH, &w->n);
 }
 
 bool gw_maintain_history(struct gw_core *core)
@@ -129,7 +134,10 @@ enum gw_err gw_outbox_each(struct gw_core *core, uint64_t after, gw_outbox_fn *f
 	return e;
 }
 
-struct seqs { const uint64_t *v; size_t n; };
+struct seqs {
+	const uint64_t *v;
+	size_t n;
+};
 
 static enum gw_err delete_seqs(struct gw_txn *t, void *arg)
 {

@@ -50,7 +50,8 @@ uint64_t gw_obj_u64(const yyjson_val *obj, const char *name)
 	return yyjson_get_uint(gw_json_get(obj, gw_str_z(name)));
 }
 
-void gw_obj_print(struct gw_json_out *w, enum gw_cf_kind kind, const yyjson_val *obj, bool is_portable, struct gw_str token)
+void gw_obj_print(struct gw_json_out *w, enum gw_cf_kind kind, const yyjson_val *obj, bool is_portable,
+		  struct gw_str token)
 {
 	const struct gw_cf_kind_info *k = &gw_cf_kinds[kind];
 
@@ -114,7 +115,8 @@ static enum gw_err refs_of_field(const struct gw_cf_field *f, yyjson_val *v, gw_
 	default:
 		return GW_OK;
 	}
-	yyjson_arr_foreach(v, i, max, item) {
+	yyjson_arr_foreach(v, i, max, item)
+	{
 		yyjson_val *id = f->type == GW_CF_TARGETS ? yyjson_obj_get(item, "deployment") : item;
 
 		if (e == GW_OK)
@@ -142,7 +144,8 @@ enum gw_err gw_refs_each(enum gw_cf_kind kind, const yyjson_val *obj, gw_ref_fn 
 	return e;
 }
 
-struct gw_str gw_ref_key(struct gw_ctx *c, enum gw_cf_kind to, struct gw_str to_id, enum gw_cf_kind from, struct gw_str from_id)
+struct gw_str gw_ref_key(struct gw_ctx *c, enum gw_cf_kind to, struct gw_str to_id, enum gw_cf_kind from,
+			 struct gw_str from_id)
 {
 	size_t n = 3 + to_id.n + from_id.n;
 	char *p = gw_alloc_bytes(&c->arena, n);

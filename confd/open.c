@@ -21,10 +21,11 @@ static bool is_inside(const char *path, const char *dir)
 {
 	char parent[PATH_MAX], real_parent[PATH_MAX], real_dir[PATH_MAX];
 	const char *slash = strrchr(path, '/');
-	int n = slash == NULL ? snprintf(parent, sizeof(parent), ".") :
-				snprintf(parent, sizeof(parent), "%.*s", slash == path ? 1 : (int)(slash - path), path);
+	int n = slash == NULL ? snprintf(parent, sizeof(parent), ".")
+			      : snprintf(parent, sizeof(parent), "%.*s", slash == path ? 1 : (int)(slash - path), path);
 
-	if (n < 0 || (size_t)n >= sizeof(parent) || realpath(parent, real_parent) == NULL || realpath(dir, real_dir) == NULL)
+	if (n < 0 || (size_t)n >= sizeof(parent) || realpath(parent, real_parent) == NULL ||
+	    realpath(dir, real_dir) == NULL)
 		return false;
 	size_t len = strlen(real_dir);
 
@@ -42,9 +43,9 @@ static enum gw_err open_store(struct gw_core *core, const struct gw_core_opts *o
 		e = gw_store_open(&so, &core->store);
 	if (e == GW_OK)
 		return GW_OK;
-	const char *words = e == GW_E_IN_USE ? "another llmgw has it open" :
-			    e == GW_E_FORBIDDEN ? "it must belong to this user and lie on a local file system" :
-						  gw_err_info(e)->doc;
+	const char *words = e == GW_E_IN_USE      ? "another llmgw has it open"
+			    : e == GW_E_FORBIDDEN ? "it must belong to this user and lie on a local file system"
+						  : gw_err_info(e)->doc;
 
 	(void)snprintf(why, 512, "cannot open the database in %.300s: %s", dir, words);
 	return e;
@@ -118,7 +119,10 @@ static enum gw_err write_token(const char *data_dir, struct gw_str token)
 	return e;
 }
 
-struct first { struct gw_core *core; const char *data_dir; };
+struct first {
+	struct gw_core *core;
+	const char *data_dir;
+};
 
 static enum gw_err make_first(struct gw_txn *t, void *arg)
 {
@@ -132,9 +136,11 @@ static enum gw_err make_first(struct gw_txn *t, void *arg)
 	enum gw_err e = put_first(&c, GW_KIND_settings, "{\"id\":\"default\"}", &edits[0]);
 
 	if (e == GW_OK)
-		e = put_first(&c, GW_KIND_key, "{\"id\":\"admin\",\"name\":\"first admin key\",\"purpose\":\"admin\"}", &edits[1]);
+		e = put_first(&c, GW_KIND_key, "{\"id\":\"admin\",\"name\":\"first admin key\",\"purpose\":\"admin\"}",
+			      &edits[1]);
 	if (e == GW_OK)
-		e = put_first(&c, GW_KIND_role_binding, "{\"id\":\"admin\",\"key\":\"admin\",\"role\":\"platform-admin\"}", &edits[2]);
+		e = put_first(&c, GW_KIND_role_binding,
+			      "{\"id\":\"admin\",\"key\":\"admin\",\"role\":\"platform-admin\"}", &edits[2]);
 	if (e == GW_OK)
 		e = gw_edits_write(&c, edits, 3);
 	if (e == GW_OK)
@@ -160,11 +166,13 @@ static enum gw_err first_start(struct gw_core *core, const char *data_dir, bool 
 	if (*is_first)
 		e = gw_store_update(core->store, make_first, &f);
 	if (e == GW_OK && format > STORE_FORMAT) {
-		(void)snprintf(why, 512, "the database was written by a newer llmgw (format %llu)", (unsigned long long)format);
+		(void)snprintf(why, 512, "the database was written by a newer llmgw (format %llu)",
+			       (unsigned long long)format);
 		return GW_E_CONFLICT;
 	}
 	if (e != GW_OK)
-		(void)snprintf(why, 512, "the first objects or %.200s/admin.token cannot be written: %s", data_dir, gw_err_info(e)->doc);
+		(void)snprintf(why, 512, "the first objects or %.200s/admin.token cannot be written: %s", data_dir,
+			       gw_err_info(e)->doc);
 	gw_effects_reset(&core->fx, (struct gw_effects_mark){ 0 });
 	return e;
 }
@@ -180,7 +188,8 @@ enum gw_err gw_core_open(struct gw_core *core, const struct gw_core_opts *o, boo
 	if (e == GW_OK) {
 		e = gw_rows_open(core);
 		if (e != GW_OK)
-			(void)snprintf(why, 512, "the objects in %.300s/config cannot be read: %s", o->data_dir, gw_err_info(e)->doc);
+			(void)snprintf(why, 512, "the objects in %.300s/config cannot be read: %s", o->data_dir,
+				       gw_err_info(e)->doc);
 	}
 	if (e == GW_OK)
 		e = first_start(core, o->data_dir, is_first, why);

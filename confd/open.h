@@ -3,11 +3,11 @@
 
 /* Bringing the core up: store, keyring, and on the very first start the first objects and the first admin token. */
 struct gw_core_opts {
-	const char *data_dir;                     /* absolute */
+	const char *data_dir; /* absolute */
 	const char *root_key, *root_key_previous; /* boot options; previous may be empty */
 	struct gw_secret *root_loaded, *previous_loaded; /* by gw_core_preload; NULL: read when opened */
 	uint64_t drain_ms;
-	uint64_t map_bytes, max_bytes;            /* of the store; 0 = default */
+	uint64_t map_bytes, max_bytes; /* of the store; 0 = default */
 };
 /* Before lock-down: reads root keys that cannot be read after it. */
 GW_MUST enum gw_err gw_core_preload(struct gw_core_opts *o, char why[512]);
@@ -16,12 +16,16 @@ GW_MUST enum gw_err gw_core_open(struct gw_core *core, const struct gw_core_opts
 void gw_core_close(struct gw_core *core);
 
 /* Keys and secrets for other roles. GW_E_FORBIDDEN: not for this role; GW_E_CRED_MISSING: no such credential, or disabled. */
-struct gw_leased { uint64_t version, next_version; struct gw_secret *secret, *next; };
-GW_MUST enum gw_err gw_lease(struct gw_core *core, struct gw_str name, uint64_t version, int role, struct gw_leased *out);
+struct gw_leased {
+	uint64_t version, next_version;
+	struct gw_secret *secret, *next;
+};
+GW_MUST enum gw_err gw_lease(struct gw_core *core, struct gw_str name, uint64_t version, int role,
+			     struct gw_leased *out);
 void gw_leased_done(struct gw_leased *l);
 
 /* Background work in small transactions; each returns true when there is more to do at once. */
-bool gw_maintain_rekey(struct gw_core *core);   /* re-encrypts after a DEK rotation; begins one when the DEK is worn */
+bool gw_maintain_rekey(struct gw_core *core); /* re-encrypts after a DEK rotation; begins one when the DEK is worn */
 bool gw_maintain_secrets(struct gw_core *core); /* secrets whose time is over */
 bool gw_maintain_history(struct gw_core *core);
 enum { GW_HISTORY_DAYS = 30 };

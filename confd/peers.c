@@ -57,9 +57,11 @@ static void answer_lease(struct gw_server *s, struct gw_peer *p, const struct gw
 	enum gw_err e = GW_E_NOT_READY;
 
 	if (s->is_open)
-		e = take_token(p) ? gw_lease(&s->core, m->name, GW_MSG_HAS(m, version) ? m->version : 0, (int)p->role, &l) : GW_E_LIMIT;
+		e = take_token(p)
+			? gw_lease(&s->core, m->name, GW_MSG_HAS(m, version) ? m->version : 0, (int)p->role, &l)
+			: GW_E_LIMIT;
 	GW_MSG_SET(&a, corr, m->corr);
-	GW_MSG_SET(&a, status, (uint64_t)-(int64_t)e);
+	GW_MSG_SET(&a, status, (uint64_t) - (int64_t)e);
 	GW_MSG_SET(&a, name, m->name);
 	if (e == GW_OK) {
 		GW_MSG_SET(&a, version, l.version);
@@ -86,7 +88,8 @@ void gw_peers_lease_drop(struct gw_server *s, struct gw_str id)
 		if (p->channel == NULL || (p->role != GW_ROLE_WORKER && p->role != GW_ROLE_AGENT))
 			continue;
 		if (gw_channel_send(p->channel, &m) != GW_OK) /* the revocation cell and the next image say it too */
-			gw_log_slow(GW_WARN, "lease drop for %s[%u] not sent: its channel is full", gw_role_name(p->role), p->slot);
+			gw_log_slow(GW_WARN, "lease drop for %s[%u] not sent: its channel is full",
+				    gw_role_name(p->role), p->slot);
 	}
 }
 
@@ -110,7 +113,8 @@ static void on_message(void *ctx, struct gw_channel *ch, struct gw_msg *m)
 	else if (m->type == GW_MSG_AUDITED && p->role == GW_ROLE_LOGGER)
 		gw_audit_done(s, m->corr, m->status == 0);
 	else if (m->type != GW_MSG_LEDGER)
-		gw_log_slow(GW_WARN, "%s from %s[%u] is not for confd: ignored", gw_msg_name(m->type), gw_role_name(p->role), p->slot);
+		gw_log_slow(GW_WARN, "%s from %s[%u] is not for confd: ignored", gw_msg_name(m->type),
+			    gw_role_name(p->role), p->slot);
 }
 
 static void forget(struct gw_server *s, struct gw_peer *p)
@@ -157,7 +161,8 @@ void gw_peers_connect(struct gw_server *s, enum gw_role role, uint32_t slot, uin
 	struct gw_channel *ch, *old = p != NULL ? p->channel : NULL;
 
 	if (p == NULL || gw_channel_open(&s->loop, fd, &ops, s, queue_bytes(role), &ch) != GW_OK) {
-		gw_log(GW_ERROR, "cannot open a channel to %s[%u]", role < GW_ROLE_COUNT ? gw_role_name(role) : "?", slot);
+		gw_log(GW_ERROR, "cannot open a channel to %s[%u]", role < GW_ROLE_COUNT ? gw_role_name(role) : "?",
+		       slot);
 		close(fd);
 		return;
 	}
@@ -165,8 +170,13 @@ void gw_peers_connect(struct gw_server *s, enum gw_role role, uint32_t slot, uin
 		forget(s, p);
 		gw_channel_close(old);
 	}
-	*p = (struct gw_peer){ .channel = ch, .role = role, .slot = slot, .epoch = epoch, .since_ms = gw_now_ms(),
-			       .lease_tokens = LEASE_BURST, .lease_ms = gw_now_ms() };
+	*p = (struct gw_peer){ .channel = ch,
+			       .role = role,
+			       .slot = slot,
+			       .epoch = epoch,
+			       .since_ms = gw_now_ms(),
+			       .lease_tokens = LEASE_BURST,
+			       .lease_ms = gw_now_ms() };
 	if (role == GW_ROLE_WORKER || role == GW_ROLE_AGENT)
 		gw_images_send_all(s, p);
 	if (s->is_open && gw_peer_logger(s) == p)

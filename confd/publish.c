@@ -28,12 +28,12 @@ struct gw_publisher {
 	struct gw_delta delta;
 	struct gw_publication *first_done, *last_done;
 	/* of the thread */
-	uint64_t built_config;      /* generation of the present config image */
+	uint64_t built_config; /* generation of the present config image */
 	uint64_t last_ms, last_build_us; /* when the last publication was begun, and how long it took */
 	struct gw_built folded[GW_KEY_SHARDS];
 	uint64_t folded_at[GW_KEY_SHARDS]; /* generation of the state that the folded shard shows */
-	bool is_delta_due;          /* shards were folded: the delta shrinks */
-	unsigned whole_builds;      /* of all shards: a fold that began before one is stale */
+	bool is_delta_due; /* shards were folded: the delta shrinks */
+	unsigned whole_builds; /* of all shards: a fold that began before one is stale */
 	uint8_t sorted[GW_DELTA_MAX][32];
 };
 
@@ -100,7 +100,10 @@ static void take_folded(struct gw_publisher *p, struct gw_publication *out)
 	}
 }
 
-struct todo { bool is_all, is_config, is_shards, is_delta; size_t n_delta; };
+struct todo {
+	bool is_all, is_config, is_shards, is_delta;
+	size_t n_delta;
+};
 
 static struct todo look(struct gw_publisher *p, struct gw_publication *out)
 {

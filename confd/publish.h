@@ -13,10 +13,10 @@
  */
 struct gw_publication {
 	uint64_t generation;
-	bool is_full;                          /* all images */
+	bool is_full; /* all images */
 	struct gw_built image[GW_IMAGE_COUNT]; /* fd -1: unchanged */
 	uint64_t build_us;
-	enum gw_err err;                       /* nothing could be built; fds are -1 */
+	enum gw_err err; /* nothing could be built; fds are -1 */
 	struct gw_publication *next;
 };
 void gw_publication_free(struct gw_publication *p);
@@ -24,7 +24,8 @@ void gw_publication_free(struct gw_publication *p);
 struct gw_publisher;
 /* `ready` is called in the thread. Nothing is built before the first kick. */
 typedef void gw_publisher_fn(void *ctx);
-GW_MUST enum gw_err gw_publisher_start(struct gw_store *s, gw_publisher_fn *ready, void *ctx, struct gw_publisher **out);
+GW_MUST enum gw_err gw_publisher_start(struct gw_store *s, gw_publisher_fn *ready, void *ctx,
+				       struct gw_publisher **out);
 void gw_publisher_stop(struct gw_publisher *p); /* waits for the thread; accepts NULL */
 void gw_publisher_note(struct gw_publisher *p, const struct gw_effects *fx, uint64_t generation);
 void gw_publisher_kick(struct gw_publisher *p);

@@ -135,7 +135,8 @@ void gw_queue_call(struct gw_server *s, struct gw_peer *p, struct gw_msg *m)
 	struct gw_reply r;
 
 	if (!s->is_open || s->is_draining || s->is_releasing) {
-		refuse(p, m->corr, GW_E_CONFD_DOWN, "The configuration process is starting or stopping. Try again in a second.");
+		refuse(p, m->corr, GW_E_CONFD_DOWN,
+		       "The configuration process is starting or stopping. Try again in a second.");
 		return;
 	}
 	if (gw_call_class(&q) == GW_CALL_WRITE) {

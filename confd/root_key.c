@@ -24,8 +24,14 @@ enum { KEY_BYTES = 32, MAX_TEXT = 256, COMMAND_MS = 10000, MAX_ARGS = 16, MAX_PA
 
 bool gw_root_source_read(const char *option, struct gw_root_source *out)
 {
-	static const struct { const char *prefix; enum gw_root_kind kind; } rows[] = {
-		{ "env:", GW_ROOT_ENV }, { "cred:", GW_ROOT_CRED }, { "cmd:", GW_ROOT_CMD }, { "file:", GW_ROOT_FILE },
+	static const struct {
+		const char *prefix;
+		enum gw_root_kind kind;
+	} rows[] = {
+		{ "env:", GW_ROOT_ENV },
+		{ "cred:", GW_ROOT_CRED },
+		{ "cmd:", GW_ROOT_CMD },
+		{ "file:", GW_ROOT_FILE },
 	};
 
 	if (option == NULL || option[0] == '\0')
@@ -130,7 +136,8 @@ static enum gw_err read_cred(const char *name, struct gw_secret **out, const cha
 	char path[MAX_PATH];
 
 	if (dir == NULL || strchr(name, '/') != NULL) {
-		*why = dir == NULL ? "CREDENTIALS_DIRECTORY is not set: use LoadCredential= in the unit" : "a name without / is needed";
+		*why = dir == NULL ? "CREDENTIALS_DIRECTORY is not set: use LoadCredential= in the unit"
+				   : "a name without / is needed";
 		return GW_E_NOT_FOUND;
 	}
 	int n = snprintf(path, sizeof(path), "%s/%s", dir, name);
@@ -234,8 +241,8 @@ static enum gw_err read_cmd(const char *command, struct gw_secret **out, const c
 	enum gw_err e = pid > 0 && reap(pid, end_ms) ? decode(gw_str(text, n), out) : GW_E_IO;
 
 	gw_wipe(text, sizeof(text));
-	*why = e == GW_E_INVALID ? "the command must print 64 hex digits or base64 of 32 bytes" :
-				   "the command failed or took more than 10 s";
+	*why = e == GW_E_INVALID ? "the command must print 64 hex digits or base64 of 32 bytes"
+				 : "the command failed or took more than 10 s";
 	return e;
 }
 
@@ -332,8 +339,8 @@ static enum gw_err sync_folder(const char *path)
 {
 	char dir[MAX_PATH];
 	const char *slash = strrchr(path, '/');
-	int n = slash == NULL ? snprintf(dir, sizeof(dir), ".") :
-				snprintf(dir, sizeof(dir), "%.*s", slash == path ? 1 : (int)(slash - path), path);
+	int n = slash == NULL ? snprintf(dir, sizeof(dir), ".")
+			      : snprintf(dir, sizeof(dir), "%.*s", slash == path ? 1 : (int)(slash - path), path);
 
 	if (n < 0 || (size_t)n >= sizeof(dir))
 		return GW_E_INVALID;

@@ -21,7 +21,8 @@ GW_MUST enum gw_err gw_root_read(const struct gw_root_source *s, struct gw_secre
  * gw_root_read then gives what was read. Nothing happens for files. */
 GW_MUST enum gw_err gw_root_preload(struct gw_root_source *s, const char **why);
 /* File sources only: a new random key, written to the path (or beside it as "<path>.new"), 0600, synced. */
-GW_MUST enum gw_err gw_root_make(const struct gw_root_source *s, bool is_beside, struct gw_secret **out, const char **why);
+GW_MUST enum gw_err gw_root_make(const struct gw_root_source *s, bool is_beside, struct gw_secret **out,
+				 const char **why);
 /* The key that a rotation left at "<path>.new"; GW_E_NOT_FOUND. */
 GW_MUST enum gw_err gw_root_read_beside(const struct gw_root_source *s, struct gw_secret **out);
 /* "<path>.new" becomes the key file; or goes away. */

@@ -43,7 +43,11 @@ static struct gw_str layout(char out[64])
 	return gw_str(out, (size_t)n);
 }
 
-struct remake { char from[GW_OBJ_KEY_BYTES + 1]; size_t n; bool is_done; };
+struct remake {
+	char from[GW_OBJ_KEY_BYTES + 1];
+	size_t n;
+	bool is_done;
+};
 
 /* The next objects behind `from`, each with its row. */
 static enum gw_err remake_some(struct gw_txn *t, void *arg)

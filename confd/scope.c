@@ -46,7 +46,8 @@ enum gw_err gw_actor_read(struct gw_ctx *c, struct gw_str json)
 	a->source = text_of(root, "source");
 	a->request_id = text_of(root, "request_id");
 	a->route = text_of(root, "route");
-	yyjson_arr_foreach(yyjson_obj_get(root, "roles"), i, max, role) {
+	yyjson_arr_foreach(yyjson_obj_get(root, "roles"), i, max, role)
+	{
 		struct gw_grant g = { 0, text_of(role, "org"), text_of(role, "team") };
 
 		if (a->n_grants < GW_ACTOR_GRANTS && role_by_name(text_of(role, "role"), &g.role))
@@ -70,7 +71,9 @@ bool gw_scope_is_platform(const struct gw_actor *a)
 	return false;
 }
 
-struct where { struct gw_str org, team; };
+struct where {
+	struct gw_str org, team;
+};
 
 static struct where scope_of(enum gw_cf_kind kind, const yyjson_val *obj)
 {
@@ -113,7 +116,8 @@ bool gw_scope_may_read(const struct gw_actor *a, enum gw_cf_kind kind, const yyj
 	return false;
 }
 
-static bool grant_may_write(const struct gw_actor *a, const struct gw_grant *g, enum gw_cf_kind kind, const yyjson_val *obj)
+static bool grant_may_write(const struct gw_actor *a, const struct gw_grant *g, enum gw_cf_kind kind,
+			    const yyjson_val *obj)
 {
 	switch (g->role) {
 	case GW_GRANT_PLATFORM_ADMIN:
@@ -123,8 +127,8 @@ static bool grant_may_write(const struct gw_actor *a, const struct gw_grant *g, 
 	case GW_GRANT_TEAM_ADMIN:
 		return g->team.n > 0 && gw_cf_kinds[kind].owner != GW_CF_PLATFORM && kind != GW_KIND_team;
 	case GW_GRANT_MEMBER:
-		return g->org.n > 0 && kind == GW_KIND_key && a->user.n > 0 && gw_str_eq(text_of(obj, "user"), a->user) &&
-		       !gw_str_eq(text_of(obj, "purpose"), GW_LIT("admin"));
+		return g->org.n > 0 && kind == GW_KIND_key && a->user.n > 0 &&
+		       gw_str_eq(text_of(obj, "user"), a->user) && !gw_str_eq(text_of(obj, "purpose"), GW_LIT("admin"));
 	case GW_GRANT_VIEWER:
 	case GW_GRANT_AUDITOR:
 		return false;
@@ -164,7 +168,7 @@ struct gw_str gw_scope_role_name(const struct gw_actor *a, const yyjson_val *obj
 {
 	struct where w = { text_of(obj, "org"), text_of(obj, "team") };
 	static const enum gw_grant_role order[] = { GW_GRANT_PLATFORM_ADMIN, GW_GRANT_ORG_ADMIN, GW_GRANT_TEAM_ADMIN,
-						    GW_GRANT_MEMBER, GW_GRANT_AUDITOR, GW_GRANT_VIEWER };
+						    GW_GRANT_MEMBER,         GW_GRANT_AUDITOR,   GW_GRANT_VIEWER };
 
 	for (size_t k = 0; k < sizeof(order) / sizeof(order[0]); k++) {
 		for (unsigned i = 0; i < a->n_grants; i++) {

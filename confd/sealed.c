@@ -36,8 +36,8 @@ static void put_aad(struct gw_buf *b, const struct gw_sealed_place *p)
 }
 
 /* Seals for the place and stores with this retirement stamp. */
-static enum gw_err store_row(struct gw_core *core, struct gw_txn *t, const struct gw_sealed_place *p, const struct gw_secret *plain,
-			     uint64_t retired_us)
+static enum gw_err store_row(struct gw_core *core, struct gw_txn *t, const struct gw_sealed_place *p,
+			     const struct gw_secret *plain, uint64_t retired_us)
 {
 	char key[KEY_BYTES], num[8];
 	struct gw_buf aad, row;
@@ -55,7 +55,8 @@ static enum gw_err store_row(struct gw_core *core, struct gw_txn *t, const struc
 	return e;
 }
 
-enum gw_err gw_sealed_put(struct gw_core *core, struct gw_txn *t, struct gw_sealed_place *p, const struct gw_secret *plain)
+enum gw_err gw_sealed_put(struct gw_core *core, struct gw_txn *t, struct gw_sealed_place *p,
+			  const struct gw_secret *plain)
 {
 	uint64_t last;
 	enum gw_err e = gw_meta_u64(t, "secret_version", &last);
@@ -68,21 +69,24 @@ enum gw_err gw_sealed_put(struct gw_core *core, struct gw_txn *t, struct gw_seal
 	return store_row(core, t, p, plain, 0);
 }
 
-static enum gw_err unseal(struct gw_core *core, const struct gw_sealed_place *p, struct gw_str row, struct gw_secret **out)
+static enum gw_err unseal(struct gw_core *core, const struct gw_sealed_place *p, struct gw_str row,
+			  struct gw_secret **out)
 {
 	struct gw_buf aad;
 
 	gw_buf_init(&aad, 1024);
 	put_aad(&aad, p);
-	enum gw_err e = aad.err != GW_OK ? aad.err :
-			row.n < RETIRED_BYTES ? GW_E_CORRUPT :
-			gw_keyring_unseal(core->keyring, gw_buf_view(&aad), gw_str_skip(row, RETIRED_BYTES), out);
+	enum gw_err e = aad.err != GW_OK ? aad.err
+			: row.n < RETIRED_BYTES
+			    ? GW_E_CORRUPT
+			    : gw_keyring_unseal(core->keyring, gw_buf_view(&aad), gw_str_skip(row, RETIRED_BYTES), out);
 
 	gw_buf_done(&aad);
 	return e;
 }
 
-enum gw_err gw_sealed_get(struct gw_core *core, struct gw_txn *t, const struct gw_sealed_place *p, struct gw_secret **out)
+enum gw_err gw_sealed_get(struct gw_core *core, struct gw_txn *t, const struct gw_sealed_place *p,
+			  struct gw_secret **out)
 {
 	char key[KEY_BYTES];
 	struct gw_str row;
@@ -109,7 +113,11 @@ enum gw_err gw_sealed_retire(struct gw_txn *t, struct gw_str id, uint64_t versio
 }
 
 /* A handful of row keys, collected before they are written to: a scan must not see its own changes. */
-struct batch { char key[MAX_BATCH][KEY_BYTES]; size_t len[MAX_BATCH]; unsigned n; };
+struct batch {
+	char key[MAX_BATCH][KEY_BYTES];
+	size_t len[MAX_BATCH];
+	unsigned n;
+};
 
 typedef bool wanted_fn(struct gw_core *core, struct gw_str row, int64_t now_us);
 
@@ -126,7 +134,8 @@ static bool is_old(struct gw_core *core, struct gw_str row, int64_t now_us)
 	return gw_keyring_is_old(core->keyring, gw_str_skip(row, RETIRED_BYTES));
 }
 
-static enum gw_err collect(struct gw_core *core, struct gw_txn *t, wanted_fn *wanted, int64_t now_us, unsigned max, struct batch *b)
+static enum gw_err collect(struct gw_core *core, struct gw_txn *t, wanted_fn *wanted, int64_t now_us, unsigned max,
+			   struct batch *b)
 {
 	struct gw_scan s;
 	enum gw_err e = gw_scan_start(&s, t, GW_T_SEALED, GW_NIL, false);
@@ -203,7 +212,8 @@ static enum gw_err place_of(struct gw_txn *t, struct gw_str key, yyjson_doc **do
 		return GW_E_CORRUPT;
 	const yyjson_val *obj = yyjson_doc_get_root(*doc);
 
-	*out = (struct gw_sealed_place){ id, gw_obj_str(obj, "org"), gw_obj_str(obj, "team"), gw_be64_read(gw_str_skip(key, key.n - 8)) };
+	*out = (struct gw_sealed_place){ id, gw_obj_str(obj, "org"), gw_obj_str(obj, "team"),
+					 gw_be64_read(gw_str_skip(key, key.n - 8)) };
 	return GW_OK;
 }
 

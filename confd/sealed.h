@@ -5,12 +5,17 @@
  *   payload   be64 retired_us (0 = in use) | sealed blob (confd/keyring.h)
  *   AAD       "llmgw/cred/v1" 0 tenant 0 id 0 be64 version: a row moved to another place does not open
  * Versions come from one counter, so that no version of any credential is ever used twice. */
-struct gw_sealed_place { struct gw_str id, org, team; uint64_t version; };
+struct gw_sealed_place {
+	struct gw_str id, org, team;
+	uint64_t version;
+};
 
 /* Stores under a version of its own, which goes to place->version. */
-GW_MUST enum gw_err gw_sealed_put(struct gw_core *core, struct gw_txn *t, struct gw_sealed_place *place, const struct gw_secret *plain);
+GW_MUST enum gw_err gw_sealed_put(struct gw_core *core, struct gw_txn *t, struct gw_sealed_place *place,
+				  const struct gw_secret *plain);
 /* GW_E_NOT_FOUND; GW_E_CRYPTO when it is not what was sealed for this place. */
-GW_MUST enum gw_err gw_sealed_get(struct gw_core *core, struct gw_txn *t, const struct gw_sealed_place *place, struct gw_secret **out);
+GW_MUST enum gw_err gw_sealed_get(struct gw_core *core, struct gw_txn *t, const struct gw_sealed_place *place,
+				  struct gw_secret **out);
 /* From now on only for requests under way: goes away after core->drain_ms. */
 GW_MUST enum gw_err gw_sealed_retire(struct gw_txn *t, struct gw_str id, uint64_t version, int64_t now_us);
 GW_MUST enum gw_err gw_sealed_delete_all(struct gw_txn *t, struct gw_str id);

@@ -11,11 +11,11 @@
 /* The process around the core: channels to the other roles, the queue of writes, what has been published and who uses it. */
 enum {
 	GW_CONFD_PEERS = GW_MAX_SLOTS + 2 * GW_ROLE_COUNT,
-	GW_CONFD_QUEUE = 256,     /* writes under way; further ones are told to come again */
-	GW_CONFD_BATCH = 64,      /* writes in one transaction */
-	GW_CONFD_GROUP_MS = 2,    /* how long the first one waits for company */
-	GW_CONFD_AUDITS = 4096,   /* audit records on their way to the logger */
-	GW_CONFD_TIMES = 1024     /* publications whose times are kept for the figures */
+	GW_CONFD_QUEUE = 256, /* writes under way; further ones are told to come again */
+	GW_CONFD_BATCH = 64, /* writes in one transaction */
+	GW_CONFD_GROUP_MS = 2, /* how long the first one waits for company */
+	GW_CONFD_AUDITS = 4096, /* audit records on their way to the logger */
+	GW_CONFD_TIMES = 1024 /* publications whose times are kept for the figures */
 };
 
 struct gw_peer {
@@ -23,8 +23,8 @@ struct gw_peer {
 	enum gw_role role;
 	uint32_t slot, epoch;
 	uint64_t since_ms;
-	uint64_t acked;             /* generation it uses */
-	bool needs_all;             /* a message did not fit into its queue: send the whole set */
+	uint64_t acked; /* generation it uses */
+	bool needs_all; /* a message did not fit into its queue: send the whole set */
 	double lease_tokens;
 	uint64_t lease_ms;
 };
@@ -41,19 +41,21 @@ struct gw_wait { /* one write */
 	enum gw_wait_state state;
 	struct gw_channel *channel; /* NULL: the asker is gone */
 	uint64_t corr, deadline_at_ms, asked_ns;
-	struct gw_call call;        /* views into text */
+	struct gw_call call; /* views into text */
 	struct gw_buf text;
 	struct gw_reply reply;
 };
 
-struct gw_revoked { uint64_t hash, generation, since_ms; };
+struct gw_revoked {
+	uint64_t hash, generation, since_ms;
+};
 
 struct gw_server {
 	struct gw_role_start start;
 	struct gw_core core;
 	struct gw_core_opts opts;
-	bool is_open;               /* the store is ours */
-	bool is_released;           /* handed to the next binary */
+	bool is_open; /* the store is ours */
+	bool is_released; /* handed to the next binary */
 	uv_loop_t loop;
 	struct gw_channel *master;
 	struct gw_peer peers[GW_CONFD_PEERS];
@@ -67,9 +69,9 @@ struct gw_server {
 	struct gw_publisher *publisher;
 	uv_async_t published;
 	struct gw_set now, before;
-	uint64_t refused;           /* generation that a worker refused; 0 = none */
+	uint64_t refused; /* generation that a worker refused; 0 = none */
 	char blocked[256];
-	uint64_t committed_ns[64];  /* when generation g was committed, by g mod 64 */
+	uint64_t committed_ns[64]; /* when generation g was committed, by g mod 64 */
 	uint32_t times_us[GW_CONFD_TIMES]; /* commit to last acknowledgement */
 	uint64_t n_times, seen_generation;
 	uint64_t n_published, last_build_us;
@@ -80,7 +82,7 @@ struct gw_server {
 	/* audit */
 	uint64_t audit_sent, audited[GW_CONFD_AUDITS];
 	unsigned n_audit_out, n_audited;
-	bool is_audit_all;          /* send the whole outbox again */
+	bool is_audit_all; /* send the whole outbox again */
 	/* life */
 	uv_timer_t tick, orphan, drain;
 	uv_signal_t term;

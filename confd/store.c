@@ -25,14 +25,14 @@ static const uint64_t DEFAULT_MAP = 1ull << 30, DEFAULT_MAX = 64ull << 30;
 struct gw_store {
 	MDB_env *env;
 	MDB_dbi table[GW_T_COUNT];
-	int lock_fd;              /* flock: one confd per data folder */
+	int lock_fd; /* flock: one confd per data folder */
 	uint64_t max_bytes;
 	pthread_rwlock_t map_lock; /* held for reading by every read transaction */
 	atomic_bool wants_grow, is_full;
 };
 
-static const char *const table_names[GW_T_COUNT] = { "object", "model", "key", "ref", "sealed", "keyring", "change", "outbox",
-						     "meta", "row" };
+static const char *const table_names[GW_T_COUNT] = { "object",  "model",  "key",    "ref",  "sealed",
+						     "keyring", "change", "outbox", "meta", "row" };
 
 static enum gw_err from_mdb(struct gw_store *s, int rc)
 {
@@ -71,8 +71,8 @@ static MDB_val val(struct gw_str s)
 /* Network and user-space file systems: neither locks nor shared mappings can be trusted there. */
 static bool is_local_fs(const char *dir)
 {
-	static const long bad[] = { 0x6969 /* NFS */, 0x65735546 /* FUSE */, 0xff534d42 /* CIFS */, 0xfe534d42 /* SMB2 */,
-				    0x517b /* SMB */, 0x01021997 /* 9p */ };
+	static const long bad[] = { 0x6969 /* NFS */,      0x65735546 /* FUSE */, 0xff534d42 /* CIFS */,
+				    0xfe534d42 /* SMB2 */, 0x517b /* SMB */,      0x01021997 /* 9p */ };
 	struct statfs fs;
 
 	if (statfs(dir, &fs) != 0)
@@ -304,7 +304,8 @@ uint64_t gw_txn_bytes(struct gw_txn *t, enum gw_table table)
 
 /* --- scans --- */
 
-enum gw_err gw_scan_start(struct gw_scan *s, struct gw_txn *t, enum gw_table table, struct gw_str from, bool is_backwards)
+enum gw_err gw_scan_start(struct gw_scan *s, struct gw_txn *t, enum gw_table table, struct gw_str from,
+			  bool is_backwards)
 {
 	MDB_cursor *c;
 	int rc = mdb_cursor_open(t->handle, t->store->table[table], &c);

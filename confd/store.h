@@ -21,14 +21,25 @@
  *   ROW      as OBJECT, served kinds only             the object's image row: made once, when the object is written
  *
  * Every value: u8 1 | u32 crc32c(key || payload), little endian | payload; LMDB itself has no checksums. */
-enum gw_table { GW_T_OBJECT, GW_T_MODEL, GW_T_KEY, GW_T_REF, GW_T_SEALED, GW_T_KEYRING, GW_T_CHANGE, GW_T_OUTBOX, GW_T_META, GW_T_ROW,
-	GW_T_COUNT };
+enum gw_table {
+	GW_T_OBJECT,
+	GW_T_MODEL,
+	GW_T_KEY,
+	GW_T_REF,
+	GW_T_SEALED,
+	GW_T_KEYRING,
+	GW_T_CHANGE,
+	GW_T_OUTBOX,
+	GW_T_META,
+	GW_T_ROW,
+	GW_T_COUNT
+};
 
 struct gw_store;
 struct gw_store_opts {
-	const char *dir;     /* the environment's own folder, made when missing */
-	uint64_t map_bytes;  /* first size of the (sparse) map; 0 = 1 GiB */
-	uint64_t max_bytes;  /* it is doubled up to this; 0 = 64 GiB */
+	const char *dir; /* the environment's own folder, made when missing */
+	uint64_t map_bytes; /* first size of the (sparse) map; 0 = 1 GiB */
+	uint64_t max_bytes; /* it is doubled up to this; 0 = 64 GiB */
 };
 /* GW_E_FORBIDDEN: folder not ours or on a network file system; GW_E_IN_USE: another process has it open. */
 GW_MUST enum gw_err gw_store_open(const struct gw_store_opts *o, struct gw_store **out);
@@ -64,7 +75,8 @@ struct gw_scan {
 	struct gw_str from, key, value;
 	enum gw_err err; /* GW_OK at a normal end */
 };
-GW_MUST enum gw_err gw_scan_start(struct gw_scan *s, struct gw_txn *t, enum gw_table table, struct gw_str from, bool is_backwards);
+GW_MUST enum gw_err gw_scan_start(struct gw_scan *s, struct gw_txn *t, enum gw_table table, struct gw_str from,
+				  bool is_backwards);
 bool gw_scan_next(struct gw_scan *s);
 void gw_scan_end(struct gw_scan *s);
 
@@ -74,7 +86,9 @@ bool gw_store_take_full(struct gw_store *s);
 GW_MUST enum gw_err gw_store_grow(struct gw_store *s);
 /* A writer waits to grow the map: long readers should end. */
 bool gw_store_wants_grow(const struct gw_store *s);
-struct gw_store_size { uint64_t used_bytes, map_bytes, max_bytes; };
+struct gw_store_size {
+	uint64_t used_bytes, map_bytes, max_bytes;
+};
 struct gw_store_size gw_store_size(struct gw_store *s);
 /* Frees reader slots of dead processes (a tool that was killed while it read). */
 void gw_store_check_readers(struct gw_store *s);

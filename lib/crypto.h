@@ -8,7 +8,9 @@
 GW_MUST enum gw_err gw_crypto_init(void);
 
 void gw_sha256(struct gw_str s, uint8_t out[32]);
-struct gw_sha256_ctx { uint64_t opaque[32]; }; /* sized and asserted in crypto.c */
+struct gw_sha256_ctx {
+	uint64_t opaque[32];
+}; /* sized and asserted in crypto.c */
 void gw_sha256_start(struct gw_sha256_ctx *c);
 void gw_sha256_add(struct gw_sha256_ctx *c, const void *p, size_t n);
 void gw_sha256_end(struct gw_sha256_ctx *c, uint8_t out[32]);

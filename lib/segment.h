@@ -41,7 +41,7 @@ struct gw_seg_info {
 struct gw_seg_writer {
 	uint64_t block_no; /* of the last block written; 0 = only the header */
 	uint8_t hash[32]; /* chain head */
-	int64_t last_us;  /* of the last records block; a checkpoint carries it */
+	int64_t last_us; /* of the last records block; a checkpoint carries it */
 };
 /* A writer that goes on where a good file ends: r has read all of it (gw_seg_next until is_end). False after a footer. */
 struct gw_seg_reader;
@@ -53,26 +53,30 @@ void gw_seg_frame(struct gw_buf *frames, const struct gw_seg_record *rec);
 /* One records block made of frames; out->err = GW_E_TOO_BIG when they are more than GW_SEG_MAX_FRAMES bytes. */
 void gw_seg_block(struct gw_seg_writer *w, struct gw_str frames, uint32_t n_records, int64_t first_us, int64_t last_us,
 		  struct gw_buf *out);
-struct gw_seg_span { uint32_t slot, epoch; uint64_t first_seq, last_seq; };
+struct gw_seg_span {
+	uint32_t slot, epoch;
+	uint64_t first_seq, last_seq;
+};
 /* Checkpoint or footer; signer may be NULL (unsigned until confd has handed out the key). */
-GW_MUST enum gw_err gw_seg_checkpoint(struct gw_seg_writer *w, bool is_footer, const struct gw_seg_span *spans, size_t n,
-				      int64_t spend_nanousd, uint64_t n_records, const struct gw_signer *signer,
-				      struct gw_buf *out);
+GW_MUST enum gw_err gw_seg_checkpoint(struct gw_seg_writer *w, bool is_footer, const struct gw_seg_span *spans,
+				      size_t n, int64_t spend_nanousd, uint64_t n_records,
+				      const struct gw_signer *signer, struct gw_buf *out);
 
 /* --- reading --- */
 struct gw_seg_reader {
 	struct gw_str bytes; /* the file, mapped or read */
 	struct gw_seg_info info;
-	size_t at;           /* next block */
-	uint64_t block_no;   /* of the last block read */
-	uint8_t hash[32];    /* its hash, as the block says; of the header before that */
-	int64_t last_us;     /* of the last block read */
+	size_t at; /* next block */
+	uint64_t block_no; /* of the last block read */
+	uint8_t hash[32]; /* its hash, as the block says; of the header before that */
+	int64_t last_us; /* of the last block read */
 	struct gw_str frames; /* rest of the current records block */
-	bool is_end;         /* clean end: zeros or end of file after whole blocks */
+	bool is_end; /* clean end: zeros or end of file after whole blocks */
 	bool saw_footer;
-	enum gw_err err;     /* GW_E_CORRUPT at the first bad block; `at` names the offset. Reading a file that still grows may
+	enum gw_err
+	    err; /* GW_E_CORRUPT at the first bad block; `at` names the offset. Reading a file that still grows may
 			      * meet a half-written block: set err to GW_OK, give the new `bytes`, and go on from `at` */
-	const char *what;    /* with err: literal, "block checksum" */
+	const char *what; /* with err: literal, "block checksum" */
 };
 GW_MUST enum gw_err gw_seg_open(struct gw_seg_reader *r, struct gw_str bytes);
 /* Next record; false at the end or error. check_hash = verify SHA-256 of each block too (CRC always). */
@@ -84,18 +88,19 @@ void gw_seg_skip_to(struct gw_seg_reader *r, int64_t from_us);
 struct gw_seg_verdict {
 	enum gw_err err;
 	size_t bad_offset;
-	uint64_t bad_block;     /* number it has or should have; 0 = the header */
-	const char *what;       /* literal: "block hash", "missing sequence", "signature", ... */
+	uint64_t bad_block; /* number it has or should have; 0 = the header */
+	const char *what; /* literal: "block hash", "missing sequence", "signature", ... */
 	uint64_t n_blocks, n_records, n_checkpoints, n_unsigned;
 	uint8_t final_hash[32];
-	bool is_closed;         /* has a footer */
-	int64_t spend_nanousd;  /* of the last checkpoint */
+	bool is_closed; /* has a footer */
+	int64_t spend_nanousd; /* of the last checkpoint */
 };
 /* err is GW_OK or GW_E_CORRUPT (bad_offset, bad_block, what tell the first fault; the counts are of what lies before it), or
  * GW_E_NOMEM. A file cut exactly after a block is whole but not closed: only the next file or an anchor can tell.
  * public_key NULL: signatures are not checked. Spans (slot, epoch → first..last seq) go to the callback. */
 typedef void gw_seg_span_fn(void *ctx, const struct gw_seg_span *span);
-void gw_seg_verify(struct gw_str bytes, const uint8_t *public_key, struct gw_seg_verdict *v, gw_seg_span_fn *fn, void *ctx);
+void gw_seg_verify(struct gw_str bytes, const uint8_t *public_key, struct gw_seg_verdict *v, gw_seg_span_fn *fn,
+		   void *ctx);
 /* Bytes that are whole and good, for cutting a torn tail: offset after the last good block. *before_checkpoint is set
  * when a bad block lies before a later good checkpoint (tampering, never cut). A writer therefore syncs what it has
  * appended before it appends a checkpoint. 0: the header is bad. */

@@ -4,8 +4,8 @@
 /* What the segment files share: little-endian words, the layout of a block, and reading one block with all its
  * checks. */
 enum {
-	SEG_HEAD_BYTES = 72,  /* block before its payload */
-	SEG_TAIL_BYTES = 36,  /* hash and checksum */
+	SEG_HEAD_BYTES = 72, /* block before its payload */
+	SEG_TAIL_BYTES = 36, /* hash and checksum */
 	SEG_FRAME_BYTES = 24, /* frame before its body */
 	SEG_RECORDS = 1,
 	SEG_CHECKPOINT = 2,
@@ -23,9 +23,9 @@ struct seg_block {
 struct seg_checkpoint {
 	uint64_t block_no, n_records;
 	int64_t spend_nanousd;
-	struct gw_str hash;      /* 32 bytes */
+	struct gw_str hash; /* 32 bytes */
 	struct gw_str signature; /* 64 bytes, or n = 0 */
-	struct gw_str pairs;     /* encoded pairs 1..5 */
+	struct gw_str pairs; /* encoded pairs 1..5 */
 };
 
 void gw_seg_le32(uint8_t *p, uint32_t v);
@@ -33,8 +33,14 @@ void gw_seg_le64(uint8_t *p, uint64_t v);
 uint32_t gw_seg_le32_read(const char *p);
 uint64_t gw_seg_le64_read(const char *p);
 
-static inline size_t seg_round8(size_t n) { return (n + 7) & ~(size_t)7; }
-static inline size_t seg_block_bytes(size_t payload) { return seg_round8(SEG_HEAD_BYTES + payload + SEG_TAIL_BYTES); }
+static inline size_t seg_round8(size_t n)
+{
+	return (n + 7) & ~(size_t)7;
+}
+static inline size_t seg_block_bytes(size_t payload)
+{
+	return seg_round8(SEG_HEAD_BYTES + payload + SEG_TAIL_BYTES);
+}
 
 bool gw_seg_is_zero(struct gw_str s);
 /* The head alone, lengths checked against the file. NULL when good, else what is wrong. */

@@ -6,9 +6,14 @@
 /* A message channel to another process on a libuv loop: the wire format of lib/msg.h over a SEQPACKET socketpair, with
  * descriptors, reassembly, an outgoing queue with a ceiling, and question/answer pairing by `corr`. */
 struct gw_channel;
-typedef void gw_channel_msg_fn(void *ctx, struct gw_channel *ch, struct gw_msg *m); /* message views die after the call */
-typedef void gw_channel_end_fn(void *ctx, struct gw_channel *ch); /* peer gone or stream broken; the channel is closed after */
-struct gw_channel_ops { gw_channel_msg_fn *on_message; gw_channel_end_fn *on_end; };
+typedef void gw_channel_msg_fn(void *ctx, struct gw_channel *ch,
+			       struct gw_msg *m); /* message views die after the call */
+typedef void gw_channel_end_fn(void *ctx,
+			       struct gw_channel *ch); /* peer gone or stream broken; the channel is closed after */
+struct gw_channel_ops {
+	gw_channel_msg_fn *on_message;
+	gw_channel_end_fn *on_end;
+};
 
 /* Takes fd. Ceiling of queued outgoing bytes: max_queue_bytes. */
 GW_MUST enum gw_err gw_channel_open(uv_loop_t *loop, int fd, const struct gw_channel_ops *ops, void *ctx,
@@ -20,6 +25,7 @@ GW_MUST enum gw_err gw_channel_send(struct gw_channel *ch, const struct gw_msg *
 /* Sets corr, remembers the question; fn is called once: with the answer (ANSWER, LEASED, AUDITED, ... same corr), or with
  * m = NULL and err (GW_E_CONFD_DOWN closed, GW_E_UP_TIMEOUT deadline). */
 typedef void gw_answer_fn(void *ctx, enum gw_err err, struct gw_msg *m);
-GW_MUST enum gw_err gw_channel_ask(struct gw_channel *ch, struct gw_msg *m, uint64_t timeout_ms, gw_answer_fn *fn, void *ctx);
+GW_MUST enum gw_err gw_channel_ask(struct gw_channel *ch, struct gw_msg *m, uint64_t timeout_ms, gw_answer_fn *fn,
+				   void *ctx);
 void *gw_channel_ctx(const struct gw_channel *ch);
 size_t gw_channel_queued(const struct gw_channel *ch);

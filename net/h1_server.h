@@ -17,34 +17,37 @@ struct gw_h1_server;
 struct gw_h1_conn;
 
 struct gw_h1_limits {
-	uint32_t request_line_bytes;  /* 8190 -> 414 */
+	uint32_t request_line_bytes; /* 8190 -> 414 */
 	uint32_t head_bytes, head_count; /* 32 KiB, 100 -> 431 */
-	uint32_t pipeline_bytes;      /* bytes of further requests held while one is served: 64 KiB */
+	uint32_t pipeline_bytes; /* bytes of further requests held while one is served: 64 KiB */
 	uint32_t connections, connections_per_ip; /* 16k, 256; 0 = no limit */
 	uint32_t requests_per_connection; /* 10k */
 	uint64_t head_ms, idle_ms, body_total_ms, write_stall_ms; /* 10 s, 75 s, 120 s, 30 s */
 	uint32_t body_min_rate, body_grace_ms; /* 1 KiB/s after 10 s */
-	uint64_t out_high_bytes, out_low_bytes; /* queue to the client: pause the source above, resume below: 256 KiB, 64 KiB */
+	uint64_t out_high_bytes,
+	    out_low_bytes; /* queue to the client: pause the source above, resume below: 256 KiB, 64 KiB */
 	uint32_t trailer_bytes, chunk_ext_bytes; /* 4 KiB, 256 B */
-	bool may_put;                 /* PUT and PATCH too (admin) */
+	bool may_put; /* PUT and PATCH too (admin) */
 };
 extern const struct gw_h1_limits gw_h1_default_limits;
 
-struct gw_h1_header { struct gw_str name, value; }; /* value trimmed; views into the connection until the request ends */
+struct gw_h1_header {
+	struct gw_str name, value;
+}; /* value trimmed; views into the connection until the request ends */
 enum gw_h1_method { GW_H1_GET, GW_H1_HEAD, GW_H1_POST, GW_H1_PUT, GW_H1_PATCH, GW_H1_DELETE, GW_H1_OPTIONS };
 struct gw_h1_request {
 	enum gw_h1_method method;
-	struct gw_str target;       /* as sent; origin form only */
-	struct gw_str path, query;  /* split at '?', still percent-encoded */
+	struct gw_str target; /* as sent; origin form only */
+	struct gw_str path, query; /* split at '?', still percent-encoded */
 	struct gw_str host;
 	const struct gw_h1_header *headers;
 	uint32_t n_headers;
-	int64_t content_length;     /* -1: chunked or none */
+	int64_t content_length; /* -1: chunked or none */
 	bool has_body, is_http10;
-	struct gw_str body;         /* whole body when held; valid until gw_h1_release_body or the end of the request */
-	uint64_t first_byte_ns;     /* monotonic: first byte of the request */
+	struct gw_str body; /* whole body when held; valid until gw_h1_release_body or the end of the request */
+	uint64_t first_byte_ns; /* monotonic: first byte of the request */
 	uint64_t head_done_ns, body_done_ns;
-	uint64_t wire_bytes;        /* head + body as received */
+	uint64_t wire_bytes; /* head + body as received */
 };
 /* First header of that name (case-insensitive), or NIL; *count tells how many there are (may be NULL). */
 struct gw_str gw_h1_header(const struct gw_h1_request *rq, struct gw_str name, uint32_t *count);
@@ -68,8 +71,8 @@ struct gw_h1_ops {
 	void (*on_bad)(void *ctx, enum gw_err e, struct gw_str path, struct gw_buf *body);
 };
 
-GW_MUST enum gw_err gw_h1_server_new(uv_loop_t *loop, const struct gw_h1_limits *lim, const struct gw_h1_ops *ops, void *ctx,
-				     struct gw_h1_server **out);
+GW_MUST enum gw_err gw_h1_server_new(uv_loop_t *loop, const struct gw_h1_limits *lim, const struct gw_h1_ops *ops,
+				     void *ctx, struct gw_h1_server **out);
 /* Accept from a listening fd (dup'ed by the caller if shared; not closed by this module: listen sockets belong to the master).
  * Several may be polled. id names it for gw_h1_unlisten. */
 GW_MUST enum gw_err gw_h1_listen(struct gw_h1_server *s, int fd, int id);
@@ -83,17 +86,20 @@ void gw_h1_server_close(struct gw_h1_server *s);
 uint32_t gw_h1_open(const struct gw_h1_server *s); /* connections */
 /* Settings changed: new ceilings for connections, from now on. */
 void gw_h1_set_caps(struct gw_h1_server *s, uint32_t connections, uint32_t connections_per_ip);
-struct gw_h1_stats { uint64_t accepted, malformed, bytes_in, bytes_out, accept_paused; };
+struct gw_h1_stats {
+	uint64_t accepted, malformed, bytes_in, bytes_out, accept_paused;
+};
 const struct gw_h1_stats *gw_h1_stats(const struct gw_h1_server *s);
 /* Pieces written in one loop turn are gathered and leave together before the loop polls again. */
 
 /* --- answering --- */
 struct gw_h1_answer {
 	int status;
-	const struct gw_h1_header *headers; /* extra ones; no Content-Length, Transfer-Encoding, Connection, Date here */
+	const struct gw_h1_header
+	    *headers; /* extra ones; no Content-Length, Transfer-Encoding, Connection, Date here */
 	uint32_t n_headers;
-	struct gw_str content_type;  /* NIL: none */
-	int64_t content_length;      /* >= 0 whole; -1: pieces follow, chunked */
+	struct gw_str content_type; /* NIL: none */
+	int64_t content_length; /* >= 0 whole; -1: pieces follow, chunked */
 };
 /* Whole answer in one writev. Copies what the socket does not take at once. */
 void gw_h1_reply(struct gw_h1_conn *c, const struct gw_h1_answer *a, struct gw_str body);

@@ -21,13 +21,13 @@ enum gw_h1_phase { GW_H1_PH_IDLE, GW_H1_PH_HEAD, GW_H1_PH_BODY, GW_H1_PH_SERVING
 /* Deadlines. Each kind has one length, so each list is in order of time and setting one costs O(1). */
 enum gw_h1_due {
 	GW_H1_DUE_NONE,
-	GW_H1_DUE_FIRST,  /* connected, not a byte yet */
+	GW_H1_DUE_FIRST, /* connected, not a byte yet */
 	GW_H1_DUE_HEAD,
-	GW_H1_DUE_BODY,   /* look at rate and total */
-	GW_H1_DUE_WRITE,  /* the client takes nothing */
-	GW_H1_DUE_TRIM,   /* idle: give the buffers back */
+	GW_H1_DUE_BODY, /* look at rate and total */
+	GW_H1_DUE_WRITE, /* the client takes nothing */
+	GW_H1_DUE_TRIM, /* idle: give the buffers back */
 	GW_H1_DUE_IDLE,
-	GW_H1_DUE_DRAIN,  /* idle while draining */
+	GW_H1_DUE_DRAIN, /* idle while draining */
 	GW_H1_DUE_LINGER,
 	GW_H1_DUE_COUNT
 };
@@ -42,7 +42,7 @@ enum {
 	GW_H1_TRIM_MS = 1000,
 	GW_H1_DRAIN_MS = 1000,
 	GW_H1_OUT_MAX_BYTES = 128 << 20, /* an owner that does not heed back-pressure is cut here */
-	GW_H1_BLANK_LINES = 2            /* before a request line (RFC 9112 2.2 asks for one) */
+	GW_H1_BLANK_LINES = 2 /* before a request line (RFC 9112 2.2 asks for one) */
 };
 
 struct gw_h1_group { /* connections of one address (/32, /64) */
@@ -65,20 +65,20 @@ struct gw_h1_conn {
 	enum gw_h1_answer_state answer;
 	enum gw_h1_framing framing;
 	bool is_dirty, is_poll_closed, is_unix;
-	bool is_owned;      /* on_head said yes: on_done is owed */
-	bool is_served;     /* on_request was called: on_gone may be owed */
+	bool is_owned; /* on_head said yes: on_done is owed */
+	bool is_served; /* on_request was called: on_gone may be owed */
 	bool is_gone, is_gone_told, is_eof;
-	bool is_blocked;    /* the kernel's buffer is full */
-	bool was_high;      /* on_drain is owed */
-	bool must_close;    /* no further request */
+	bool is_blocked; /* the kernel's buffer is full */
+	bool was_high; /* on_drain is owed */
+	bool must_close; /* no further request */
 	bool is_trimmed, is_complete, is_in_trailer, is_chunked, is_expecting;
 	uint8_t blank_lines;
 	enum gw_err refused; /* set inside a parser callback */
 	llhttp_t parser;
 	struct gw_buf head, fields, body, ahead, out;
-	size_t head_first;  /* head: where the request line begins (blank lines before it) */
-	size_t line_at;     /* head: first byte of the line under way */
-	size_t fed;         /* head: bytes the parser has seen; line_at <= n, fed <= n */
+	size_t head_first; /* head: where the request line begins (blank lines before it) */
+	size_t line_at; /* head: first byte of the line under way */
+	size_t fed; /* head: bytes the parser has seen; line_at <= n, fed <= n */
 	size_t request_line_bytes; /* 0: not complete yet */
 	uint64_t body_wire_bytes, body_since_ms;
 	uint32_t ext_bytes, trailer_bytes, requests;
@@ -92,7 +92,10 @@ struct gw_h1_conn {
 	char peer[46];
 };
 
-struct gw_h1_due_list { struct gw_h1_conn *first, *last; uint64_t after_ms; };
+struct gw_h1_due_list {
+	struct gw_h1_conn *first, *last;
+	uint64_t after_ms;
+};
 struct gw_h1_listener {
 	uv_poll_t poll;
 	struct gw_h1_server *s;
@@ -105,9 +108,9 @@ enum { GW_H1_GROUPS = 4096 };
 struct gw_h1_server {
 	uv_loop_t *loop;
 	uv_prepare_t prepare; /* end of turn */
-	uv_idle_t again;      /* active: the next turn must not wait */
-	uv_timer_t timer;     /* earliest deadline, or earlier */
-	uv_timer_t resume;    /* accepting again after a shortage of descriptors */
+	uv_idle_t again; /* active: the next turn must not wait */
+	uv_timer_t timer; /* earliest deadline, or earlier */
+	uv_timer_t resume; /* accepting again after a shortage of descriptors */
 	int handles;
 	struct gw_h1_limits lim;
 	struct gw_h1_ops ops;
@@ -115,7 +118,7 @@ struct gw_h1_server {
 	struct gw_h1_stats stats;
 	struct gw_h1_listener *listeners;
 	struct gw_h1_conn *conns, *dirty_first, *dirty_last;
-	uint32_t n_open;  /* with a descriptor */
+	uint32_t n_open; /* with a descriptor */
 	uint32_t n_alive; /* with memory */
 	uint32_t n_resting; /* listeners closing */
 	bool is_draining, is_closed, is_accept_paused;
@@ -124,7 +127,7 @@ struct gw_h1_server {
 	uint64_t timer_at_ms; /* 0: not armed */
 	int reserve_fd, fd_ceiling;
 	llhttp_settings_t settings;
-	struct gw_buf scratch;  /* head of the answer being written */
+	struct gw_buf scratch; /* head of the answer being written */
 	struct gw_buf bad_body; /* body of our own answers */
 	int64_t date_s;
 	char date[29];
@@ -133,12 +136,20 @@ struct gw_h1_server {
 };
 
 /* --- h1_server_head.c: pure --- */
-struct gw_h1_line { enum gw_h1_method method; struct gw_str target; bool is_http10; };
+struct gw_h1_line {
+	enum gw_h1_method method;
+	struct gw_str target;
+	bool is_http10;
+};
 /* Can a request line begin with this (not empty)? Whatever it refuses, it refuses with more bytes behind, too. */
 GW_MUST enum gw_err gw_h1_line_begin(struct gw_str part);
 /* Request line without CRLF. */
 GW_MUST enum gw_err gw_h1_line_read(struct gw_str line, bool may_put, struct gw_h1_line *out);
-struct gw_h1_framing_in { int64_t content_length; bool is_chunked, is_closing, is_expecting; struct gw_str host; };
+struct gw_h1_framing_in {
+	int64_t content_length;
+	bool is_chunked, is_closing, is_expecting;
+	struct gw_str host;
+};
 /* The header lines (each with its CRLF, without the blank one) into `fields` (array of struct gw_h1_header). */
 GW_MUST enum gw_err gw_h1_fields_read(struct gw_str block, bool is_http10, uint32_t max_count, struct gw_buf *fields,
 				      struct gw_h1_framing_in *out);

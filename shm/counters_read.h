@@ -5,7 +5,10 @@
  * status, which print from the rows below and need not know how a slot is laid out. Slots are read-only here, and what
  * a worker wrote into its own is not trusted: labels are checked before anybody prints them. */
 enum gw_metric_type { GW_COUNTER, GW_GAUGE, GW_HISTOGRAM };
-struct gw_metric_row { const char *name, *unit, *doc; enum gw_metric_type type; };
+struct gw_metric_row {
+	const char *name, *unit, *doc;
+	enum gw_metric_type type;
+};
 extern const struct gw_metric_row gw_metric_rows[GW_M_COUNT];
 extern const struct gw_metric_row gw_metric_hist_rows[GW_MH_COUNT];
 extern const struct gw_metric_row gw_labelled_rows[GW_L_COUNT];

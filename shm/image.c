@@ -12,7 +12,7 @@
 #include "lib/text.h"
 #include "shm/image_priv.h"
 
-enum { CRC_BYTES = 4, MIN_BYTES = 2 * 4096, READ_BYTES = 65536, SUM_PAGE = 4096};
+enum { CRC_BYTES = 4, MIN_BYTES = 2 * 4096, READ_BYTES = 65536, SUM_PAGE = 4096 };
 
 struct gw_image {
 	int fd;

@@ -31,7 +31,8 @@ void gw_image_fd_digest(int fd, uint64_t size, uint8_t out[32]);
 GW_MUST enum gw_err gw_image_get(struct gw_image *im, enum gw_image_db db, struct gw_str key, struct gw_str *out);
 /* In key order, from the first key >= `from`; fn returns false to stop. */
 typedef bool gw_image_fn(void *ctx, struct gw_str key, struct gw_str value);
-GW_MUST enum gw_err gw_image_walk(struct gw_image *im, enum gw_image_db db, struct gw_str from, gw_image_fn *fn, void *ctx);
+GW_MUST enum gw_err gw_image_walk(struct gw_image *im, enum gw_image_db db, struct gw_str from, gw_image_fn *fn,
+				  void *ctx);
 
 /* The set a process serves from: one pointer swapped between two loop turns. Missing members are NULL until given. */
 struct gw_image_set {

@@ -10,8 +10,8 @@ struct gw_inflight_entry {
 	_Atomic uint32_t state; /* 0 free, 1 used */
 	uint32_t epoch;
 	uint8_t request_id[16];
-	uint64_t start_seq;     /* of the START record; 0 until written */
-	int64_t started_us;     /* Unix */
+	uint64_t start_seq; /* of the START record; 0 until written */
+	int64_t started_us; /* Unix */
 	uint32_t body_bytes;
 	uint32_t pad;
 	_Atomic uint64_t sent_bytes; /* to the client so far */
@@ -33,9 +33,9 @@ GW_MUST enum gw_err gw_inflight_open(const char *dir, int slot, struct gw_inflig
  * Entries that a dead epoch left are not free; they come back once the logger has cleared them. */
 struct gw_inflight_free {
 	uint32_t n;
-	uint32_t n_stale;  /* left by dead epochs when we began */
+	uint32_t n_stale; /* left by dead epochs when we began */
 	uint32_t n_failed; /* takes that found nothing, since the last look at the stale ones */
-	uint32_t epoch;    /* ours */
+	uint32_t epoch; /* ours */
 	uint32_t list[GW_INFLIGHT_ENTRIES];
 };
 void gw_inflight_start(struct gw_inflight_free *f, const struct gw_inflight *t, uint32_t live_epoch);

@@ -12,7 +12,7 @@
 enum { GW_REVOKE_CELLS = 65536 };
 struct gw_revoke {
 	struct gw_region_head head;
-	_Atomic uint64_t seq;   /* odd while it is rebuilt */
+	_Atomic uint64_t seq; /* odd while it is rebuilt */
 	_Atomic uint64_t n;
 	uint8_t pad[48];
 	_Atomic uint64_t cell[GW_REVOKE_CELLS];

@@ -20,8 +20,8 @@ struct gw_ring_shared {
 	_Atomic uint64_t last_seq; /* of the present epoch */
 	_Atomic uint32_t epoch;
 	uint8_t pad1[36];
-	_Atomic uint64_t tail;     /* logger */
-	_Atomic uint64_t durable_seq;   /* logger: last durable seq of durable_epoch */
+	_Atomic uint64_t tail; /* logger */
+	_Atomic uint64_t durable_seq; /* logger: last durable seq of durable_epoch */
 	_Atomic uint32_t durable_epoch;
 	_Atomic uint32_t owner_pid; /* lease of the logger that serves this slot */
 	uint8_t pad2[40];
@@ -32,7 +32,8 @@ _Static_assert(offsetof(struct gw_ring_shared, tail) == 192, "the reader's line"
 _Static_assert(sizeof(struct gw_ring_shared) == 256, "data begins on a line");
 enum {
 	GW_RING_MIN_BYTES = 65536,
-	GW_RING_MAX_PAYLOAD = 1 << 18, /* and no frame may pass 1/16 of the ring, or a reservation could fail at the wrap */
+	GW_RING_MAX_PAYLOAD =
+	    1 << 18, /* and no frame may pass 1/16 of the ring, or a reservation could fail at the wrap */
 	GW_RING_MAX_FRAME = GW_RING_MAX_PAYLOAD + 32
 };
 /* Makes the file, or takes over the one that is there with its records. Another size than before comes into force only
@@ -47,7 +48,7 @@ struct gw_ring_writer {
 	struct gw_ring_shared *ring;
 	uint32_t slot, epoch;
 	uint64_t seq;
-	uint64_t size;    /* of the mapping, not the shared word */
+	uint64_t size; /* of the mapping, not the shared word */
 	uint64_t wrap_at; /* position of the last wrap mark; 0 = none yet */
 };
 /* Starts the epoch (given by the master, greater than any before). */
@@ -67,10 +68,10 @@ uint64_t gw_ring_since(const struct gw_ring_writer *w, uint64_t from, struct gw_
 struct gw_ring_reader {
 	struct gw_ring_shared *ring;
 	uint32_t slot;
-	uint64_t at;       /* position of the next frame to read */
-	uint64_t corrupt;  /* frames that failed their check; reading resumes at the head */
-	uint64_t size, tail;  /* private copies: the shared words belong to a process that may be compromised */
-	uint64_t bad_head;    /* the last impossible head, counted once */
+	uint64_t at; /* position of the next frame to read */
+	uint64_t corrupt; /* frames that failed their check; reading resumes at the head */
+	uint64_t size, tail; /* private copies: the shared words belong to a process that may be compromised */
+	uint64_t bad_head; /* the last impossible head, counted once */
 };
 /* Begins at the tail. The ring must come from gw_ring_open, which remembers the size of the mapping. */
 void gw_ring_read_start(struct gw_ring_reader *r, struct gw_ring_shared *ring, uint32_t slot);

@@ -10,7 +10,7 @@ enum gw_metric { /* plain metrics of a slot */
 #define GW_LABELLED(name, type, unit, doc)
 #define GW_LABELLED_HIST(name, unit, doc)
 #include "schemas/metrics.def"
-	GW_M_COUNT
+		 GW_M_COUNT
 };
 enum gw_metric_hist {
 #define GW_METRIC(name, type, unit, doc)
@@ -53,23 +53,24 @@ struct gw_cell {
 };
 struct gw_slot {
 	struct gw_region_head head;
-	_Atomic uint64_t beat_ns;      /* monotonic; every loop turn, at least each GW_BEAT_MS */
+	_Atomic uint64_t beat_ns; /* monotonic; every loop turn, at least each GW_BEAT_MS */
 	_Atomic uint32_t pid, epoch;
-	_Atomic uint64_t generation;   /* the worker serves */
+	_Atomic uint64_t generation; /* the worker serves */
 	_Atomic uint32_t is_ready, is_draining;
-	_Atomic uint64_t cpu_ns;       /* refreshed once a second */
-	_Alignas(64) char panic[512];  /* text of the last crash; NUL-terminated */
-	_Atomic uint64_t panic_at_us;  /* Unix time, 0 = never */
+	_Atomic uint64_t cpu_ns; /* refreshed once a second */
+	_Alignas(64) char panic[512]; /* text of the last crash; NUL-terminated */
+	_Atomic uint64_t panic_at_us; /* Unix time, 0 = never */
 	char panic_context[64];
 	_Alignas(64) _Atomic uint64_t metric[GW_M_COUNT];
 	struct gw_shm_hist hist[GW_MH_COUNT];
 	_Atomic uint64_t errors[GW_SLOT_ERRORS]; /* by code - GW_E_BASE_ of schemas/errors.def: gw_slot_error_index */
 	_Atomic uint32_t n_cells;
-	struct gw_cell overflow;       /* when all cells are taken: labels model="other",... */
+	struct gw_cell overflow; /* when all cells are taken: labels model="other",... */
 	struct gw_cell cells[GW_CELLS];
 };
 _Static_assert(offsetof(struct gw_slot, beat_ns) == 64, "the beat has its own line");
-_Static_assert(offsetof(struct gw_slot, panic) == 128 && offsetof(struct gw_slot, metric) % 64 == 0, "cache-line groups");
+_Static_assert(offsetof(struct gw_slot, panic) == 128 && offsetof(struct gw_slot, metric) % 64 == 0,
+	       "cache-line groups");
 _Static_assert(offsetof(struct gw_slot, cells) % 64 == 0 && sizeof(struct gw_cell) % 64 == 0, "cells begin on a line");
 _Static_assert(sizeof(struct gw_shm_hist) == 8 * (2 + GW_HIST_BUCKETS), "no hidden padding");
 GW_MUST enum gw_err gw_slot_make(const char *dir, int slot, struct gw_slot **out);
@@ -83,8 +84,13 @@ static inline void gw_count(_Atomic uint64_t *c, uint64_t n)
 {
 	atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);
 }
-static inline void gw_gauge(_Atomic uint64_t *c, uint64_t v) { atomic_store_explicit(c, v, memory_order_relaxed); }
+static inline void gw_gauge(_Atomic uint64_t *c, uint64_t v)
+{
+	atomic_store_explicit(c, v, memory_order_relaxed);
+}
 void gw_observe(struct gw_shm_hist *h, uint64_t us);
 /* The cell for these ids, made when new; the overflow cell when full. Never NULL. Label values are escaped and cut. */
-struct gw_cell_ids { struct gw_str model, provider, deployment, org, team; };
+struct gw_cell_ids {
+	struct gw_str model, provider, deployment, org, team;
+};
 struct gw_cell *gw_slot_cell(struct gw_slot *s, const struct gw_cell_ids *ids);

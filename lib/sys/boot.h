@@ -15,7 +15,9 @@ struct gw_boot {
 #include "schemas/boot.def"
 #undef GW_BOOT
 };
-struct gw_boot_row { const char *name, *type, *def, *doc; };
+struct gw_boot_row {
+	const char *name, *type, *def, *doc;
+};
 extern const struct gw_boot_row gw_boot_rows[];
 extern const unsigned gw_boot_n_rows;
 

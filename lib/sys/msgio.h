@@ -29,4 +29,5 @@ void gw_msg_in_done(struct gw_msg_in *in); /* closes descriptors nobody took, wi
 void gw_msg_in_wipe(struct gw_msg_in *in);
 /* Adds one received packet; *is_whole when a message is whole in in->buf (gw_msg_unpack it; descriptors in in->fds).
  * Used by both forms. Takes the descriptors: on failure they are closed and what was collected is dropped. */
-GW_MUST enum gw_err gw_msg_in_packet(struct gw_msg_in *in, struct gw_str packet, const int *fds, size_t n_fds, bool *is_whole);
+GW_MUST enum gw_err gw_msg_in_packet(struct gw_msg_in *in, struct gw_str packet, const int *fds, size_t n_fds,
+				     bool *is_whole);

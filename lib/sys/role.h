@@ -33,18 +33,21 @@
 enum { GW_ROLE_MASTER_FD = 3, GW_ROLE_MAX_FDS = GW_MSG_MAX_FDS, GW_ROLE_INIT_MS = 10000 };
 enum gw_handover {
 	GW_HANDOVER_PREPARE = 1, /* old master -> new master: all descriptors; answer: everything is READY in standby */
-	GW_HANDOVER_WIRE,        /* new -> old: channels of new roles to the old confd, please; and the old one's answer */
-	GW_HANDOVER_RELEASE,     /* master -> old confd: let go of the store */
-	GW_HANDOVER_GO,          /* master -> role in standby: begin. old -> new master: the store is free, take over */
-	GW_HANDOVER_CANCEL       /* old -> new master: stop everything of yours and exit */
+	GW_HANDOVER_WIRE, /* new -> old: channels of new roles to the old confd, please; and the old one's answer */
+	GW_HANDOVER_RELEASE, /* master -> old confd: let go of the store */
+	GW_HANDOVER_GO, /* master -> role in standby: begin. old -> new master: the store is free, take over */
+	GW_HANDOVER_CANCEL /* old -> new master: stop everything of yours and exit */
 };
 enum { GW_INIT_STANDBY = 1 }; /* bit of INIT's flags */
 
-struct gw_role_fd { char name[28]; int fd; };
+struct gw_role_fd {
+	char name[28];
+	int fd;
+};
 struct gw_role_start {
 	uint32_t role, slot, epoch;
 	bool is_standby;
-	const char *role_name;   /* argv[1], "worker" */
+	const char *role_name; /* argv[1], "worker" */
 	struct gw_boot boot;
 	struct gw_role_fd fds[GW_ROLE_MAX_FDS]; /* in INIT's order; open for as long as nobody closes them */
 	uint32_t n_fds;
@@ -72,5 +75,5 @@ int gw_admin_main(void);
 int gw_worker_main(void);
 int gw_logger_main(void);
 int gw_agent_main(void);
-int gw_master_main(int argc, char **argv);          /* argv as given by the operator */
+int gw_master_main(int argc, char **argv); /* argv as given by the operator */
 int gw_master_takeover_main(int argc, char **argv); /* started by the old master at an upgrade; the same argv */

@@ -36,7 +36,10 @@ void gw_harden(void);
 
 /* A file or a folder and all below it. A path that does not exist is passed over, unless it is writable:
  * GW_E_NOT_FOUND. */
-struct gw_sandbox_path { const char *path; bool is_writable; };
+struct gw_sandbox_path {
+	const char *path;
+	bool is_writable;
+};
 /* level: GW_SB_HAS_* bits. Paths are not looked at for the master (no Landlock there). */
 GW_MUST enum gw_err gw_sandbox_enter(enum gw_sandbox_role role, const struct gw_sandbox_path *paths, size_t n,
 				     uint32_t *out_level);

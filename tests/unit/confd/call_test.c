@@ -39,7 +39,8 @@ static void first_start(void **state)
 	/* a second start makes no second token */
 	fx_reopen(f);
 	CALL_AS(f, "", 200, "auth", "", body);
-	CALL_AS(f, "", 401, "auth", "", "{\"sha256\":\"0000000000000000000000000000000000000000000000000000000000000000\"}");
+	CALL_AS(f, "", 401, "auth", "",
+		"{\"sha256\":\"0000000000000000000000000000000000000000000000000000000000000000\"}");
 	CALL(f, 200, "get", "settings", "{\"id\":\"default\"}");
 }
 
@@ -90,7 +91,9 @@ static void preconditions(void **state)
 	assert_int_equal(fx_call_as(f, PLATFORM, "put", "model", model, v, 0), 412); /* the loser of a race */
 	assert_int_equal(fx_call_as(f, PLATFORM, "delete", "model", "{\"id\":\"m1\"}", v, 0), 412);
 	assert_int_equal(fx_call_as(f, PLATFORM, "put", "model", model, 0, GW_CALL_CREATE_ONLY), 409);
-	assert_int_equal(fx_call_as(f, PLATFORM, "put", "model", "{\"id\":\"m9\",\"targets\":[{\"deployment\":\"d1\"}]}", 7, 0), 412);
+	assert_int_equal(
+	    fx_call_as(f, PLATFORM, "put", "model", "{\"id\":\"m9\",\"targets\":[{\"deployment\":\"d1\"}]}", 7, 0),
+	    412);
 	CALL(f, 412, "put", "model", "{\"id\":\"m1\",\"version\":1,\"targets\":[{\"deployment\":\"d1\"}]}");
 	/* dry runs say what would be and leave nothing */
 	assert_int_equal(fx_call_as(f, PLATFORM, "delete", "model", "{\"id\":\"m1\"}", 0, GW_CALL_DRY_RUN), 200);
@@ -144,8 +147,10 @@ static void references(void **state)
 	assert_string_equal(fx_str(f, "/error/used_by/0/kind"), "model");
 	assert_string_equal(fx_str(f, "/error/used_by/0/id"), "m1");
 	/* a credential of another provider */
-	CALL(f, 201, "put", "provider", "{\"id\":\"p2\",\"type\":\"openai-compatible\",\"base_url\":\"http://127.0.0.1:1/v1\"}");
-	CALL(f, 400, "put", "deployment", "{\"id\":\"d2\",\"provider\":\"p2\",\"credential\":\"c1\",\"upstream_model\":\"x\"}");
+	CALL(f, 201, "put", "provider",
+	     "{\"id\":\"p2\",\"type\":\"openai-compatible\",\"base_url\":\"http://127.0.0.1:1/v1\"}");
+	CALL(f, 400, "put", "deployment",
+	     "{\"id\":\"d2\",\"provider\":\"p2\",\"credential\":\"c1\",\"upstream_model\":\"x\"}");
 	assert_string_equal(fx_str(f, "/error/faults/0/pointer"), "/credential");
 	CALL(f, 400, "patch", "credential", "{\"id\":\"c1\",\"patch\":{\"provider\":\"p2\"}}");
 	/* aliases: chains yes, circles no */
@@ -199,7 +204,8 @@ static void keys(void **state)
 	CALL(f, 200, "patch", "key", "{\"id\":\"imp\",\"patch\":{\"disabled\":true}}");
 	CALL_AS(f, "", 401, "auth", "", body);
 	assert_string_equal(fx_str(f, "/error/name"), "KEY_DISABLED");
-	CALL(f, 200, "patch", "key", "{\"id\":\"imp\",\"patch\":{\"disabled\":false,\"expires_at\":\"2020-01-01T00:00:00Z\"}}");
+	CALL(f, 200, "patch", "key",
+	     "{\"id\":\"imp\",\"patch\":{\"disabled\":false,\"expires_at\":\"2020-01-01T00:00:00Z\"}}");
 	CALL_AS(f, "", 401, "auth", "", body);
 	assert_string_equal(fx_str(f, "/error/name"), "KEY_EXPIRED");
 	CALL(f, 409, "delete", "key", "{\"id\":\"imp\"}");
@@ -212,12 +218,14 @@ static void lists(void **state)
 	unsigned n = 0;
 
 	for (int i = 0; i < 25; i++) {
-		snprintf(body, sizeof(body), "{\"id\":\"k%02d\",\"disabled\":%s,\"models\":[\"m%d\"],\"labels\":{\"n\":\"%d\"}}", i,
+		snprintf(body, sizeof(body),
+			 "{\"id\":\"k%02d\",\"disabled\":%s,\"models\":[\"m%d\"],\"labels\":{\"n\":\"%d\"}}", i,
 			 i % 2 ? "true" : "false", i % 3, i);
 		CALL(f, 201, "put", "key", body);
 	}
 	for (;;) {
-		snprintf(body, sizeof(body), "{\"limit\":10%s%s%s}", after[0] ? ",\"after\":\"" : "", after, after[0] ? "\"" : "");
+		snprintf(body, sizeof(body), "{\"limit\":10%s%s%s}", after[0] ? ",\"after\":\"" : "", after,
+			 after[0] ? "\"" : "");
 		CALL(f, 200, "list", "key", body);
 		n += (unsigned)fx_len(f, "/items");
 		if (fx_str(f, "/next")[0] == '\0')
@@ -292,7 +300,9 @@ static void group_commit(void **state)
 	int want[6] = { 200, 412, 201, 400, 409, 201 };
 
 	for (int i = 0; i < 6; i++) {
-		q[i] = (struct gw_call){ GW_LIT("put"), GW_LIT("model"), gw_str_z(bodies[i]), GW_LIT(PLATFORM), i < 2 ? v : 0, 0, 0 };
+		q[i] = (struct gw_call){
+			GW_LIT("put"), GW_LIT("model"), gw_str_z(bodies[i]), GW_LIT(PLATFORM), i < 2 ? v : 0, 0, 0
+		};
 		gw_reply_init(&r[i]);
 	}
 	gw_call_batch(&f->core, q, r, 6);

@@ -20,7 +20,9 @@
 #include "lib/sys/clock.h"
 #include "lib/text.h"
 
-#define PLATFORM "{\"key\":\"boss\",\"roles\":[{\"role\":\"platform-admin\",\"org\":\"\",\"team\":\"\"}],\"source\":\"127.0.0.1\"}"
+#define PLATFORM                                                                                                       \
+	"{\"key\":\"boss\",\"roles\":[{\"role\":\"platform-admin\",\"org\":\"\",\"team\":\"\"}],\"source\":\"127.0.0." \
+	"1\"}"
 
 struct fixture {
 	char dir[128], data[160], root[192];
@@ -63,13 +65,20 @@ static inline struct fixture *fx_new_at(const char *base, uint64_t map_bytes, ui
 	snprintf(f->data, sizeof(f->data), "%s/data", f->dir);
 	snprintf(f->root, sizeof(f->root), "%s/root.key", f->dir);
 	assert_int_equal(gw_crypto_init(), GW_OK);
-	f->opts = (struct gw_core_opts){ .data_dir = f->data, .root_key = f->root, .root_key_previous = "", .drain_ms = 60000,
-					 .map_bytes = map_bytes, .max_bytes = max_bytes };
+	f->opts = (struct gw_core_opts){ .data_dir = f->data,
+					 .root_key = f->root,
+					 .root_key_previous = "",
+					 .drain_ms = 60000,
+					 .map_bytes = map_bytes,
+					 .max_bytes = max_bytes };
 	fx_open_core(f);
 	return f;
 }
 
-static inline struct fixture *fx_new(void) { return fx_new_at("/tmp", 64 << 20, 1ull << 32); }
+static inline struct fixture *fx_new(void)
+{
+	return fx_new_at("/tmp", 64 << 20, 1ull << 32);
+}
 
 static inline void fx_clear(struct fixture *f)
 {
@@ -95,8 +104,8 @@ static inline void fx_free(struct fixture *f)
 }
 
 /* As who, which method, kind, body; the answer is in f. Returns the HTTP status. */
-static inline int fx_call_as(struct fixture *f, const char *actor, const char *method, const char *kind, const char *body,
-			     uint64_t version, unsigned flags)
+static inline int fx_call_as(struct fixture *f, const char *actor, const char *method, const char *kind,
+			     const char *body, uint64_t version, unsigned flags)
 {
 	struct gw_call q = { gw_str_z(method), gw_str_z(kind), gw_str_z(body), gw_str_z(actor), version, 0, flags };
 	struct gw_reply r;
@@ -127,19 +136,21 @@ static inline int fx_call(struct fixture *f, const char *method, const char *kin
 	return fx_call_as(f, PLATFORM, method, kind, body, 0, 0);
 }
 
-#define CALL(f, want, method, kind, body)                                                                                          \
-	do {                                                                                                                       \
-		int got_ = fx_call((f), (method), (kind), (body));                                                                 \
-		if (got_ != (want))                                                                                                \
-			print_error("%s:%d: %s %s %s -> %d %s\n", __FILE__, __LINE__, (method), (kind), (body), got_, (f)->text);  \
-		assert_int_equal(got_, (want));                                                                                    \
+#define CALL(f, want, method, kind, body)                                                                              \
+	do {                                                                                                           \
+		int got_ = fx_call((f), (method), (kind), (body));                                                     \
+		if (got_ != (want))                                                                                    \
+			print_error("%s:%d: %s %s %s -> %d %s\n", __FILE__, __LINE__, (method), (kind), (body), got_,  \
+				    (f)->text);                                                                        \
+		assert_int_equal(got_, (want));                                                                        \
 	} while (0)
-#define CALL_AS(f, actor, want, method, kind, body)                                                                                \
-	do {                                                                                                                       \
-		int got_ = fx_call_as((f), (actor), (method), (kind), (body), 0, 0);                                               \
-		if (got_ != (want))                                                                                                \
-			print_error("%s:%d: %s %s %s -> %d %s\n", __FILE__, __LINE__, (method), (kind), (body), got_, (f)->text);  \
-		assert_int_equal(got_, (want));                                                                                    \
+#define CALL_AS(f, actor, want, method, kind, body)                                                                    \
+	do {                                                                                                           \
+		int got_ = fx_call_as((f), (actor), (method), (kind), (body), 0, 0);                                   \
+		if (got_ != (want))                                                                                    \
+			print_error("%s:%d: %s %s %s -> %d %s\n", __FILE__, __LINE__, (method), (kind), (body), got_,  \
+				    (f)->text);                                                                        \
+		assert_int_equal(got_, (want));                                                                        \
 	} while (0)
 
 /* Text at a JSON pointer of the last answer, "" when there is none. */
@@ -164,8 +175,10 @@ static inline size_t fx_len(const struct fixture *f, const char *pointer)
 static inline void fx_seed(struct fixture *f)
 {
 	CALL(f, 201, "put", "provider", "{\"id\":\"p1\",\"type\":\"openai\"}");
-	CALL(f, 201, "put", "credential", "{\"id\":\"c1\",\"provider\":\"p1\",\"secret\":\"sk-canary-0123456789abcdef\"}");
-	CALL(f, 201, "put", "deployment", "{\"id\":\"d1\",\"provider\":\"p1\",\"credential\":\"c1\",\"upstream_model\":\"gpt-4o\"}");
+	CALL(f, 201, "put", "credential",
+	     "{\"id\":\"c1\",\"provider\":\"p1\",\"secret\":\"sk-canary-0123456789abcdef\"}");
+	CALL(f, 201, "put", "deployment",
+	     "{\"id\":\"d1\",\"provider\":\"p1\",\"credential\":\"c1\",\"upstream_model\":\"gpt-4o\"}");
 	CALL(f, 201, "put", "model", "{\"id\":\"m1\",\"targets\":[{\"deployment\":\"d1\"}]}");
 }
 

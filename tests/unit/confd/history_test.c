@@ -40,8 +40,9 @@ static void export_of_the_past(void **state)
 
 		switch (pick % 5) {
 		case 0:
-			snprintf(body, sizeof(body), "{\"id\":\"x%u\",\"hidden\":%s,\"targets\":[{\"deployment\":\"d1\",\"weight\":%u}]}", pick % 4,
-				 pick & 8 ? "true" : "false", 1 + pick % 100);
+			snprintf(body, sizeof(body),
+				 "{\"id\":\"x%u\",\"hidden\":%s,\"targets\":[{\"deployment\":\"d1\",\"weight\":%u}]}",
+				 pick % 4, pick & 8 ? "true" : "false", 1 + pick % 100);
 			fx_call(f, "put", "model", body);
 			break;
 		case 1:
@@ -53,7 +54,8 @@ static void export_of_the_past(void **state)
 			fx_call(f, "patch", "deployment", body);
 			break;
 		case 3:
-			snprintf(body, sizeof(body), "{\"id\":\"k%u\",\"disabled\":%s}", pick % 5, pick & 16 ? "true" : "false");
+			snprintf(body, sizeof(body), "{\"id\":\"k%u\",\"disabled\":%s}", pick % 5,
+				 pick & 16 ? "true" : "false");
 			fx_call(f, "put", "key", body);
 			break;
 		default:
@@ -140,7 +142,8 @@ static void rollback(void **state)
 	CALL(f, 200, "patch", "model", "{\"id\":\"m1\",\"patch\":{\"hidden\":true}}");
 	CALL(f, 201, "put", "model", "{\"id\":\"m2\",\"alias_of\":\"m1\"}");
 	CALL(f, 200, "patch", "deployment", "{\"id\":\"d1\",\"patch\":{\"input_price\":5}}");
-	CALL(f, 200, "patch", "credential", "{\"id\":\"c1\",\"patch\":{\"secret\":\"sk-second-secret\",\"disabled\":true}}");
+	CALL(f, 200, "patch", "credential",
+	     "{\"id\":\"c1\",\"patch\":{\"secret\":\"sk-second-secret\",\"disabled\":true}}");
 	snprintf(body, sizeof(body), "{\"to\":%llu}", (unsigned long long)g);
 	/* first look, then leap */
 	assert_int_equal(fx_call_as(f, PLATFORM, "rollback", "", body, 0, GW_CALL_DRY_RUN), 200);
@@ -174,7 +177,8 @@ static void rollback(void **state)
 	/* chosen objects only */
 	CALL(f, 200, "patch", "model", "{\"id\":\"m1\",\"patch\":{\"disabled\":true}}");
 	CALL(f, 200, "patch", "deployment", "{\"id\":\"d1\",\"patch\":{\"disabled\":true}}");
-	snprintf(body, sizeof(body), "{\"to\":%llu,\"objects\":[{\"kind\":\"deployment\",\"id\":\"d1\"}]}", (unsigned long long)f->generation - 2);
+	snprintf(body, sizeof(body), "{\"to\":%llu,\"objects\":[{\"kind\":\"deployment\",\"id\":\"d1\"}]}",
+		 (unsigned long long)f->generation - 2);
 	CALL(f, 200, "rollback", "", body);
 	assert_int_equal(fx_len(f, "/changes"), 1);
 	CALL(f, 400, "rollback", "", "{}");
@@ -200,7 +204,8 @@ static void rollback_brings_back(void **state)
 	CALL(f, 404, "get", "key", "{\"id\":\"k1\"}");
 	CALL_AS(f, "", 401, "auth", "", auth);
 	/* a deleted key comes back only when asked for by name, and works again then */
-	snprintf(body, sizeof(body), "{\"to\":%llu,\"objects\":[{\"kind\":\"key\",\"id\":\"k1\"}]}", (unsigned long long)g);
+	snprintf(body, sizeof(body), "{\"to\":%llu,\"objects\":[{\"kind\":\"key\",\"id\":\"k1\"}]}",
+		 (unsigned long long)g);
 	CALL(f, 200, "rollback", "", body);
 	CALL_AS(f, "", 403, "auth", "", auth); /* known, without a role */
 	/* a credential that is gone is gone */
@@ -241,7 +246,10 @@ static void pruning(void **state)
 	assert_non_null(strstr(fx_str(f, "/error/message"), "History reaches back"));
 }
 
-struct audit { uint64_t last; unsigned n; };
+struct audit {
+	uint64_t last;
+	unsigned n;
+};
 
 static bool look_at_audit(void *ctx, uint64_t seq, struct gw_str record)
 {

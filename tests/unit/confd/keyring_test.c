@@ -27,7 +27,8 @@ static void make_many(struct fixture *f)
 	char body[256];
 
 	for (int i = 0; i < MANY; i++) {
-		snprintf(body, sizeof(body), "{\"id\":\"many%d\",\"provider\":\"p1\",\"secret\":\"sk-canary-many-%06d\"}", i, i);
+		snprintf(body, sizeof(body),
+			 "{\"id\":\"many%d\",\"provider\":\"p1\",\"secret\":\"sk-canary-many-%06d\"}", i, i);
 		CALL(f, 201, "put", "credential", body);
 	}
 }
@@ -85,11 +86,23 @@ static void rotate_credential(void **state)
 
 static void who_may_lease(void **state)
 {
-	static const struct { const char *name; int role; enum gw_err want; } rows[] = {
-		{ "pepper", 3, GW_OK },                     { "pepper", 2, GW_E_FORBIDDEN },        { "pepper", 4, GW_E_FORBIDDEN },
-		{ "pepper", 5, GW_E_FORBIDDEN },            { "audit-signing", 4, GW_OK },          { "audit-signing", 3, GW_E_FORBIDDEN },
-		{ "session", 3, GW_E_CRED_MISSING },        { "c1", 3, GW_OK },                     { "c1", 5, GW_OK },
-		{ "c1", 2, GW_E_FORBIDDEN },                { "c1", 4, GW_E_FORBIDDEN },            { "nope", 3, GW_E_CRED_MISSING },
+	static const struct {
+		const char *name;
+		int role;
+		enum gw_err want;
+	} rows[] = {
+		{ "pepper", 3, GW_OK },
+		{ "pepper", 2, GW_E_FORBIDDEN },
+		{ "pepper", 4, GW_E_FORBIDDEN },
+		{ "pepper", 5, GW_E_FORBIDDEN },
+		{ "audit-signing", 4, GW_OK },
+		{ "audit-signing", 3, GW_E_FORBIDDEN },
+		{ "session", 3, GW_E_CRED_MISSING },
+		{ "c1", 3, GW_OK },
+		{ "c1", 5, GW_OK },
+		{ "c1", 2, GW_E_FORBIDDEN },
+		{ "c1", 4, GW_E_FORBIDDEN },
+		{ "nope", 3, GW_E_CRED_MISSING },
 		{ "", 3, GW_E_CRED_MISSING },
 	};
 	struct fixture *f = *state;
@@ -259,7 +272,8 @@ static void other_sources(void **state)
 	assert_int_equal(gw_core_open(&f->core, &f->opts, &is_first, why), GW_E_CRYPTO);
 	/* a command prints the same key as base64 */
 	snprintf(script, sizeof(script), "%s/rootcmd", f->dir);
-	write_text(script, "#!/bin/sh\n[ -z \"$HOME$1\" ] || exit 3\necho oBEiM0RVZneImaq7zN3u/wARIjNEVWZ3iJmqu8zd7v8=\n");
+	write_text(script,
+		   "#!/bin/sh\n[ -z \"$HOME$1\" ] || exit 3\necho oBEiM0RVZneImaq7zN3u/wARIjNEVWZ3iJmqu8zd7v8=\n");
 	chmod(script, 0700);
 	snprintf(source, sizeof(source), "cmd:%s", script);
 	f->opts.root_key = source;
@@ -317,7 +331,10 @@ static void insecure_files(void **state)
 	*state = fx_new();
 }
 
-struct row { char key[128], value[512]; size_t key_n, value_n; };
+struct row {
+	char key[128], value[512];
+	size_t key_n, value_n;
+};
 
 static enum gw_err read_row(struct gw_txn *t, const char *id, struct row *r)
 {
@@ -350,7 +367,8 @@ static enum gw_err replay_row(struct gw_txn *t, void *arg)
 	struct row *old = arg, now;
 
 	assert_int_equal(read_row(t, "c3", &now), GW_OK);
-	assert_int_equal(gw_txn_put(t, GW_T_SEALED, gw_str(now.key, now.key_n), gw_str(old->value, old->value_n)), GW_OK);
+	assert_int_equal(gw_txn_put(t, GW_T_SEALED, gw_str(now.key, now.key_n), gw_str(old->value, old->value_n)),
+			 GW_OK);
 	return GW_OK;
 }
 
@@ -407,7 +425,9 @@ static void moved_ciphertext(void **state)
 	assert_int_equal(gw_lease(&f->core, GW_LIT("c3"), 0, 3, &l), GW_E_CRYPTO);
 }
 
-static const char *canaries[] = { "sk-canary-0123456789abcdef", "sk-canary-rotated", "sk-canary-staged", NULL, NULL, NULL };
+static const char *canaries[] = {
+	"sk-canary-0123456789abcdef", "sk-canary-rotated", "sk-canary-staged", NULL, NULL, NULL
+};
 static unsigned n_files;
 
 static int grep_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
@@ -443,7 +463,8 @@ static void no_canary_on_disk(void **state)
 
 	CALL(f, 200, "credential-rotate", "", "{\"id\":\"c1\",\"secret\":\"sk-canary-rotated\"}");
 	CALL(f, 200, "credential-rotate", "", "{\"id\":\"c1\",\"mode\":\"stage\",\"secret\":\"sk-canary-staged\"}");
-	CALL(f, 200, "patch", "credential", "{\"id\":\"c1\",\"patch\":{\"labels\":{\"a\":\"b\"},\"next_secret\":\"sk-canary-staged\"}}");
+	CALL(f, 200, "patch", "credential",
+	     "{\"id\":\"c1\",\"patch\":{\"labels\":{\"a\":\"b\"},\"next_secret\":\"sk-canary-staged\"}}");
 	assert_null(strstr(f->text, "canary"));
 	CALL(f, 201, "put", "key", "{\"id\":\"k1\"}");
 	snprintf(token, sizeof(token), "%s", fx_str(f, "/token"));

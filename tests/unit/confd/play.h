@@ -99,7 +99,8 @@ static inline void pair(struct play *p, int end, int *other)
 
 static inline void start(struct play *p, bool is_standby)
 {
-	static const char *const names[] = { "chan.worker.0", "chan.worker.1", "chan.admin", "chan.logger", "chan.agent" };
+	static const char *const names[] = { "chan.worker.0", "chan.worker.1", "chan.admin", "chan.logger",
+					     "chan.agent" };
 	struct gw_msg m = { .type = GW_MSG_INIT };
 	struct gw_buf table, options;
 	int master, others[MASTER];
@@ -170,9 +171,18 @@ static inline int setup(void **state)
 	assert_int_equal(gw_crypto_init(), GW_OK);
 	for (int i = 0; i < ENDS; i++)
 		p->end[i].fd = -1;
-	p->boot = (struct gw_boot){ .config = "", .data_dir = p->data, .runtime_dir = p->run, .root_key = p->root,
-				    .root_key_previous = "", .listen = "", .admin_listen = "", .workers = WORKERS,
-				    .drain_timeout = 600000, .orphan_grace = 500, .log_level = "warn", .sandbox = true };
+	p->boot = (struct gw_boot){ .config = "",
+				    .data_dir = p->data,
+				    .runtime_dir = p->run,
+				    .root_key = p->root,
+				    .root_key_previous = "",
+				    .listen = "",
+				    .admin_listen = "",
+				    .workers = WORKERS,
+				    .drain_timeout = 600000,
+				    .orphan_grace = 500,
+				    .log_level = "warn",
+				    .sandbox = true };
 	assert_int_equal(gw_revoke_open(p->run, true, true, &p->revoke), GW_OK);
 	assert_int_equal(gw_beats_open(p->run, true, &p->beats), GW_OK);
 	start(p, false);
@@ -230,7 +240,7 @@ static inline void ack(struct play *p, int worker, uint64_t generation, enum gw_
 	struct gw_msg m = { .type = GW_MSG_IMAGE_ACK };
 
 	GW_MSG_SET(&m, generation, generation);
-	GW_MSG_SET(&m, status, (uint64_t)-(int64_t)e);
+	GW_MSG_SET(&m, status, (uint64_t) - (int64_t)e);
 	GW_MSG_SET(&m, detail, GW_LIT("it looks odd"));
 	send_to(p, worker, &m);
 }
@@ -303,12 +313,14 @@ static inline bool lease(struct play *p, int end, const char *name, char *out, s
 
 static inline void seed(struct play *p)
 {
-	assert_int_equal(call(p, "apply", "",
-			      "[{\"kind\":\"provider\",\"id\":\"p1\",\"type\":\"openai\"},"
-			      "{\"kind\":\"credential\",\"id\":\"c1\",\"provider\":\"p1\",\"secret\":\"sk-canary-process\"},"
-			      "{\"kind\":\"deployment\",\"id\":\"d1\",\"provider\":\"p1\",\"credential\":\"c1\",\"upstream_model\":\"u\"},"
-			      "{\"kind\":\"model\",\"id\":\"m1\",\"targets\":[{\"deployment\":\"d1\"}]}]"),
-			 200);
+	assert_int_equal(
+	    call(p, "apply", "",
+		 "[{\"kind\":\"provider\",\"id\":\"p1\",\"type\":\"openai\"},"
+		 "{\"kind\":\"credential\",\"id\":\"c1\",\"provider\":\"p1\",\"secret\":\"sk-canary-process\"},"
+		 "{\"kind\":\"deployment\",\"id\":\"d1\",\"provider\":\"p1\",\"credential\":\"c1\",\"upstream_model\":"
+		 "\"u\"},"
+		 "{\"kind\":\"model\",\"id\":\"m1\",\"targets\":[{\"deployment\":\"d1\"}]}]"),
+	    200);
 }
 
 /* The logger is sent these changes, in order, and confirms them. */

@@ -4,7 +4,10 @@
 
 #if defined(__SANITIZE_ADDRESS__)
 const char *__asan_default_options(void);
-const char *__asan_default_options(void) { return "detect_leaks=0"; }
+const char *__asan_default_options(void)
+{
+	return "detect_leaks=0";
+}
 #endif
 
 /* --- the plays --- */
@@ -298,7 +301,9 @@ static void kill_storm(void **state)
 			for (unsigned i = first; i < answered_writes; i++) {
 				int n = snprintf(key + 1, sizeof(key) - 1, "r%u", i);
 
-				assert_int_equal(gw_image_get(set[w].image[GW_IMAGE_CONFIG], GW_DB_OBJECT, gw_str(key, (size_t)n + 1), &row), GW_OK);
+				assert_int_equal(gw_image_get(set[w].image[GW_IMAGE_CONFIG], GW_DB_OBJECT,
+							      gw_str(key, (size_t)n + 1), &row),
+						 GW_OK);
 			}
 			for (int i = 0; i < GW_IMAGE_COUNT; i++)
 				gw_image_close(set[w].image[i]);
@@ -386,7 +391,7 @@ static void strangers(void **state)
 		GW_MSG_SET(&l, name, GW_LIT("nope"));
 		send_to(p, 1, &l);
 		assert_true(expect(p, 1, GW_MSG_LEASED, &a, 3000));
-		refused += a.status == (uint64_t)-(int64_t)GW_E_LIMIT;
+		refused += a.status == (uint64_t) - (int64_t)GW_E_LIMIT;
 	}
 	print_message("%u of 5000 leases refused by the rate limit\n", refused);
 	/* bytes that are no message end that channel and no other */

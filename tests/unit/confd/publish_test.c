@@ -101,7 +101,8 @@ static void until(struct world *w, uint64_t generation)
 					continue;
 				w->n_folded += !pub->is_full && i >= GW_IMAGE_KEYS0;
 				gw_image_close(w->set.image[i]);
-				assert_int_equal(gw_image_open(pub->image[i].fd, (enum gw_image_name)i, pub->image[i].size, &w->set.image[i]),
+				assert_int_equal(gw_image_open(pub->image[i].fd, (enum gw_image_name)i,
+							       pub->image[i].size, &w->set.image[i]),
 						 GW_OK);
 				pub->image[i].fd = -1;
 				gw_image_digest(w->set.image[i], digest);
@@ -114,7 +115,10 @@ static void until(struct world *w, uint64_t generation)
 	}
 }
 
-struct count { struct world *w; uint64_t n; };
+struct count {
+	struct world *w;
+	uint64_t n;
+};
 
 static bool count_object(void *ctx, struct gw_str key, struct gw_str value)
 {
@@ -143,7 +147,8 @@ static bool count_new(void *ctx, struct gw_str key, struct gw_str value)
 	struct count *c = ctx;
 	struct gw_str row;
 
-	if (value.n > 0 && gw_image_get(c->w->set.image[gw_image_shard((const uint8_t *)key.p)], GW_DB_KEY, key, &row) == GW_E_NOT_FOUND)
+	if (value.n > 0 && gw_image_get(c->w->set.image[gw_image_shard((const uint8_t *)key.p)], GW_DB_KEY, key,
+					&row) == GW_E_NOT_FOUND)
 		c->n++;
 	return true;
 }
@@ -197,7 +202,8 @@ static void same_as_store(struct world *w)
 	c.n = 0;
 	assert_int_equal(gw_image_walk(w->set.image[GW_IMAGE_DELTA], GW_DB_KEY, GW_NIL, count_new, &c), GW_OK);
 	for (int i = 0; i < GW_KEY_SHARDS; i++)
-		assert_int_equal(gw_image_walk(w->set.image[GW_IMAGE_KEYS0 + i], GW_DB_KEY, GW_NIL, count_live, &c), GW_OK);
+		assert_int_equal(gw_image_walk(w->set.image[GW_IMAGE_KEYS0 + i], GW_DB_KEY, GW_NIL, count_live, &c),
+				 GW_OK);
 	shards = c.n;
 	assert_int_equal(shards, keys);
 	gw_txn_abort(&t);
@@ -229,7 +235,8 @@ static void images_say_what_the_store_says(void **state)
 	assert_int_equal(w->n_folded, 0);
 	/* names find models, by tenant */
 	CALL(f, 201, "put", "org", "{\"id\":\"acme\"}");
-	CALL(f, 201, "put", "model", "{\"id\":\"m2\",\"org\":\"acme\",\"name\":\"m1\",\"targets\":[{\"deployment\":\"d1\"}]}");
+	CALL(f, 201, "put", "model",
+	     "{\"id\":\"m2\",\"org\":\"acme\",\"name\":\"m1\",\"targets\":[{\"deployment\":\"d1\"}]}");
 	until(w, f->generation);
 	assert_int_equal(gw_image_get(w->set.image[GW_IMAGE_CONFIG], GW_DB_MODEL, GW_LIT("\x1fm1"), &id), GW_OK);
 	assert_true(gw_str_eq(id, GW_LIT("m1")));
@@ -247,8 +254,8 @@ static void apply_keys(struct fixture *f, unsigned from, unsigned n, bool is_dis
 
 	body[0] = '[';
 	for (unsigned i = from; i < from + n; i++)
-		at += (size_t)snprintf(body + at, room - at, "%s{\"kind\":\"key\",\"id\":\"bulk%u\",\"disabled\":%s}", i > from ? "," : "", i,
-				       is_disabled ? "true" : "false");
+		at += (size_t)snprintf(body + at, room - at, "%s{\"kind\":\"key\",\"id\":\"bulk%u\",\"disabled\":%s}",
+				       i > from ? "," : "", i, is_disabled ? "true" : "false");
 	snprintf(body + at, room - at, "]");
 	assert_int_equal(fx_call(f, "apply", "", body), 200);
 	free(body);
@@ -353,7 +360,8 @@ static void timing(void **state)
 	CALL(f, 201, "put", "provider", "{\"id\":\"p1\",\"type\":\"openai\"}");
 	CALL(f, 201, "put", "credential", "{\"id\":\"c1\",\"provider\":\"p1\",\"secret\":\"sk-x\"}");
 	for (unsigned i = 0; i < models; i++) {
-		snprintf(body, sizeof(body), "{\"id\":\"d%u\",\"provider\":\"p1\",\"credential\":\"c1\",\"upstream_model\":\"u%u\"}", i, i);
+		snprintf(body, sizeof(body),
+			 "{\"id\":\"d%u\",\"provider\":\"p1\",\"credential\":\"c1\",\"upstream_model\":\"u%u\"}", i, i);
 		CALL(f, 201, "put", "deployment", body);
 		snprintf(body, sizeof(body), "{\"id\":\"m%u\",\"targets\":[{\"deployment\":\"d%u\"}]}", i, i);
 		CALL(f, 201, "put", "model", body);
@@ -364,14 +372,16 @@ static void timing(void **state)
 	uint64_t begun = gw_now_ns();
 
 	until(w, f->generation);
-	print_message("%u keys, %u models: all images %llu ms\n", keys, models, (unsigned long long)((gw_now_ns() - begun) / 1000000));
+	print_message("%u keys, %u models: all images %llu ms\n", keys, models,
+		      (unsigned long long)((gw_now_ns() - begun) / 1000000));
 	for (unsigned i = 0; i < 2 * rounds; i++) {
 		begun = gw_now_ns();
 		if (i % 2 == 0) {
 			snprintf(body, sizeof(body), "{\"id\":\"new%u\",\"models\":[\"m0\"]}", i);
 			CALL(f, 201, "put", "key", body);
 		} else {
-			snprintf(body, sizeof(body), "{\"id\":\"m%u\",\"patch\":{\"labels\":{\"i\":\"%u\"}}}", i % models, i);
+			snprintf(body, sizeof(body), "{\"id\":\"m%u\",\"patch\":{\"labels\":{\"i\":\"%u\"}}}",
+				 i % models, i);
 			CALL(f, 200, "patch", "model", body);
 		}
 		uint64_t committed = gw_now_ns();
@@ -383,7 +393,8 @@ static void timing(void **state)
 	for (int k = 0; k < 2; k++) {
 		qsort(us[k], rounds, sizeof(us[k][0]), by_value);
 		print_message("%s write to images: p50 %.1f ms, p99 %.1f ms, max %.1f ms\n", k == 0 ? "key" : "model",
-			      (double)us[k][rounds / 2] / 1000, (double)us[k][rounds * 99 / 100] / 1000, (double)us[k][rounds - 1] / 1000);
+			      (double)us[k][rounds / 2] / 1000, (double)us[k][rounds * 99 / 100] / 1000,
+			      (double)us[k][rounds - 1] / 1000);
 	}
 	qsort(built, rounds, sizeof(built[0]), by_value);
 	print_message("of that after the commit (models): p50 %.1f ms, p99 %.1f ms\n", (double)built[rounds / 2] / 1000,

@@ -126,7 +126,8 @@ static void growth(void **state)
 		int at = snprintf(body, sizeof(body), "{\"id\":\"u%d\",\"labels\":{", n++);
 
 		for (int i = 0; i < 30; i++)
-			at += snprintf(body + at, sizeof(body) - (size_t)at, "%s\"l%d\":\"%060d\"", i > 0 ? "," : "", i, i);
+			at += snprintf(body + at, sizeof(body) - (size_t)at, "%s\"l%d\":\"%060d\"", i > 0 ? "," : "", i,
+				       i);
 		snprintf(body + at, sizeof(body) - (size_t)at, "}}");
 		status = fx_call(f, "put", "user", body);
 	}
@@ -145,7 +146,9 @@ static void growth(void **state)
 
 /* --- kills --- */
 
-struct shared { _Atomic uint32_t acked[KILLS + 1]; }; /* per life: writes that were answered */
+struct shared {
+	_Atomic uint32_t acked[KILLS + 1];
+}; /* per life: writes that were answered */
 
 _Noreturn static void live(struct fixture *f, struct shared *sh, int life)
 {

@@ -14,15 +14,15 @@ static int teardown(void **state)
 }
 
 static const char whole[] =
-	"[{\"kind\":\"model\",\"id\":\"m1\",\"targets\":[{\"deployment\":\"d1\"}]},"
-	"{\"kind\":\"model\",\"id\":\"alias\",\"alias_of\":\"m1\"},"
-	"{\"kind\":\"deployment\",\"id\":\"d1\",\"provider\":\"p1\",\"credential\":\"c1\",\"upstream_model\":\"gpt-4o\"},"
-	"{\"kind\":\"credential\",\"id\":\"c1\",\"provider\":\"p1\",\"secret\":\"sk-canary-apply-000000\"},"
-	"{\"kind\":\"key\",\"id\":\"k1\",\"org\":\"acme\",\"team\":\"t1\",\"user\":\"u1\"},"
-	"{\"kind\":\"user\",\"id\":\"u1\",\"org\":\"acme\"},"
-	"{\"kind\":\"team\",\"id\":\"t1\",\"org\":\"acme\"},"
-	"{\"kind\":\"org\",\"id\":\"acme\"},"
-	"{\"kind\":\"provider\",\"id\":\"p1\",\"type\":\"openai\"}]";
+    "[{\"kind\":\"model\",\"id\":\"m1\",\"targets\":[{\"deployment\":\"d1\"}]},"
+    "{\"kind\":\"model\",\"id\":\"alias\",\"alias_of\":\"m1\"},"
+    "{\"kind\":\"deployment\",\"id\":\"d1\",\"provider\":\"p1\",\"credential\":\"c1\",\"upstream_model\":\"gpt-4o\"},"
+    "{\"kind\":\"credential\",\"id\":\"c1\",\"provider\":\"p1\",\"secret\":\"sk-canary-apply-000000\"},"
+    "{\"kind\":\"key\",\"id\":\"k1\",\"org\":\"acme\",\"team\":\"t1\",\"user\":\"u1\"},"
+    "{\"kind\":\"user\",\"id\":\"u1\",\"org\":\"acme\"},"
+    "{\"kind\":\"team\",\"id\":\"t1\",\"org\":\"acme\"},"
+    "{\"kind\":\"org\",\"id\":\"acme\"},"
+    "{\"kind\":\"provider\",\"id\":\"p1\",\"type\":\"openai\"}]";
 
 static void apply_in_any_order(void **state)
 {
@@ -53,16 +53,19 @@ static void all_or_nothing(void **state)
 	struct fixture *f = *state;
 
 	CALL(f, 400, "apply", "",
-	     "[{\"kind\":\"org\",\"id\":\"acme\"},{\"kind\":\"team\",\"id\":\"t\"},{\"kind\":\"user\",\"id\":\"u\",\"org\":\"acme\",\"mail\":\"x\"},"
+	     "[{\"kind\":\"org\",\"id\":\"acme\"},{\"kind\":\"team\",\"id\":\"t\"},{\"kind\":\"user\",\"id\":\"u\","
+	     "\"org\":\"acme\",\"mail\":\"x\"},"
 	     "{\"kind\":\"frob\",\"id\":\"x\"},7]");
 	assert_int_equal(fx_len(f, "/error/faults"), 4); /* every fault of the file */
 	assert_string_equal(fx_str(f, "/error/faults/0/pointer"), "/1/org");
 	assert_string_equal(fx_str(f, "/error/faults/1/pointer"), "/2/mail");
 	assert_string_equal(fx_str(f, "/error/faults/2/pointer"), "/3/kind");
 	CALL(f, 404, "get", "org", "{\"id\":\"acme\"}");
-	CALL(f, 400, "apply", "", "[{\"kind\":\"org\",\"id\":\"acme\"},{\"kind\":\"user\",\"id\":\"u\",\"org\":\"nope\"}]");
+	CALL(f, 400, "apply", "",
+	     "[{\"kind\":\"org\",\"id\":\"acme\"},{\"kind\":\"user\",\"id\":\"u\",\"org\":\"nope\"}]");
 	assert_string_equal(fx_str(f, "/error/faults/0/pointer"), "/1/org");
-	CALL(f, 409, "apply", "", "[{\"kind\":\"org\",\"id\":\"acme\"},{\"kind\":\"org\",\"id\":\"acme\",\"disabled\":true}]");
+	CALL(f, 409, "apply", "",
+	     "[{\"kind\":\"org\",\"id\":\"acme\"},{\"kind\":\"org\",\"id\":\"acme\",\"disabled\":true}]");
 	assert_string_equal(fx_str(f, "/error/faults/0/pointer"), "/1/id");
 	CALL(f, 400, "apply", "", "\"text\"");
 	CALL(f, 404, "get", "org", "{\"id\":\"acme\"}");
@@ -148,7 +151,10 @@ static void export_is_an_input(void **state)
 static void scope_of_reads(void **state)
 {
 	struct fixture *f = *state;
-	static const struct { const char *kind, *body; int platform, org, team, member, auditor, stranger, nobody; } rows[] = {
+	static const struct {
+		const char *kind, *body;
+		int platform, org, team, member, auditor, stranger, nobody;
+	} rows[] = {
 		{ "provider", "{\"id\":\"p1\"}", 200, 404, 404, 404, 404, 404, 404 },
 		{ "credential", "{\"id\":\"c1\"}", 200, 404, 404, 404, 404, 404, 404 },
 		{ "settings", "{\"id\":\"default\"}", 200, 404, 404, 404, 404, 404, 404 },
@@ -201,27 +207,34 @@ static void scope_of_writes(void **state)
 	CALL_AS(f, AUDITOR, 403, "delete", "key", "{\"id\":\"k1\"}");
 	CALL_AS(f, MEMBER, 201, "put", "key", "{\"id\":\"k5\",\"org\":\"acme\",\"team\":\"t1\",\"user\":\"u1\"}");
 	CALL_AS(f, MEMBER, 403, "put", "key", "{\"id\":\"k6\",\"org\":\"acme\",\"team\":\"t1\"}");
-	CALL_AS(f, MEMBER, 403, "put", "key", "{\"id\":\"k6\",\"org\":\"acme\",\"team\":\"t1\",\"user\":\"u1\",\"purpose\":\"admin\"}");
+	CALL_AS(f, MEMBER, 403, "put", "key",
+		"{\"id\":\"k6\",\"org\":\"acme\",\"team\":\"t1\",\"user\":\"u1\",\"purpose\":\"admin\"}");
 	/* things move to nobody else */
 	CALL(f, 400, "patch", "key", "{\"id\":\"k1\",\"patch\":{\"team\":null}}");
 	/* fields of the platform */
 	CALL_AS(f, ORG_ADMIN, 403, "put", "provider",
-		"{\"id\":\"ap\",\"org\":\"acme\",\"type\":\"openai-compatible\",\"base_url\":\"http://127.0.0.1:1/v1\",\"allow_private\":[\"127.0.0.1/32\"]}");
-	CALL_AS(f, ORG_ADMIN, 201, "put", "provider",
-		"{\"id\":\"ap\",\"org\":\"acme\",\"type\":\"openai-compatible\",\"base_url\":\"http://198.51.100.1/v1\"}");
+		"{\"id\":\"ap\",\"org\":\"acme\",\"type\":\"openai-compatible\",\"base_url\":\"http://127.0.0.1:1/"
+		"v1\",\"allow_private\":[\"127.0.0.1/32\"]}");
+	CALL_AS(
+	    f, ORG_ADMIN, 201, "put", "provider",
+	    "{\"id\":\"ap\",\"org\":\"acme\",\"type\":\"openai-compatible\",\"base_url\":\"http://198.51.100.1/v1\"}");
 	CALL(f, 200, "patch", "provider", "{\"id\":\"ap\",\"patch\":{\"allow_private\":[\"10.0.0.0/8\"]}}");
 	CALL_AS(f, ORG_ADMIN, 200, "patch", "provider", "{\"id\":\"ap\",\"patch\":{\"max_connections\":7}}");
-	CALL_AS(f, ORG_ADMIN, 403, "patch", "provider", "{\"id\":\"ap\",\"patch\":{\"allow_private\":[\"0.0.0.0/0\"]}}");
+	CALL_AS(f, ORG_ADMIN, 403, "patch", "provider",
+		"{\"id\":\"ap\",\"patch\":{\"allow_private\":[\"0.0.0.0/0\"]}}");
 	/* a tenant must not spend the platform's credential, least of all at an address of its own */
 	CALL_AS(f, ORG_ADMIN, 400, "put", "deployment",
 		"{\"id\":\"ad\",\"org\":\"acme\",\"provider\":\"ap\",\"credential\":\"c1\",\"upstream_model\":\"x\"}");
 	CALL_AS(f, ORG_ADMIN, 400, "put", "deployment",
 		"{\"id\":\"ad\",\"org\":\"acme\",\"provider\":\"p1\",\"credential\":\"c1\",\"upstream_model\":\"x\"}");
-	CALL_AS(f, ORG_ADMIN, 400, "put", "model", "{\"id\":\"am\",\"org\":\"acme\",\"targets\":[{\"deployment\":\"d1\"}]}");
-	CALL_AS(f, ORG_ADMIN, 201, "put", "credential", "{\"id\":\"ac\",\"org\":\"acme\",\"provider\":\"p1\",\"secret\":\"sk-acme\"}");
+	CALL_AS(f, ORG_ADMIN, 400, "put", "model",
+		"{\"id\":\"am\",\"org\":\"acme\",\"targets\":[{\"deployment\":\"d1\"}]}");
+	CALL_AS(f, ORG_ADMIN, 201, "put", "credential",
+		"{\"id\":\"ac\",\"org\":\"acme\",\"provider\":\"p1\",\"secret\":\"sk-acme\"}");
 	CALL_AS(f, ORG_ADMIN, 201, "put", "deployment",
 		"{\"id\":\"ad\",\"org\":\"acme\",\"provider\":\"p1\",\"credential\":\"ac\",\"upstream_model\":\"x\"}");
-	CALL_AS(f, ORG_ADMIN, 201, "put", "model", "{\"id\":\"am\",\"org\":\"acme\",\"name\":\"m1\",\"targets\":[{\"deployment\":\"ad\"}]}");
+	CALL_AS(f, ORG_ADMIN, 201, "put", "model",
+		"{\"id\":\"am\",\"org\":\"acme\",\"name\":\"m1\",\"targets\":[{\"deployment\":\"ad\"}]}");
 	CALL_AS(f, STRANGER, 404, "credential-rotate", "", "{\"id\":\"ac\",\"secret\":\"sk-evil\"}");
 	CALL_AS(f, AUDITOR, 403, "credential-rotate", "", "{\"id\":\"ac\",\"secret\":\"sk-evil\"}");
 	CALL_AS(f, ORG_ADMIN, 403, "rollback", "", "{\"to\":1}");
@@ -236,13 +249,19 @@ static void grants_do_not_grow(void **state)
 	CALL(f, 200, "apply", "", whole);
 	CALL_AS(f, ORG_ADMIN, 201, "put", "key", "{\"id\":\"kk\",\"org\":\"acme\",\"purpose\":\"admin\"}");
 	CALL_AS(f, ORG_ADMIN, 403, "put", "role_binding", "{\"id\":\"x\",\"key\":\"kk\",\"role\":\"platform-admin\"}");
-	CALL_AS(f, ORG_ADMIN, 400, "put", "role_binding", "{\"id\":\"x\",\"org\":\"acme\",\"key\":\"kk\",\"role\":\"platform-admin\"}");
+	CALL_AS(f, ORG_ADMIN, 400, "put", "role_binding",
+		"{\"id\":\"x\",\"org\":\"acme\",\"key\":\"kk\",\"role\":\"platform-admin\"}");
 	CALL_AS(f, ORG_ADMIN, 403, "put", "role_binding", "{\"id\":\"x\",\"key\":\"kk\",\"role\":\"viewer\"}");
-	CALL_AS(f, TEAM_ADMIN, 403, "put", "role_binding", "{\"id\":\"x\",\"org\":\"acme\",\"key\":\"kk\",\"role\":\"org-admin\"}");
-	CALL_AS(f, TEAM_ADMIN, 400, "put", "role_binding", "{\"id\":\"x\",\"org\":\"acme\",\"team\":\"t1\",\"key\":\"kk\",\"role\":\"org-admin\"}");
-	CALL_AS(f, ORG_ADMIN, 400, "put", "role_binding", "{\"id\":\"x\",\"org\":\"acme\",\"key\":\"admin\",\"role\":\"viewer\"}");
-	CALL_AS(f, ORG_ADMIN, 201, "put", "role_binding", "{\"id\":\"x\",\"org\":\"acme\",\"key\":\"kk\",\"role\":\"org-admin\"}");
-	CALL_AS(f, MEMBER, 403, "put", "role_binding", "{\"id\":\"y\",\"org\":\"acme\",\"team\":\"t1\",\"key\":\"kk\",\"role\":\"viewer\"}");
+	CALL_AS(f, TEAM_ADMIN, 403, "put", "role_binding",
+		"{\"id\":\"x\",\"org\":\"acme\",\"key\":\"kk\",\"role\":\"org-admin\"}");
+	CALL_AS(f, TEAM_ADMIN, 400, "put", "role_binding",
+		"{\"id\":\"x\",\"org\":\"acme\",\"team\":\"t1\",\"key\":\"kk\",\"role\":\"org-admin\"}");
+	CALL_AS(f, ORG_ADMIN, 400, "put", "role_binding",
+		"{\"id\":\"x\",\"org\":\"acme\",\"key\":\"admin\",\"role\":\"viewer\"}");
+	CALL_AS(f, ORG_ADMIN, 201, "put", "role_binding",
+		"{\"id\":\"x\",\"org\":\"acme\",\"key\":\"kk\",\"role\":\"org-admin\"}");
+	CALL_AS(f, MEMBER, 403, "put", "role_binding",
+		"{\"id\":\"y\",\"org\":\"acme\",\"team\":\"t1\",\"key\":\"kk\",\"role\":\"viewer\"}");
 	CALL(f, 400, "put", "role_binding", "{\"id\":\"y\",\"key\":\"kk\",\"role\":\"org-admin\"}");
 }
 
