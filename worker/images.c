@@ -126,6 +126,7 @@ static void on_hashed(uv_work_t *work, int status)
 		swap(w, j->generation, image);
 		ack(w, j->generation, GW_OK, GW_NIL);
 		gw_worker_check_ready(w);
+		gw_lease_ahead(w);
 	}
 	drop(j);
 	start_next(w);

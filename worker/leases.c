@@ -1,11 +1,12 @@
 /* Credential plaintext on loan from confd: asked for once per version, renewed at half-life, kept up to a day while confd is away, wiped
- * when it is dropped or revoked. Requests that need one wait parked; the ask has a deadline. */
+ * when it is dropped or revoked. Requests that need one wait parked; the ask has a deadline. A worker asks ahead for all credentials of its
+ * image and is ready only then: were it to ask at first use, a confd that dies in between would make it fail requests. */
 #include <stdlib.h>
 #include "core/key.h"
 #include "lib/sys/clock.h"
 #include "worker/req.h"
 
-enum { LEASES = 2048, ASK_MS = 2000, EXTEND_MS = 24 * 3600 * 1000 };
+enum { LEASES = 2048, ASK_MS = 2000, EXTEND_MS = 24 * 3600 * 1000, ASKS_AHEAD = 32 };
 
 struct gw_lease {
 	char id[64];
@@ -102,34 +103,56 @@ static void take(struct gw_lease *l, struct gw_msg *m)
 	l->w->n_leases++;
 }
 
+/* Refusals that say nothing about the credential: a confd that is starting, or busy. */
+static bool is_passing(uint64_t status)
+{
+	switch (-(int64_t)status) {
+	case GW_E_NOT_READY:
+	case GW_E_LIMIT:
+	case GW_E_BUSY:
+	case GW_E_AGAIN:
+	case GW_E_NOMEM:
+	case GW_E_IO:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void go_on(struct gw_worker *w);
+
 static void on_answer(void *ctx, enum gw_err err, struct gw_msg *m)
 {
 	struct gw_lease *l = ctx;
 
 	l->is_asking = false;
+	l->w->n_asking--;
 	l->retry_ms = gw_now_ms() + 200;
 	if (!err && m->status == 0 && m->secret.n) {
 		take(l, m);
 		wake(l, l->secret ? GW_OK : GW_E_NOMEM);
-		return;
+	} else {
+		if (err || is_passing(m->status))
+			l->w->ahead.is_short = true; /* what is held stays good */
+		else
+			wipe(l); /* confd says no: gone or disabled */
+		wake(l, GW_E_CRED_MISSING);
 	}
-	if (!err && m->status != 0)
-		wipe(l); /* confd says no: gone or disabled */
-	wake(l, GW_E_CRED_MISSING);
+	go_on(l->w);
 }
 
-static void ask(struct gw_lease *l)
+static bool ask(struct gw_lease *l)
 {
 	struct gw_msg m = { .type = GW_MSG_LEASE };
 
 	if (l->is_asking)
-		return;
+		return true;
 	GW_MSG_SET(&m, name, gw_str(l->id, l->id_n));
-	if (!l->w->confd || gw_channel_ask(l->w->confd, &m, ASK_MS, on_answer, l) != GW_OK) {
-		wake(l, GW_E_CRED_MISSING);
-		return;
-	}
+	if (!l->w->confd || gw_channel_ask(l->w->confd, &m, ASK_MS, on_answer, l) != GW_OK)
+		return false;
 	l->is_asking = true;
+	l->w->n_asking++;
+	return true;
 }
 
 static struct gw_secret *fitting(const struct gw_lease *l, uint64_t version, bool want_next)
@@ -166,16 +189,9 @@ struct gw_secret *gw_lease_get(struct gw_worker *w, struct gw_str credential, ui
 		waiter->at.err = GW_E_CRED_MISSING;
 		return NULL;
 	}
-	bool first = !l->waiters;
-	if (first && !l->is_asking) {
-		struct gw_msg m = { .type = GW_MSG_LEASE };
-
-		GW_MSG_SET(&m, name, gw_str(l->id, l->id_n));
-		if (gw_channel_ask(w->confd, &m, ASK_MS, on_answer, l) != GW_OK) {
-			waiter->at.err = GW_E_CRED_MISSING;
-			return NULL;
-		}
-		l->is_asking = true;
+	if (!ask(l)) {
+		waiter->at.err = GW_E_CRED_MISSING;
+		return NULL;
 	}
 	waiter->lease_next = l->waiters;
 	l->waiters = waiter;
@@ -222,11 +238,72 @@ void gw_lease_tick(struct gw_worker *w, uint64_t now_ms)
 			if (age >= l->life_ms && !w->confd)
 				gw_count(&w->page->metric[GW_M_lease_extended], 1);
 			l->retry_ms = now_ms + 5000;
-			if (w->confd)
-				ask(l);
+			(void)ask(l); /* without confd: later */
 		}
 	}
 	gw_gauge(&w->page->metric[GW_M_leases], w->n_leases);
+	gw_lease_ahead(w);
+}
+
+/* --- ahead of need --- */
+static bool ask_next(void *ctx, struct gw_str key, struct gw_str row)
+{
+	struct gw_worker *w = ctx;
+	struct gw_str id = gw_str(key.p + 1, key.n ? key.n - 1 : 0);
+	struct gw_lease *l;
+
+	(void)row;
+	if (id.n == 0 || key.p[0] != (char)GW_KIND_credential || id.n >= sizeof w->ahead.after) {
+		w->ahead.is_at_end = true;
+		return false;
+	}
+	if (w->n_asking >= ASKS_AHEAD)
+		return false;
+	l = cell_of(w, id, true);
+	if (l && !l->secret && !ask(l)) {
+		w->ahead.is_short = true;
+		w->ahead.is_at_end = true; /* no use in going on; the tick begins anew */
+		return false;
+	}
+	memcpy(w->ahead.after, id.p, id.n);
+	w->ahead.after_n = (uint8_t)id.n;
+	return true;
+}
+
+static void go_on(struct gw_worker *w)
+{
+	struct gw_lease_ahead *a = &w->ahead;
+	char from[80] = { (char)GW_KIND_credential };
+
+	if (!a->is_under_way || w->is_stopping)
+		return;
+	if (!a->is_at_end && w->n_asking < ASKS_AHEAD) {
+		memcpy(from + 1, a->after, a->after_n);
+		/* the zero byte behind an id makes it the next key */
+		enum gw_err e = gw_image_walk(w->images.image[GW_IMAGE_CONFIG], GW_DB_OBJECT,
+					      gw_str(from, a->after_n ? a->after_n + 2u : 1u), ask_next, w);
+
+		if (e || w->n_asking < ASKS_AHEAD)
+			a->is_at_end = true;
+	}
+	if (!a->is_at_end || w->n_asking)
+		return;
+	a->is_under_way = false;
+	if (!a->is_short && !w->has_leases) {
+		w->has_leases = true;
+		gw_worker_check_ready(w);
+	}
+}
+
+void gw_lease_ahead(struct gw_worker *w)
+{
+	struct gw_lease_ahead *a = &w->ahead;
+
+	if (a->is_under_way || !w->images.image[GW_IMAGE_CONFIG] ||
+	    (a->generation == w->images.generation && !a->is_short && w->has_leases))
+		return;
+	*a = (struct gw_lease_ahead){ .generation = w->images.generation, .is_under_way = true };
+	go_on(w);
 }
 
 /* --- the pepper: what turns tokens into key indexes --- */

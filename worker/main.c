@@ -18,6 +18,10 @@ void gw_worker_check_ready(struct gw_worker *w)
 {
 	if (w->is_ready || !w->pepper || !w->images.image[GW_IMAGE_CONFIG])
 		return;
+	if (!w->has_leases) {
+		gw_lease_ahead(w); /* comes back here */
+		return;
+	}
 	w->is_ready = true;
 	atomic_store_explicit(&w->page->is_ready, 1, memory_order_release);
 	if (!w->start.is_standby)
@@ -133,8 +137,9 @@ static void on_master_message(void *ctx, struct gw_channel *ch, struct gw_msg *m
 			connect_peer(w, (enum gw_role)m->role, fd);
 		}
 		break;
-	case GW_MSG_IMAGE:
-		gw_worker_image(w, m);
+	case GW_MSG_IMAGE: /* what the master keeps may be older than what confd sent meanwhile */
+		if (m->generation >= w->images.generation)
+			gw_worker_image(w, m);
 		break;
 	case GW_MSG_ADOPT:
 		adopt(w, m);

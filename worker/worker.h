@@ -77,7 +77,13 @@ struct gw_worker {
 	uint32_t n_pool;
 	struct gw_key_load *loads;
 	struct gw_lease *leases;
-	uint32_t n_leases;
+	uint32_t n_leases, n_asking;
+	struct gw_lease_ahead { /* walk over the credentials of the image, to lease those that nobody needed yet */
+		uint64_t generation;
+		char after[64];
+		uint8_t after_n;
+		bool is_under_way, is_at_end, is_short; /* short: confd did not answer for some; again at the next tick */
+	} ahead;
 	struct gw_uuid7 uuid;
 	uint64_t rng; /* xorshift state for picking; not for secrets */
 
@@ -90,6 +96,7 @@ struct gw_worker {
 	uv_timer_t tick, orphan, drain;
 	uv_prepare_t turn_end;
 	uint64_t ticks;
+	bool has_leases; /* has asked for all credentials once */
 	bool is_ready, is_draining, is_stopping;
 };
 
@@ -108,6 +115,8 @@ void gw_lease_forget_waiter(struct gw_worker *w, const struct gw_req *waiter);
 void gw_lease_drop(struct gw_worker *w, struct gw_str credential);
 void gw_lease_tick(struct gw_worker *w, uint64_t now_ms);
 void gw_lease_pepper(struct gw_worker *w);
+/* Leases those credentials of the present image that nobody needed yet, a few at a time. */
+void gw_lease_ahead(struct gw_worker *w);
 
 /* front.c */
 extern const struct gw_h1_ops gw_front_ops;
