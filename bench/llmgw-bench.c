@@ -123,20 +123,34 @@ static void add_root(const char *arg, bool is_tree)
 	o->roots[o->n_roots++] = (struct bench_root){ .pid = (int)number(arg, 1 << 22), .is_tree = is_tree };
 }
 
+/* Options whose text is taken as it is. */
+static bool read_text(int ch)
+{
+	struct bench_options *o = &bench_options;
+	const struct {
+		int ch;
+		const char **to;
+	} texts[] = {
+		{ 'u', &o->url },          { 'k', &o->key_file }, { 'm', &o->model },     { 'M', &o->message },
+		{ 'h', &o->hold_message }, { 'a', &o->ca_path },  { 'S', &o->host_name },
+	};
+
+	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+		if (texts[i].ch != ch)
+			continue;
+		*texts[i].to = optarg;
+		return true;
+	}
+	return false;
+}
+
 static void read_option(int ch)
 {
 	struct bench_options *o = &bench_options;
 
+	if (read_text(ch))
+		return;
 	switch (ch) {
-	case 'u':
-		o->url = optarg;
-		break;
-	case 'k':
-		o->key_file = optarg;
-		break;
-	case 'm':
-		o->model = optarg;
-		break;
 	case 'r':
 		o->rate = number(optarg, 1000000);
 		break;
@@ -155,17 +169,11 @@ static void read_option(int ch)
 	case 'b':
 		o->body_bytes = number(optarg, 32 << 20);
 		break;
-	case 'M':
-		o->message = optarg;
-		break;
 	case 's':
 		o->is_stream = true;
 		break;
 	case 'H':
 		o->hold_streams = number(optarg, BENCH_MAX_CONNECTIONS);
-		break;
-	case 'h':
-		o->hold_message = optarg;
 		break;
 	case 'Q':
 		o->quiet_ms = duration(optarg);
@@ -178,12 +186,6 @@ static void read_option(int ch)
 		break;
 	case 'T':
 		add_root(optarg, true);
-		break;
-	case 'a':
-		o->ca_path = optarg;
-		break;
-	case 'S':
-		o->host_name = optarg;
 		break;
 	case 'j':
 		o->is_json = true;
