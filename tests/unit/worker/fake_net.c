@@ -4,7 +4,7 @@
 #include "lib/sys/clock.h"
 
 struct fake_net fake;
-uint64_t fake_ns = 1000000000000, fake_tick_ns = 1500;
+uint64_t fake_ns = 1000000000000, fake_tick_ns = 11000;
 
 /* --- the clock (all of lib/sys/clock.c) --- */
 uint64_t gw_now_ns(void)
