@@ -172,6 +172,17 @@ static enum gw_err refuse_syntax(struct read *r, const struct gw_json_fault *f)
 			    f->what, f->line, f->column));
 }
 
+/* Memory is short because of this body alone: the request has a ceiling of its own. */
+static enum gw_err refuse_body(struct read *r, enum gw_err e, const struct gw_json_fault *f)
+{
+	if (e == GW_E_SYNTAX)
+		return refuse_syntax(r, f);
+	if (e == GW_E_NOMEM)
+		return refuse(r, GW_E_TOO_BIG, GW_NIL,
+			      GW_LIT("The body has more keys in one object than can be checked. Send fewer."));
+	return refuse(r, e, GW_NIL, GW_NIL);
+}
+
 /* One strict pass. The known names are asked at every depth, which is cheap and nearly always enough; a refusal is looked at
  * again, because in a tool's schema "Name" is as good a name as any. */
 static enum gw_err check(struct read *r, const struct gw_json_want *want, size_t n)
@@ -187,7 +198,7 @@ static enum gw_err check(struct read *r, const struct gw_json_want *want, size_t
 	if (!e)
 		return GW_OK;
 	if (e != GW_E_SYNTAX || gw_json_check(r->a, r->body, &plain, want, n, &second) != GW_OK)
-		return e == GW_E_SYNTAX ? refuse_syntax(r, &fault) : refuse(r, e, GW_NIL, GW_NIL);
+		return refuse_body(r, e, &fault);
 	if (walk_value(&v, whole(r->body)))
 		return GW_OK;
 	if (v.key.n > 64)

@@ -1,5 +1,6 @@
 """Clients of the plays: raw bytes, streams event by event, and load that never stops asking."""
 import base64
+import contextlib
 import http.client
 import json
 import select
@@ -14,10 +15,11 @@ def talk(port, data, timeout=10, is_last=True):
     """Sends bytes as they are and returns all that comes until the other side closes (or nothing comes for `timeout`)."""
     with socket.create_connection(("127.0.0.1", port), timeout) as s:
         got = b""
-        try:
+        with contextlib.suppress(ConnectionError, TimeoutError):  # refused while it is sent: the answer is there all the same
             s.sendall(data)
             if is_last:
                 s.shutdown(socket.SHUT_WR)
+        try:
             while piece := s.recv(65536):
                 got += piece
         except (TimeoutError, ConnectionError):
