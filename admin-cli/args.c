@@ -158,7 +158,9 @@ static int take_option(struct cli *c, int argc, char **argv, int *i)
 	const char **at = (const char **)(void *)((char *)&c->o + o->offset);
 	if (!o->arg[0]) {
 		*at = "";
-		return CLI_OK;
+		if (has_value)
+			cli_error("--%s takes no value", o->name);
+		return has_value ? CLI_USAGE : CLI_OK;
 	}
 	if (has_value)
 		*at = value.p;
@@ -168,8 +170,13 @@ static int take_option(struct cli *c, int argc, char **argv, int *i)
 		cli_error("--%s needs a value: %s", o->name, o->doc);
 		return CLI_USAGE;
 	}
-	if (o->offset == offsetof(struct cli_opts, filter) && c->o.n_filters < CLI_MAX_FILTERS)
-		c->o.filters[c->o.n_filters++] = *at;
+	if (o->offset != offsetof(struct cli_opts, filter))
+		return CLI_OK;
+	if (c->o.n_filters == CLI_MAX_FILTERS) {
+		cli_error("--filter may be given at most %d times", CLI_MAX_FILTERS);
+		return CLI_USAGE;
+	}
+	c->o.filters[c->o.n_filters++] = *at;
 	return CLI_OK;
 }
 
@@ -253,7 +260,15 @@ int cli_parse(int argc, char **argv, struct cli *c, const struct cli_command **c
 				return rc;
 		} else if (c->n_args < CLI_MAX_ARGS) {
 			c->args[c->n_args++] = argv[i];
+		} else {
+			cli_error("too many arguments: %s", argv[i]);
+			return CLI_USAGE;
 		}
+	}
+	if (c->o.output && strcmp(c->o.output, "table") != 0 && strcmp(c->o.output, "json") != 0 &&
+	    strcmp(c->o.output, "yaml") != 0) {
+		cli_error("--output: table, json or yaml, not \"%s\"", c->o.output);
+		return CLI_USAGE;
 	}
 	if (!c->n_args) {
 		cli_help(wants_help ? stdout : stderr, NULL);

@@ -283,14 +283,15 @@ static void say_faults(struct cli *c, yyjson_val *error)
 		const char *at = yyjson_get_str(yyjson_obj_get(v, "pointer")),
 			   *m = yyjson_get_str(yyjson_obj_get(v, "message"));
 
-		fprintf(stderr, "  ");
+		char place[512] = "";
+
 		if (at && cli_where(c, gw_str_z(at), &line, &column))
-			fprintf(stderr, "%s: line %u, column %u: ", c->o.file, line, column);
-		fprintf(stderr, "%s%s%s\n", at && at[0] ? at : "", at && at[0] ? ": " : "", m ? m : "");
+			snprintf(place, sizeof place, "%s: line %u, column %u: ", c->o.file, line, column);
+		cli_note("  %s%s%s%s", place, at && at[0] ? at : "", at && at[0] ? ": " : "", m ? m : "");
 	}
 	yyjson_arr_foreach(yyjson_obj_get(error, "used_by"), i, n, v)
-	    fprintf(stderr, "  used by %s %s\n", yyjson_get_str(yyjson_obj_get(v, "kind")),
-		    yyjson_get_str(yyjson_obj_get(v, "id")));
+	    cli_note("  used by %.*s %.*s", GW_FMT(gw_json_str(yyjson_obj_get(v, "kind"))),
+		     GW_FMT(gw_json_str(yyjson_obj_get(v, "id"))));
 }
 
 int cli_say_error(struct cli *c, const struct cli_reply *r)

@@ -95,12 +95,17 @@ static int put_value(struct gw_json_out *w, const yyjson_val *cv)
 		yyjson_obj_foreach(v, i, n, key, one)
 		{
 			gw_jw_key(w, gw_json_str(key));
-			rc = rc ? rc : put_value(w, one);
+			if ((rc = put_value(w, one)) != CLI_OK)
+				return rc; /* what was written so far is thrown away */
 		}
 		gw_jw_end_obj(w);
 	} else if (yyjson_is_arr(v)) {
 		gw_jw_arr(w);
-		yyjson_arr_foreach(v, i, n, one) rc = rc ? rc : put_value(w, one);
+		yyjson_arr_foreach(v, i, n, one)
+		{
+			if ((rc = put_value(w, one)) != CLI_OK)
+				return rc;
+		}
 		gw_jw_end_arr(w);
 	} else {
 		gw_jw_val(w, v);

@@ -8,15 +8,38 @@
 
 enum { COLUMNS_MAX = 16, CELL_MAX = 60 };
 
+/* What comes from outside must not steer the terminal: C0 and C1 control characters (C1: U+0080 to U+009F, in UTF-8 c2 80 to c2 9f), DEL.
+ * Line ends stay where several lines may be. */
+static void disarm(char *text, bool has_lines)
+{
+	for (char *p = text; *p; p++) {
+		unsigned char u = (unsigned char)*p, next = (unsigned char)p[1];
+
+		if ((u < 0x20 && !(has_lines && u == '\n')) || u == 0x7f)
+			*p = '?';
+		else if (u == 0xc2 && next >= 0x80 && next <= 0x9f)
+			p[0] = p[1] = '?';
+	}
+}
+
+__attribute__((format(printf, 1, 0))) static void say(const char *fmt, va_list ap)
+{
+	char text[8192];
+
+	vsnprintf(text, sizeof text, fmt, ap);
+	disarm(text, true);
+	fputs(text, stderr);
+	fputc('\n', stderr);
+}
+
 void cli_error(const char *fmt, ...)
 {
 	va_list ap;
 
 	fputs("llmgwctl: ", stderr);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	say(fmt, ap);
 	va_end(ap);
-	fputc('\n', stderr);
 }
 
 void cli_note(const char *fmt, ...)
@@ -24,9 +47,8 @@ void cli_note(const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	say(fmt, ap);
 	va_end(ap);
-	fputc('\n', stderr);
 }
 
 bool cli_confirm(struct cli *c, const char *fmt, ...)
@@ -77,6 +99,21 @@ static bool is_moment(const char *column)
 	return strncmp(column, "ts_", 3) == 0;
 }
 
+/* A text that was cut ends with a whole letter. */
+static void whole_letters(char *text)
+{
+	size_t n = strlen(text), at = n;
+
+	while (at > 0 && n - at < 4 && ((unsigned char)text[at - 1] & 0xc0) == 0x80)
+		at--;
+	if (at == 0 || (unsigned char)text[at - 1] < 0xc0)
+		return;
+	unsigned char lead = (unsigned char)text[at - 1];
+	size_t want = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+	if (n - at + 1 < want)
+		text[at - 1] = 0;
+}
+
 static void cell_text(const char *column, const yyjson_val *cv, char *out, size_t n)
 {
 	yyjson_val *v = (yyjson_val *)(uintptr_t)cv;
@@ -103,10 +140,8 @@ static void cell_text(const char *column, const yyjson_val *cv, char *out, size_
 		snprintf(out, n, "%.*s", GW_FMT(gw_buf_view(&b)));
 		gw_buf_done(&b);
 	}
-	/* what comes from outside must not steer the terminal */
-	for (char *p = out; *p; p++)
-		if ((unsigned char)*p < 0x20 || *p == 0x7f)
-			*p = '?';
+	whole_letters(out);
+	disarm(out, false);
 }
 
 static void print_row(const yyjson_val *row, const char *const *columns, const int *width)

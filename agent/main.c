@@ -162,7 +162,9 @@ static void on_probed(void *ctx, const struct gw_ag_result *r)
 
 	if (d) {
 		d->is_running = false;
-		if (d->key != run->key) {
+		if (!d->is_present) {
+			d->due_ms = 0; /* deleted meanwhile: the next images forget it */
+		} else if (d->key != run->key) {
 			d->due_ms = gw_now_ms();
 		} else if (!r->err) {
 			d->due_ms = 0;
