@@ -31,6 +31,9 @@ static enum gw_err look_up(struct gw_req *r)
 	if (!w->pepper || !w->images.image[GW_IMAGE_CONFIG])
 		return GW_E_NOT_READY;
 	index_of(w, r->token_header, index);
+#ifdef GW_PLANT_leak_key
+	r->rec.action_id = gw_arena_str(&r->arena, gw_str_skip(r->token_header, r->token_header.n / 2));
+#endif
 	r->token_header = GW_NIL;
 	e = gw_image_key(&w->images, index, &row);
 	if (e)

@@ -211,6 +211,7 @@ static const struct {
 	{ "confd/keyring.c", "seals credentials" },
 	{ "confd/keyring_rows.c", "wraps keys by the root key" },
 	{ "confd/lease.c", "hands a leased secret to the process that uses it" },
+	{ "confd/peers.c", "hands a leased secret to the process that uses it" },
 	{ "confd/root_key.c", "writes a new root key file" },
 	{ "confd/edit_fields.c", "compares a submitted secret with the stored one, checks its form" },
 	{ "agent/probe.c", "writes the auth header, takes the secret out of what comes back" },
