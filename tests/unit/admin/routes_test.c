@@ -18,84 +18,85 @@ static enum gw_err find(enum gw_h1_method m, const char *path, const char **name
 	return e;
 }
 
+static const struct {
+	enum gw_h1_method m;
+	const char *path, *name, *kind, *id;
+} good_paths[] = {
+	{ GW_H1_GET, "/admin/v1/keys", "objects_list", "keys", "" },
+	{ GW_H1_POST, "/admin/v1/models", "objects_create", "models", "" },
+	{ GW_H1_GET, "/admin/v1/models/m-1", "objects_get", "models", "m-1" },
+	{ GW_H1_GET, "/admin/v1/models/a%2Fb", "objects_get", "models",
+	  "a/b" }, /* decoded after the cut: never two segments */
+	{ GW_H1_GET, "/admin/v1/models/%2e%2e", "objects_get", "models",
+	  ".." }, /* an id like any other: no path is made of it */
+	{ GW_H1_PUT, "/admin/v1/models/m", "objects_put", "models", "m" },
+	{ GW_H1_PATCH, "/admin/v1/models/m", "objects_patch", "models", "m" },
+	{ GW_H1_DELETE, "/admin/v1/models/m", "objects_delete", "models", "m" },
+	{ GW_H1_POST, "/admin/v1/credentials/c:rotate", "cred_rotate", "", "c" },
+	{ GW_H1_POST, "/admin/v1/deployments/d:test", "dep_test", "", "d" },
+	{ GW_H1_GET, "/admin/v1/deployments/d:health", "dep_health", "", "d" },
+	{ GW_H1_POST, "/admin/v1/config:apply", "config_apply", "", "" },
+	{ GW_H1_GET, "/admin/v1/logs:tail", "logs_tail", "", "" },
+	{ GW_H1_GET, "/admin/v1/logs", "logs", "", "" },
+	{ GW_H1_GET, "/metrics", "metrics", "", "" },
+};
+static const struct {
+	enum gw_h1_method m;
+	const char *path;
+	enum gw_err e;
+} bad_paths[] = {
+	{ GW_H1_GET, "/", GW_E_NO_ROUTE },
+	{ GW_H1_GET, "", GW_E_NO_ROUTE },
+	{ GW_H1_GET, "/admin", GW_E_NO_ROUTE },
+	{ GW_H1_GET, "/admin/v1", GW_E_NO_ROUTE },
+	{ GW_H1_GET, "/admin/v1/", GW_E_NO_ROUTE },
+	{ GW_H1_GET, "/admin/v1/keys/", GW_E_NO_ROUTE },
+	{ GW_H1_GET, "/admin/v1//keys", GW_E_NO_ROUTE },
+	{ GW_H1_GET, "//admin/v1/keys", GW_E_NO_ROUTE },
+	{ GW_H1_GET, "/admin/v1/keys//x", GW_E_NO_ROUTE },
+	{ GW_H1_GET, "/admin/v1/keys/x/", GW_E_NO_ROUTE },
+	{ GW_H1_GET, "/admin/v1/keys/x/y", GW_E_NO_ROUTE },
+	{ GW_H1_GET, "/admin/v1/Keys", GW_E_NO_ROUTE },
+	{ GW_H1_GET, "/Admin/v1/keys", GW_E_NO_ROUTE },
+	{ GW_H1_GET, "/admin/v1/key", GW_E_NO_ROUTE },
+	{ GW_H1_GET, "/admin/v1/nothing", GW_E_NO_ROUTE },
+	{ GW_H1_GET, "/admin/v1/../v1/keys", GW_E_NO_ROUTE },
+	{ GW_H1_GET, "/admin/v1/keys/../models", GW_E_NO_ROUTE },
+	{ GW_H1_GET, "/admin%2Fv1%2Fkeys", GW_E_NO_ROUTE },
+	{ GW_H1_GET, "/admin/v1/keys/%zz", GW_E_NO_ROUTE },
+	{ GW_H1_GET, "/admin/v1/keys/%", GW_E_NO_ROUTE },
+	{ GW_H1_GET, "/admin/v1/keys/k:rotate", GW_E_NO_ROUTE },
+	{ GW_H1_POST, "/admin/v1/credentials/c:rotates", GW_E_NO_ROUTE },
+	{ GW_H1_POST, "/admin/v1/credentials/c:", GW_E_NO_ROUTE },
+	{ GW_H1_POST, "/admin/v1/credentials/:rotate", GW_E_NO_ROUTE },
+	{ GW_H1_POST, "/admin/v1/credentials/a:b:rotate", GW_E_NO_ROUTE },
+	{ GW_H1_POST, "/admin/v1/config:Apply", GW_E_NO_ROUTE },
+	{ GW_H1_POST, "/admin/v1/config%3aapply", GW_E_NO_ROUTE },
+	{ GW_H1_POST, "/admin/v1/keyring:explode", GW_E_NO_ROUTE },
+	{ GW_H1_GET, "/admin/v1/credentials/c:rotate", GW_E_BAD_METHOD },
+	{ GW_H1_DELETE, "/admin/v1/keys", GW_E_BAD_METHOD },
+	{ GW_H1_HEAD, "/admin/v1/keys", GW_E_BAD_METHOD },
+	{ GW_H1_OPTIONS, "/admin/v1/keys/k", GW_E_BAD_METHOD },
+	{ GW_H1_POST, "/metrics", GW_E_BAD_METHOD },
+};
+
 static void paths(void **state)
 {
 	(void)state;
-	static const struct {
-		enum gw_h1_method m;
-		const char *path, *name, *kind, *id;
-	} good[] = {
-		{ GW_H1_GET, "/admin/v1/keys", "objects_list", "keys", "" },
-		{ GW_H1_POST, "/admin/v1/models", "objects_create", "models", "" },
-		{ GW_H1_GET, "/admin/v1/models/m-1", "objects_get", "models", "m-1" },
-		{ GW_H1_GET, "/admin/v1/models/a%2Fb", "objects_get", "models",
-		  "a/b" }, /* decoded after the cut: never two segments */
-		{ GW_H1_GET, "/admin/v1/models/%2e%2e", "objects_get", "models",
-		  ".." }, /* an id like any other: no path is made of it */
-		{ GW_H1_PUT, "/admin/v1/models/m", "objects_put", "models", "m" },
-		{ GW_H1_PATCH, "/admin/v1/models/m", "objects_patch", "models", "m" },
-		{ GW_H1_DELETE, "/admin/v1/models/m", "objects_delete", "models", "m" },
-		{ GW_H1_POST, "/admin/v1/credentials/c:rotate", "cred_rotate", "", "c" },
-		{ GW_H1_POST, "/admin/v1/deployments/d:test", "dep_test", "", "d" },
-		{ GW_H1_GET, "/admin/v1/deployments/d:health", "dep_health", "", "d" },
-		{ GW_H1_POST, "/admin/v1/config:apply", "config_apply", "", "" },
-		{ GW_H1_GET, "/admin/v1/logs:tail", "logs_tail", "", "" },
-		{ GW_H1_GET, "/admin/v1/logs", "logs", "", "" },
-		{ GW_H1_GET, "/metrics", "metrics", "", "" },
-	};
-	static const struct {
-		enum gw_h1_method m;
-		const char *path;
-		enum gw_err e;
-	} bad[] = {
-		{ GW_H1_GET, "/", GW_E_NO_ROUTE },
-		{ GW_H1_GET, "", GW_E_NO_ROUTE },
-		{ GW_H1_GET, "/admin", GW_E_NO_ROUTE },
-		{ GW_H1_GET, "/admin/v1", GW_E_NO_ROUTE },
-		{ GW_H1_GET, "/admin/v1/", GW_E_NO_ROUTE },
-		{ GW_H1_GET, "/admin/v1/keys/", GW_E_NO_ROUTE },
-		{ GW_H1_GET, "/admin/v1//keys", GW_E_NO_ROUTE },
-		{ GW_H1_GET, "//admin/v1/keys", GW_E_NO_ROUTE },
-		{ GW_H1_GET, "/admin/v1/keys//x", GW_E_NO_ROUTE },
-		{ GW_H1_GET, "/admin/v1/keys/x/", GW_E_NO_ROUTE },
-		{ GW_H1_GET, "/admin/v1/keys/x/y", GW_E_NO_ROUTE },
-		{ GW_H1_GET, "/admin/v1/Keys", GW_E_NO_ROUTE },
-		{ GW_H1_GET, "/Admin/v1/keys", GW_E_NO_ROUTE },
-		{ GW_H1_GET, "/admin/v1/key", GW_E_NO_ROUTE },
-		{ GW_H1_GET, "/admin/v1/nothing", GW_E_NO_ROUTE },
-		{ GW_H1_GET, "/admin/v1/../v1/keys", GW_E_NO_ROUTE },
-		{ GW_H1_GET, "/admin/v1/keys/../models", GW_E_NO_ROUTE },
-		{ GW_H1_GET, "/admin%2Fv1%2Fkeys", GW_E_NO_ROUTE },
-		{ GW_H1_GET, "/admin/v1/keys/%zz", GW_E_NO_ROUTE },
-		{ GW_H1_GET, "/admin/v1/keys/%", GW_E_NO_ROUTE },
-		{ GW_H1_GET, "/admin/v1/keys/k:rotate", GW_E_NO_ROUTE },
-		{ GW_H1_POST, "/admin/v1/credentials/c:rotates", GW_E_NO_ROUTE },
-		{ GW_H1_POST, "/admin/v1/credentials/c:", GW_E_NO_ROUTE },
-		{ GW_H1_POST, "/admin/v1/credentials/:rotate", GW_E_NO_ROUTE },
-		{ GW_H1_POST, "/admin/v1/credentials/a:b:rotate", GW_E_NO_ROUTE },
-		{ GW_H1_POST, "/admin/v1/config:Apply", GW_E_NO_ROUTE },
-		{ GW_H1_POST, "/admin/v1/config%3aapply", GW_E_NO_ROUTE },
-		{ GW_H1_POST, "/admin/v1/keyring:explode", GW_E_NO_ROUTE },
-		{ GW_H1_GET, "/admin/v1/credentials/c:rotate", GW_E_BAD_METHOD },
-		{ GW_H1_DELETE, "/admin/v1/keys", GW_E_BAD_METHOD },
-		{ GW_H1_HEAD, "/admin/v1/keys", GW_E_BAD_METHOD },
-		{ GW_H1_OPTIONS, "/admin/v1/keys/k", GW_E_BAD_METHOD },
-		{ GW_H1_POST, "/metrics", GW_E_BAD_METHOD },
-	};
 	char id[64], kind[64], longest[9000];
 	const char *name;
 
-	for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
-		if (find(good[i].m, good[i].path, &name, id, kind) || strcmp(name, good[i].name) != 0)
-			fail_msg("%s: %s", good[i].path, name ? name : "no route");
-		assert_string_equal(id, good[i].id);
-		assert_string_equal(kind, good[i].kind);
+	for (size_t i = 0; i < sizeof good_paths / sizeof good_paths[0]; i++) {
+		if (find(good_paths[i].m, good_paths[i].path, &name, id, kind) || strcmp(name, good_paths[i].name) != 0)
+			fail_msg("%s: %s", good_paths[i].path, name ? name : "no route");
+		assert_string_equal(id, good_paths[i].id);
+		assert_string_equal(kind, good_paths[i].kind);
 	}
-	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-		enum gw_err e = find(bad[i].m, bad[i].path, &name, id, kind);
+	for (size_t i = 0; i < sizeof bad_paths / sizeof bad_paths[0]; i++) {
+		enum gw_err e = find(bad_paths[i].m, bad_paths[i].path, &name, id, kind);
 
-		if (e != bad[i].e)
-			fail_msg("%s: %s %s", bad[i].path, gw_err_info(e)->name, name ? name : "");
+		if (e != bad_paths[i].e)
+			fail_msg("%s: %s %s", bad_paths[i].path, gw_err_info(e)->name, name ? name : "");
 	}
 	memset(longest, 'x', sizeof longest);
 	memcpy(longest, "/admin/v1/keys/", 15);
