@@ -35,9 +35,16 @@ def verdict(value, limit):
 
 
 def distrust(rows):
-    """Runs that the generator itself calls invalid, for the reader."""
+    """Runs that the generator itself calls invalid, and errors by kind, for the reader."""
     bad = sorted({why for r in rows for why in r["invalid_because"]})
-    return f"   [{sum(not r['valid'] for r in rows)} of {len(rows)} runs doubtful: {'; '.join(bad)}]" if bad else ""
+    kinds = {}
+    for r in rows:
+        for kind, n in r["errors_by_kind"].items():
+            kinds[kind] = kinds.get(kind, 0) + n
+    text = f"   [{sum(not r['valid'] for r in rows)} of {len(rows)} runs doubtful: {'; '.join(bad)}]" if bad else ""
+    if kinds:
+        text += "   errors: " + ", ".join(f"{n} {k}" for k, n in kinds.items()) + " " + next((r["first_error"] for r in rows if r["first_error"]), "")
+    return text
 
 
 class Comparison:
