@@ -42,7 +42,8 @@ static struct gw_str buf_to_arena(struct gw_ctx *c, struct gw_buf *b)
 enum gw_err gw_edit_finish(struct gw_ctx *c, struct gw_edit *e, const yyjson_val *obj, struct gw_edit_sets *sets)
 {
 	struct gw_buf now, text;
-	enum gw_err err = gw_edit_seq(c, &e->seq);
+	/* a rotation has its number already; a second one would leave a gap in the trail */
+	enum gw_err err = e->seq != 0 ? GW_OK : gw_edit_seq(c, &e->seq);
 
 	if (err != GW_OK)
 		return err;

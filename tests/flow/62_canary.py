@@ -89,6 +89,7 @@ def data_plane(g, canary, hits, tokens):
         for header in ("Authorization", "x-api-key", "api-key", "x-goog-api-key"):
             look(http_ask("POST", g.url + CHAT, chat_body("x", model="nope"), {header: ("Bearer " if header == "Authorization" else "") + token}), header)
         look(http_ask("POST", g.url + CHAT, chat_body(), {"Authorization": f"Bearer {token}", "x-api-key": "another"}), "two keys")
+        look(http_ask("POST", g.url + CHAT, chat_body(model=token), {"Authorization": f"Bearer {token}"}), "key as the model")
         look(http_ask("POST", g.url + CHAT, b"{", {"Authorization": f"Bearer {token}"}), "bad body")
         look(http_ask("GET", f"{g.url}/v1/models?key={token}"), "key in the query")
         look(http_ask("GET", f"{g.url}/v1/{token}"), "key in the path")
@@ -150,6 +151,7 @@ def play_no_secret_is_found_anywhere(where, mock):
     for path in files(g):
         if not path.name.startswith("mockllm"):
             hits += canary.find(path.read_bytes(), path)
+    g.ctl("audit", "verify", "--data-dir", str(g.data))
     g.finish()
     assert not hits, sorted(set(hits))
     planted = where / "data" / "planted"  # the search itself must be able to find

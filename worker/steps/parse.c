@@ -50,13 +50,25 @@ static void read_headers(struct gw_req *r, const struct gw_h1_request *rq, struc
 	rec->trace_id = trace_id(r->traceparent);
 }
 
+/* What goes into the record as the model's name. Who puts the key there by mistake shall not find it in the trail. */
+static struct gw_str shown_model(const struct gw_req *r, struct gw_str name)
+{
+	struct gw_str token = r->token_header;
+
+	for (size_t at = 0; token.n && at + token.n <= name.n; at++) {
+		if (memcmp(name.p + at, token.p, token.n) == 0)
+			return GW_LIT("(an API key)");
+	}
+	return cut(name, 200);
+}
+
 static void read_body(struct gw_req *r)
 {
 	struct gw_record *rec = &r->rec;
 
 	r->parse_err = gw_chat_read(&r->arena, r->body, &r->chat, &r->parse_param, &r->parse_why);
 	rec->is_stream = r->chat.is_stream;
-	rec->requested_model = cut(r->chat.model, 200);
+	rec->requested_model = shown_model(r, r->chat.model);
 	rec->end_user = cut(r->chat.user, 200);
 	if (!rec->session_id.n)
 		rec->session_id = cut(r->chat.session_id, 200);
@@ -77,7 +89,7 @@ static void read_path(struct gw_req *r)
 	else
 		r->parse_err = GW_E_MODEL_NOT_FOUND;
 	gw_buf_done(&b);
-	r->rec.requested_model = cut(r->path_arg, 200);
+	r->rec.requested_model = shown_model(r, r->path_arg);
 }
 
 enum gw_step_id gw_step_parse(struct gw_req *r)
