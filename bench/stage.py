@@ -179,7 +179,7 @@ class Stage:
             more = {"ca_pem": (self.folder / "ca.pem").read_text()} if scheme == "https" else {}
             objects += [
                 {"kind": "provider", "id": scheme, "type": "openai-compatible", "base_url": f"{scheme}://127.0.0.1:{port}/v1",
-                 "allow_private": ["127.0.0.1/32"], "max_connections": 16384, **more},
+                 "allow_private": ["127.0.0.1/32"], "max_connections": 16384, "connect_timeout": "30s", **more},
                 {"kind": "credential", "id": scheme, "provider": scheme, "secret": "sk-mock-credential"},
                 {"kind": "deployment", "id": scheme, "provider": scheme, "credential": scheme, "upstream_model": "bench-upstream",
                  "activation": "immediate", "input_price": 150000, "output_price": 600000},
@@ -264,7 +264,7 @@ def count_calls(trace, began, ended, who):
     return counts
 
 
-def syscalls(stage, trace, scheme="http", connections=64, requests=6400, streams=64, chunks=100, chunk_ms=20):
+def syscalls(stage, trace, scheme="http", connections=64, requests=6400, streams=128, chunks=100, chunk_ms=20):
     """Runs the fixed script against a gateway that was started under strace; calls per request and per relayed chunk, by role."""
     message = f"mock: chunks={chunks} chunk_ms={chunk_ms}"
     stage.load("llmgw", scheme, "--requests", connections * 10, "--connections", connections)
