@@ -2,12 +2,15 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <sys/mman.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "admin-cli/cli.h"
 #include "lib/segment.h"
+#include "lib/sys/clock.h"
 #include "lib/text.h"
+
+enum { LIVE_TRIES = 10, LIVE_WAIT_MS = 50 };
 
 struct file {
 	char name[96];
@@ -138,28 +141,49 @@ static void check_link(struct trail *t, struct gw_str bytes, bool is_oldest)
 	note_hash(t, r.hash);
 }
 
+/* The gateway appends to the newest files while we read: a copy is taken, and taken again when its last block was only half there. */
+static bool read_whole(int fd, const uint8_t *key, struct gw_str *bytes)
+{
+	bool is_live = flock(fd, LOCK_SH | LOCK_NB) != 0; /* its writer holds a lock */
+	struct gw_seg_verdict v;
+	struct stat st;
+
+	for (int tries = 0;; tries++) {
+		size_t n = 0;
+		ssize_t k;
+		char *p;
+
+		if (fstat(fd, &st) != 0 || st.st_size == 0 || !(p = malloc((size_t)st.st_size)))
+			return false;
+		while (n < (size_t)st.st_size && (k = pread(fd, p + n, (size_t)st.st_size - n, (off_t)n)) > 0)
+			n += (size_t)k;
+		*bytes = gw_str(p, n);
+		if (!is_live || tries == LIVE_TRIES)
+			return true;
+		gw_seg_verify(*bytes, key, &v, NULL, NULL);
+		if (!v.err)
+			return true;
+		free(p);
+		gw_sleep_ms(LIVE_WAIT_MS);
+	}
+}
+
 static void check_file(struct trail *t, const char *dir, const struct file *f, bool is_oldest)
 {
 	struct gw_seg_verdict v;
-	struct stat st;
+	struct gw_str bytes;
 	char path[4400];
 
 	snprintf(path, sizeof path, "%s/%s", dir, f->name);
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st) || st.st_size == 0) {
+	bool ok = fd >= 0 && read_whole(fd, t->has_key ? t->key : NULL, &bytes);
+	if (fd >= 0)
+		close(fd);
+	if (!ok) {
 		cli_error("%s: cannot be read", f->name);
 		t->bad++;
-		if (fd >= 0)
-			close(fd);
 		return;
 	}
-	void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
-	close(fd);
-	if (p == MAP_FAILED) {
-		t->bad++;
-		return;
-	}
-	struct gw_str bytes = gw_str(p, (size_t)st.st_size);
 	t->now = f->name;
 	gw_seg_verify(bytes, t->has_key ? t->key : NULL, &v, on_span, t);
 	t->records += v.n_records;
@@ -173,7 +197,7 @@ static void check_file(struct trail *t, const char *dir, const struct file *f, b
 	}
 	check_link(t, bytes, is_oldest);
 	note_hash(t, v.final_hash);
-	munmap(p, (size_t)st.st_size);
+	free((void *)(uintptr_t)bytes.p);
 }
 
 static int find_key(struct cli *c, struct trail *t)

@@ -1,19 +1,26 @@
-/* GET logs:tail: records as they become durable, one server-sent event each. Each tail keeps its own place in the newest segment and looks
+/* GET logs:tail: records as they become durable, one server-sent event each. A tail keeps its own place in the newest segments and looks
  * every 200 ms; a client that does not read is cut. */
 #include <stdlib.h>
 #include "admin/admin.h"
 #include "admin/segments.h"
 #include "lib/sys/clock.h"
 
-enum { LOOK_MS = 200, PER_LOOK = 2000, QUEUE_MAX = 4 << 20, COMMENT_MS = 15000 };
+enum { LOOK_MS = 200, PER_LOOK = 2000, QUEUE_MAX = 4 << 20, COMMENT_MS = 15000, FOLLOWED = 12 };
+
+/* A file that is read as it grows. During an upgrade two loggers write side by side, so there may be several. */
+struct followed {
+	struct gw_adm_segment file;
+	struct gw_str bytes; /* NIL once it is read to its footer */
+	struct gw_seg_reader reader;
+};
 
 struct tail {
 	uv_timer_t timer;
 	struct gw_adm_req *q;
 	struct gw_adm_want want;
-	uint64_t segment_no; /* file under way, 0 = none */
-	struct gw_str bytes;
-	struct gw_seg_reader reader;
+	struct followed f[FOLLOWED];
+	uint32_t n;
+	uint64_t first_no; /* older files are not looked at */
 	struct gw_buf row;
 	uint64_t said_ms;
 };
@@ -23,7 +30,8 @@ static void on_closed(uv_handle_t *h)
 	struct tail *t = h->data;
 
 	t->q->ad->n_tails--;
-	gw_adm_segment_close(&t->bytes);
+	for (uint32_t i = 0; i < t->n; i++)
+		gw_adm_segment_close(&t->f[i].bytes);
 	gw_buf_done(&t->row);
 	if (t->q->conn) {
 		struct gw_h1_conn *c = t->q->conn;
@@ -43,51 +51,70 @@ static void close_tail(struct tail *t)
 		uv_close((uv_handle_t *)&t->timer, on_closed);
 }
 
-/* The next file after the present one; at the very beginning the newest, read to its end without telling. */
-static bool open_next(struct tail *t)
+static bool is_followed(const struct tail *t, const struct gw_adm_segment *s)
 {
-	struct gw_adm_segments files;
-	const struct gw_adm_segment *pick = NULL;
-
-	if (gw_adm_segments_list(t->q->ad->segments, t->want.cls, &files))
-		return false;
-	for (size_t i = 0; i < files.n; i++) {
-		if (!t->segment_no)
-			pick = &files.v[files.n - 1];
-		else if (files.v[i].no > t->segment_no && !pick)
-			pick = &files.v[i];
-	}
-	if (pick) {
-		struct gw_str bytes;
-
-		if (gw_adm_segment_open(t->q->ad->segments, pick->name, &bytes) == GW_OK) {
-			struct gw_seg_reader r;
-
-			if (gw_seg_open(&r, bytes) == GW_OK) {
-				gw_adm_segment_close(&t->bytes);
-				t->bytes = bytes;
-				t->reader = r;
-				t->segment_no = pick->no;
-				gw_adm_segments_free(&files);
-				return true;
-			}
-			gw_adm_segment_close(&bytes);
-		}
-	}
-	gw_adm_segments_free(&files);
+	for (uint32_t i = 0; i < t->n; i++)
+		if (strcmp(t->f[i].file.name, s->name) == 0)
+			return true;
 	return false;
 }
 
-/* A block that is being written looks broken: the place before it is kept and tried again. */
-static bool next_record(struct tail *t, struct gw_seg_record *rec)
+/* The oldest makes room: nothing is written to it any more. */
+static void forget_oldest(struct tail *t)
 {
-	struct gw_seg_reader before = t->reader;
+	uint32_t oldest = 0;
 
-	if (gw_seg_next(&t->reader, false, rec))
+	for (uint32_t i = 1; i < t->n; i++)
+		if (t->f[i].file.no < t->f[oldest].file.no)
+			oldest = i;
+	t->first_no = t->f[oldest].file.no + 1;
+	gw_adm_segment_close(&t->f[oldest].bytes);
+	t->f[oldest] = t->f[--t->n];
+}
+
+static void follow(struct tail *t, const struct gw_adm_segment *s)
+{
+	struct followed f = { .file = *s };
+
+	if (gw_adm_segment_open(t->q->ad->segments, s->name, &f.bytes) != GW_OK)
+		return;
+	if (gw_seg_open(&f.reader, f.bytes) != GW_OK) {
+		gw_adm_segment_close(&f.bytes);
+		return;
+	}
+	if (t->n == FOLLOWED)
+		forget_oldest(t);
+	t->f[t->n++] = f;
+}
+
+/* New files; at the very beginning the newest one and the one before it. */
+static void find_files(struct tail *t)
+{
+	struct gw_adm_segments files;
+
+	if (gw_adm_segments_list(t->q->ad->segments, t->want.cls, &files))
+		return;
+	if (!t->first_no)
+		t->first_no = files.n && files.v[files.n - 1].no > 1 ? files.v[files.n - 1].no - 1 : 1;
+	for (size_t i = 0; i < files.n; i++)
+		if (files.v[i].no >= t->first_no && !is_followed(t, &files.v[i]))
+			follow(t, &files.v[i]);
+	gw_adm_segments_free(&files);
+}
+
+/* A block that is being written looks broken: the place before it is kept and tried again. */
+static bool next_record(struct followed *f, struct gw_seg_record *rec)
+{
+	struct gw_seg_reader before = f->reader;
+
+	if (!f->bytes.p)
+		return false;
+	if (gw_seg_next(&f->reader, false, rec))
 		return true;
-	bool is_footer = t->reader.saw_footer;
-	if (!is_footer)
-		t->reader = before;
+	if (f->reader.saw_footer)
+		gw_adm_segment_close(&f->bytes);
+	else
+		f->reader = before;
 	return false;
 }
 
@@ -112,16 +139,13 @@ static void on_look(uv_timer_t *h)
 		close_tail(t);
 		return;
 	}
-	for (int n = 0; n < PER_LOOK; n++) {
-		if (!t->bytes.p && !open_next(t))
-			break;
-		if (next_record(t, &rec)) {
-			if (!tell(t, &rec)) {
-				close_tail(t);
-				return;
-			}
-		} else if (!open_next(t)) {
-			break;
+	find_files(t);
+	for (uint32_t i = 0, told = 0; i < t->n && told < PER_LOOK; i++) {
+		for (; told < PER_LOOK && next_record(&t->f[i], &rec); told++) {
+			if (tell(t, &rec))
+				continue;
+			close_tail(t);
+			return;
 		}
 	}
 	if (gw_now_ms() - t->said_ms > COMMENT_MS) {
@@ -130,13 +154,18 @@ static void on_look(uv_timer_t *h)
 	}
 }
 
-/* What is there already is passed over. */
+/* What is there already is passed over: by its time when a time was asked for, else all of it. */
 static void skip_old(struct tail *t)
 {
-	if (t->want.from_us == 0)
-		t->want.from_us = gw_unix_us();
-	if (open_next(t))
-		gw_seg_skip_to(&t->reader, t->want.from_us - 1000000);
+	int64_t from = t->want.from_us ? t->want.from_us : gw_unix_us();
+	struct gw_seg_record rec;
+
+	find_files(t);
+	for (uint32_t i = 0; i < t->n; i++) {
+		gw_seg_skip_to(&t->f[i].reader, from - 1000000);
+		while (!t->want.from_us && next_record(&t->f[i], &rec))
+			;
+	}
 }
 
 void gw_adm_logs_tail(struct gw_adm_req *q)

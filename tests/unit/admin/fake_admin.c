@@ -62,8 +62,9 @@ void gw_h1_reply_start(struct gw_h1_conn *c, const struct gw_h1_answer *a)
 }
 bool gw_h1_reply_piece(struct gw_h1_conn *c, struct gw_str bytes)
 {
-	(void)c;
-	(void)bytes;
+	size_t n = strlen(c->body);
+
+	copy(c->body + n, sizeof c->body - n, bytes);
 	return true;
 }
 void gw_h1_reply_cut(struct gw_h1_conn *c)
