@@ -12,7 +12,7 @@ from fractions import Fraction
 import pytest
 
 from client import Load, Stream, chat_body, talk
-from harness import Gateway, binary, http_ask, until
+from harness import binary, http_ask, until
 from trail import Trail, settled
 
 CHAT = "/v1/chat/completions"
@@ -232,9 +232,8 @@ def play_verify(shared, tmp_path):
     assert verdict().returncode != 0, "a block that was taken out"
 
 
-def play_restart_keeps_the_trail(where, mock):
-    g = Gateway(where, mock=mock)
-    g.start()
+def play_restart_keeps_the_trail(gateway):
+    g = gateway
     first = [ask(g, chat_body())[1] for _ in range(20)]
     assert g.stop() == 0
     t = Trail(g.data).check()
@@ -248,4 +247,3 @@ def play_restart_keeps_the_trail(where, mock):
     wrong = key[:-2] + ("00" if key[-2:] != "00" else "11")
     r = g.ctl("audit", "verify", "--data-dir", str(g.data), "--public-key", wrong, ok=False)
     assert r.returncode != 0 and "signature" in r.stderr, "another signer's key"
-    g.finish()

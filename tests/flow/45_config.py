@@ -337,8 +337,8 @@ def play_secrets_are_never_shown(shared):
     assert get(g, "credentials/shy")["fingerprint"] == c["fingerprint"], "a put without secret keeps it"
 
 
-def play_keyring_rotates(where, mock):
-    g = Gateway(where, mock=mock).start()
+def play_keyring_rotates(gateway):
+    g = gateway
     with Load(g, 3) as load:
         g.ctl("keyring", "rotate-dek")
         until(lambda: not get(g, "keyring")["rotating"], 10)
@@ -353,11 +353,10 @@ def play_keyring_rotates(where, mock):
     assert until(lambda: g.chat().status == 200, 5), "credential and key open with the new root"
     assert len(get(g, "keyring")["deks"]) >= 1
     put(g, "models/after", model())
-    g.finish()
 
 
-def play_configuration_survives_a_restart(where, mock):
-    g = Gateway(where, mock=mock).start()
+def play_configuration_survives_a_restart(gateway):
+    g = gateway
     put(g, "models/kept", model(owned_by="k"))
     before = (get(g, "status")["generation"], get(g, "models/kept"))
     assert g.stop() == 0
@@ -366,7 +365,6 @@ def play_configuration_survives_a_restart(where, mock):
     until(lambda: g.chat(model="kept").status == 200, 10, "the first probe")
     put(g, "models/later", model())
     assert get(g, "status")["generation"] > before[0]
-    g.finish()
 
 
 def play_pending_until_the_first_probe(shared):
