@@ -82,7 +82,8 @@ struct gw_worker {
 		uint64_t generation;
 		char after[64];
 		uint8_t after_n;
-		bool is_under_way, is_at_end, is_short; /* short: confd did not answer for some; again at the next tick */
+		bool is_under_way, is_at_end,
+		    is_short; /* short: confd did not answer for some; again at the next tick */
 	} ahead;
 	struct gw_uuid7 uuid;
 	uint64_t rng; /* xorshift state for picking; not for secrets */
