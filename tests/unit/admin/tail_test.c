@@ -71,14 +71,14 @@ static void finish(struct file *f)
 	close(f->fd);
 }
 
+/* By turns, not by the clock: a machine that stalls must not skip the last look. */
 static void run_for(uint64_t ms)
 {
-	uint64_t until = gw_now_ms() + ms;
-
-	while (gw_now_ms() < until) {
+	for (uint64_t i = 0; i <= ms / 10; i++) {
 		uv_run(&the_admin.loop, UV_RUN_NOWAIT);
 		gw_sleep_ms(10);
 	}
+	uv_run(&the_admin.loop, UV_RUN_NOWAIT);
 }
 
 static unsigned times(const char *model)
@@ -228,7 +228,8 @@ static void tenants_and_filters(void **state)
 	append(&f, "good", "other", gw_unix_us(), false);
 	append(&f, "bad", "acme", gw_unix_us(), false);
 	run_for(500);
-	assert_int_equal(times("good"), 1);
+	if (times("good") != 1)
+		fail_msg("%s", c.body);
 	assert_int_equal(times("bad"), 0);
 	close(f.fd);
 }
