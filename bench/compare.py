@@ -49,11 +49,12 @@ def distrust(rows):
 
 class Comparison:
     def __init__(self, stage, o, pids):
-        self.stage, self.o, self.pids = stage, o, pids
+        self.stage, self.o, self.pids, self.seen = stage, o, pids, []
 
     def in_turn(self, targets, scheme, *options, pairs=None, **more):
         """{target: [result of each round]}; the order turns round every round."""
         rows = {t: [] for t in targets}
+        self.seen.append(rows)
         for i in range(pairs or self.o.pairs):
             for t in targets if i % 2 == 0 else reversed(targets):
                 rows[t].append(self.stage.load(t, scheme, *options, pid=self.pids.get(t), **more))
@@ -167,6 +168,8 @@ def main():
                     for step in steps:
                         if step != "syscalls":
                             getattr(c, step)(scheme, out)
+                    out["doubtful_runs"] = sum(not r["valid"] for rows in c.seen for of in rows.values() for r in of)
+                    c.seen.clear()
         if "syscalls" in steps:
             count_syscalls(o, lines)
     except Failed as e:
