@@ -1,6 +1,7 @@
 """What a measurement needs on its stage: mockllm (http and https), a peer, the gateway with its objects, and the load generator. All on
 loopback, in a folder of their own, on free ports; everything is ended by its own number."""
 import collections
+import contextlib
 import http.client
 import json
 import os
@@ -72,7 +73,7 @@ class Stage:
     def __init__(self, build):
         self.build = pathlib.Path(build).resolve()
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="llmgw-bench-"))
-        self.processes, self.runtime = {}, []
+        self.processes, self.runtime, self.master = {}, [], None
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # thousands of streams; children inherit it
         self.files = hard
@@ -81,6 +82,11 @@ class Stage:
         return self
 
     def __exit__(self, kind, value, trace):
+        if self.master:  # a tracer that is ended lets go of what it traced; the other way round both end
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.master, signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.processes["llmgw"].wait(60)
         for p in reversed(self.processes.values()):
             if p.poll() is None:
                 p.send_signal(signal.SIGTERM)
@@ -150,6 +156,7 @@ class Stage:
         pid = self.launch("llmgw", argv + (["--allow-root"] if os.geteuid() == 0 else []))
         until(self.is_ready, 60, f"llmgw to be ready; its log ends:\n{self.log('llmgw')[-2000:]}")
         self.token = (self.folder / "data/admin.token").read_text().strip()
+        self.master = self.admin("GET", "status")["master_pid"] if under else None
         self.configure()
         return pid
 
