@@ -198,6 +198,45 @@ static void renewal_and_revocation(void **state)
 	assert_nothing_left();
 }
 
+/* The question about "cred" that waits for its answer; others may have been asked ahead of need. */
+static uint32_t open_ask(void)
+{
+	for (uint32_t i = fake.n_asks; i-- > 0;) {
+		if (fake.asks[i].is_open && strcmp(fake.asks[i].name, "cred") == 0)
+			return i;
+	}
+	fail_msg("nobody asked for the credential");
+	return 0;
+}
+
+/* A confd that is starting or busy says nothing about the credential; one that knows it is gone or disabled does. */
+static void refusals_that_pass(void **state)
+{
+	static const enum gw_err passing[] = { GW_E_NOT_READY, GW_E_LIMIT, GW_E_BUSY, GW_E_NOMEM };
+	(void)state;
+	struct ask *a = ask_chat("sec", false, false);
+
+	confd_answers(0, GW_OK, 0, 4, "alpha", 0, NULL);
+	finish_well(a, "Bearer alpha");
+	fake_pass_ms(310 * 1000);
+	for (size_t i = 0; i < sizeof passing / sizeof passing[0]; i++) {
+		gw_lease_tick(w, fake_ns / 1000000);
+		confd_answers(open_ask(), GW_OK, (uint64_t) - (int64_t)passing[i], 0, NULL, 0, NULL);
+		assert_int_equal(w->n_leases, 1);
+		fake_pass_ms(6000);
+	}
+	a = ask_chat("sec", false, false);
+	finish_well(a, "Bearer alpha");
+	gw_lease_tick(w, fake_ns / 1000000);
+	confd_answers(open_ask(), GW_OK, (uint64_t) - (int64_t)GW_E_CRED_MISSING, 0, NULL, 0, NULL);
+	assert_int_equal(w->n_leases, 0);
+	for (uint32_t i = 0; i < fake.n_asks; i++) {
+		if (fake.asks[i].is_open)
+			confd_answers(i, GW_OK, (uint64_t) - (int64_t)GW_E_CRED_MISSING, 0, NULL, 0, NULL);
+	}
+	assert_nothing_left();
+}
+
 /* More credentials in the life of a worker than the table has cells: those that are no more make room. */
 static void cells_come_back(void **state)
 {
@@ -233,6 +272,7 @@ int main(void)
 		T(secrets_are_scrubbed),
 		T(older_version_than_named),
 		T(renewal_and_revocation),
+		T(refusals_that_pass),
 		T(cells_come_back),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
