@@ -18,7 +18,7 @@ def setup(g):
 def run(g, *options):
     """(passed, words) of the runner; MUST failures make it fail."""
     r = subprocess.run([sys.executable, str(ROOT / "tests" / "corpora" / "http_corpus.py"), f"127.0.0.1:{g.port}", "--key", g.key,
-                        "--gateway", "--silence", str(0.5 * SLOW), *options], capture_output=True, text=True, timeout=170, check=False,
+                        "--gateway", "--silence", str(1.0 * SLOW), *options], capture_output=True, text=True, timeout=170, check=False,
                        env=dict(os.environ, LLMGW_SHARED=str(SHARED)))
     assert r.returncode == 0, r.stdout[-5000:] + r.stderr[-2000:]
     return int(re.search(r"(\d+) passed", r.stdout)[1]), r.stdout
@@ -33,7 +33,7 @@ def play_corpus(shared, name, least):
 
 def play_in_pieces(shared):
     """The same verdict when the bytes come in two pieces, cut anywhere."""
-    passed, words = run(shared, "--set", "http11_malformed", "--skip-app", "--cuts", "4", "--jobs", "96")
+    passed, words = run(shared, "--set", "http11_malformed", "--skip-app", "--cuts", "4", "--jobs", "192")
     assert passed >= 150, words
     until(lambda: not any(w["connections"] for w in shared.status()["workers"]), 10)
     assert shared.chat().status == 200

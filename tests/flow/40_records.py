@@ -170,6 +170,20 @@ def play_query(shared):
     assert [(c["kind"], c["act"]) for c in changes] == [("key", "create")] and other not in json.dumps(changes)
 
 
+def play_a_page_of_the_log_is_whole_while_requests_begin(shared):
+    """A page that is full, and behind it records that do not count (a request that has only begun): nothing of the page is lost."""
+    g = shared
+    ids = [ask(g, chat_body())[1] for _ in range(12)]
+    settled(g.data, ids)
+    s = Stream(g, "mock: chunks=200 chunk_ms=20")
+    s.next()
+    until(lambda: s.id in Trail(g.data).starts, 5)
+    for limit in (1, 3, 7):
+        rows = g.logs("--limit", str(limit))
+        assert len(rows) == limit and all(r["request_id"] in ids for r in rows)
+    s.close()
+
+
 def play_client_that_leaves_has_a_record(shared):
     g = shared
     s = Stream(g, "mock: chunks=100 chunk_ms=50")
