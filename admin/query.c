@@ -19,7 +19,7 @@ struct query {
 	char dir[512];
 	uint64_t limit, began_ms;
 	bool is_cut;
-	struct gw_buf *rows; /* ring of the newest `limit` of one file */
+	struct gw_buf *rows; /* ring of the newest `limit` of one file, and one to try the next record in */
 	struct gw_buf out;
 	uint64_t n_out;
 	enum gw_err err;
@@ -37,6 +37,7 @@ static bool is_over(struct query *y)
 static void read_file(struct query *y, const char *name)
 {
 	uint64_t room = y->limit - y->n_out, n = 0;
+	struct gw_buf *next = &y->rows[y->limit];
 	struct gw_str bytes = GW_NIL;
 	struct gw_seg_reader r;
 	struct gw_seg_record rec;
@@ -46,13 +47,15 @@ static void read_file(struct query *y, const char *name)
 	if (gw_seg_open(&r, bytes) == GW_OK) {
 		gw_seg_skip_to(&r, y->want.from_us);
 		for (uint64_t k = 0; gw_seg_next(&r, false, &rec); k++) {
-			struct gw_buf *row = &y->rows[n % room];
-
 			if (k % 1024 == 0 && is_over(y))
 				break;
-			gw_buf_clear(row, 64 << 10);
-			if (gw_adm_record_json(&y->want, &rec, row))
-				n++;
+			gw_buf_clear(next, 64 << 10);
+			if (!gw_adm_record_json(&y->want, &rec, next))
+				continue;
+			struct gw_buf *row = &y->rows[n++ % room], oldest = *row;
+
+			*row = *next;
+			*next = oldest;
 		}
 	}
 	gw_adm_segment_close(&bytes);
@@ -69,17 +72,17 @@ static void run_query(uv_work_t *work)
 	struct query *y = work->data;
 	struct gw_adm_segments files;
 
-	y->rows = calloc(y->limit, sizeof *y->rows);
+	y->rows = calloc(y->limit + 1, sizeof *y->rows);
 	if (!y->rows || gw_adm_segments_list(y->dir, y->want.cls, &files)) {
 		y->err = y->rows ? GW_E_IO : GW_E_NOMEM;
 		return;
 	}
-	for (uint64_t i = 0; i < y->limit; i++)
+	for (uint64_t i = 0; i <= y->limit; i++)
 		gw_buf_init(&y->rows[i], 64 << 10);
 	for (size_t i = files.n; i-- > 0 && y->n_out < y->limit && !is_over(y);)
 		read_file(y, files.v[i].name);
 	gw_adm_segments_free(&files);
-	for (uint64_t i = 0; i < y->limit; i++)
+	for (uint64_t i = 0; i <= y->limit; i++)
 		gw_buf_done(&y->rows[i]);
 }
 
