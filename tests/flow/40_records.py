@@ -54,7 +54,7 @@ def metric(g, name, **labels):
 @pytest.mark.smoke
 def play_each_request_once(shared):
     g = shared
-    before = settled(g.data, [ask(g, chat_body())[1]])
+    before = until(lambda: (lambda t: t if len(t.ends) == metric(g, "records_ended_total") else None)(Trail(g.data)), 5)
     cases = [(chat_body(), 200, None), (chat_body(stream=True), 200, None), (chat_body(n=0), 400, "INVALID"), ("{", 400, "SYNTAX"),
              (chat_body(model="nope"), 404, "MODEL_NOT_FOUND"), (chat_body("mock: fault=500"), 502, "UP_SERVER"),
              (chat_body("mock: fault=429"), 429, "UP_LIMIT"), (chat_body("mock: fault=400"), 400, "UP_BAD_REQUEST")]
