@@ -217,7 +217,8 @@ def swallow(fn):
 
 
 def new_master(toy, before):
-    return until(lambda: toy.status()["pid"] not in before and toy.status()["pid"], 15, "the new master")
+    """For a moment both masters answer: what is asked once is looked at once."""
+    return until(lambda: next((p for p in [toy.status()["pid"]] if p not in before), None), 15, "the new master")
 
 
 @pytest.mark.smoke
