@@ -6,7 +6,7 @@
 #include "lib/sys/diag.h"
 #include "logger/logger.h"
 
-enum { BATCH_BYTES = 256 << 10, BATCH_MS = 8, CHECKPOINT_BLOCKS = 1000, FRAME_HEAD = 64 };
+enum { BATCH_BYTES = 256 << 10, CHECKPOINT_BLOCKS = 1000, FRAME_HEAD = 64 };
 #define CHECKPOINT_US (60LL * 1000000)
 
 static void note_span(struct gw_seg_span *spans, uint32_t *n, const struct gw_seg_span *add)
@@ -180,5 +180,5 @@ bool gw_lg_is_due(const struct gw_logger *l)
 	if (!l->batch_since_ms)
 		return false;
 	return l->request.frames.n >= BATCH_BYTES || l->admin_file.n_frames ||
-	       gw_now_ms() - l->batch_since_ms >= BATCH_MS;
+	       gw_now_ms() - l->batch_since_ms >= GW_LG_BATCH_MS;
 }

@@ -80,7 +80,7 @@ struct gw_lg_wait {
 	struct gw_channel *ch;
 	uint64_t corr;
 };
-enum { GW_LG_WAITS = 4096, GW_LG_IDS = 65536 };
+enum { GW_LG_WAITS = 4096, GW_LG_IDS = 65536, GW_LG_BATCH_MS = 8 /* group commit */ };
 
 struct gw_logger {
 	uv_loop_t loop;
@@ -102,7 +102,7 @@ struct gw_logger {
 	uint8_t (*ended_ids)[16]; /* synthetic ENDs found in the last segments: not written twice */
 	uint32_t n_ended_ids;
 	struct gw_buf scratch, pack;
-	uv_timer_t tick, orphan;
+	uv_timer_t tick, batch_end, orphan;
 	uint64_t ticks, started_ms, batch_since_ms, retry_at_ms;
 	bool is_draining, is_stopping, has_reserve;
 };

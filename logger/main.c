@@ -8,7 +8,7 @@
 #include "lib/sys/sandbox.h"
 #include "logger/logger.h"
 
-enum { TICK_MS = 5, CHANNEL_QUEUE = 4 << 20, LEASE_MS = 2000 };
+enum { TICK_MS = 20, CHANNEL_QUEUE = 4 << 20, LEASE_MS = 2000 };
 
 static void stop(struct gw_logger *l)
 {
@@ -61,6 +61,23 @@ static void on_peer_end(void *ctx, struct gw_channel *ch)
 			l->workers[i] = NULL;
 }
 
+static void on_batch_end(uv_timer_t *t)
+{
+	struct gw_logger *l = t->data;
+
+	if (l->batch_since_ms)
+		gw_lg_flush(l); /* what does not go out now is tried again by the tick */
+}
+
+/* Without records the logger sleeps: the group commit has a timer only while there is a batch. */
+static void write_or_wait(struct gw_logger *l)
+{
+	if (gw_lg_is_due(l))
+		gw_lg_flush(l);
+	else if (l->batch_since_ms && !uv_is_active((uv_handle_t *)&l->batch_end))
+		uv_timer_start(&l->batch_end, on_batch_end, GW_LG_BATCH_MS, 0);
+}
+
 static void on_peer_message(void *ctx, struct gw_channel *ch, struct gw_msg *m)
 {
 	struct gw_logger *l = ctx;
@@ -71,8 +88,7 @@ static void on_peer_message(void *ctx, struct gw_channel *ch, struct gw_msg *m)
 	} else if (m->type == GW_MSG_AUDIT && (ch == l->confd || ch == l->admin)) {
 		gw_lg_on_audit(l, ch, m);
 	}
-	if (gw_lg_is_due(l))
-		gw_lg_flush(l);
+	write_or_wait(l);
 }
 
 static const struct gw_channel_ops peer_ops = { on_peer_message, on_peer_end };
@@ -251,15 +267,13 @@ static void on_tick(uv_timer_t *t)
 	if (l->start.is_standby)
 		return;
 	l->ticks++;
-	if (l->ticks % 4 == 0)
-		gw_lg_poll_rings(l, false);
-	if (gw_lg_is_due(l))
-		gw_lg_flush(l);
-	if (l->ticks % 100 == 0) {
+	gw_lg_poll_rings(l, false);
+	write_or_wait(l);
+	if (l->ticks % 25 == 0) {
 		ask_key(l);
 		gw_lg_look_for_dead(l);
 	}
-	if (l->ticks % 400 == 0)
+	if (l->ticks % 100 == 0)
 		open_orphaned_slots(l, 3);
 	if (l->is_draining)
 		drain(l);
@@ -320,6 +334,8 @@ int gw_logger_main(void)
 	open_channels(l);
 	uv_timer_init(&l->loop, &l->orphan);
 	l->orphan.data = l;
+	uv_timer_init(&l->loop, &l->batch_end);
+	l->batch_end.data = l;
 	uv_timer_init(&l->loop, &l->tick);
 	l->tick.data = l;
 	uv_timer_start(&l->tick, on_tick, 0, TICK_MS);
