@@ -179,6 +179,8 @@ static void master_spawns(void)
 	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
 	CHECK(open("/etc/passwd", O_RDONLY) >= 0);
 	CHECK(kill(getppid(), 0) == 0);
+	/* inherited by the roles: a ring made before their own lock-down would be refused its use afterwards */
+	CHECK(syscall(SYS_io_uring_setup, 8, no_args) < 0 && errno == ENOSYS);
 }
 
 static void test_master(void **state)
