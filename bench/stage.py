@@ -70,6 +70,8 @@ def certificates(folder):
 class Stage:
     """A folder and the processes that were started in it."""
 
+    workers = WORKERS
+
     def __init__(self, build):
         self.build = pathlib.Path(build).resolve()
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="llmgw-bench-"))
@@ -109,9 +111,9 @@ class Stage:
                 return str(self.build / sub / name)
         raise Failed(f"{name} is not built in {self.build}; ninja -C {self.build}")
 
-    def launch(self, name, argv):
+    def launch(self, name, argv, env=None):
         with open(self.folder / f"{name}.log", "wb") as log:
-            self.processes[name] = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.processes[name] = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env)
         return self.processes[name].pid
 
     def log(self, name):
@@ -145,15 +147,15 @@ class Stage:
         until(lambda: answers(self.nginx_ports["http"]), 10, "nginx to listen")
         return pid
 
-    def start_gateway(self, under=()):
-        """llmgw with two models, one for each mock; returns the pid that its processes descend from."""
+    def start_gateway(self, under=(), more=(), env=None):
+        """llmgw with two models, one for each mock; returns the pid that its processes descend from. `more`: further options."""
         self.port, self.admin_port = free_ports(2)
         runtime = pathlib.Path("/dev/shm") / self.folder.name
         self.runtime.append(runtime)
         argv = [*under, self.binary("llmgw"), "--data-dir", str(self.folder / "data"), "--runtime-dir", str(runtime), "--root-key",
                 str(self.folder / "root.key"), "--listen", f"127.0.0.1:{self.port}", "--admin-listen", f"127.0.0.1:{self.admin_port}",
-                "--workers", str(WORKERS)]
-        pid = self.launch("llmgw", argv + (["--allow-root"] if os.geteuid() == 0 else []))
+                "--workers", str(self.workers), *more]
+        pid = self.launch("llmgw", argv + (["--allow-root"] if os.geteuid() == 0 else []), env)
         until(self.is_ready, 60, f"llmgw to be ready; its log ends:\n{self.log('llmgw')[-2000:]}")
         self.token = (self.folder / "data/admin.token").read_text().strip()
         self.master = self.admin("GET", "status")["master_pid"] if under else None
