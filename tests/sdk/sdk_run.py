@@ -20,6 +20,8 @@ OBJECTS = """
 {{kind: model, id: quick, targets: [{{deployment: quick}}]}}
 ---
 {{kind: model, id: private, targets: [{{deployment: quick}}]}}
+---
+{{kind: model, id: demo, targets: [{{deployment: quick}}]}}
 """
 
 
@@ -33,6 +35,7 @@ def count(path):
 def run_tests(where, g):
     env = dict(os.environ, LLMGW_URL=g.url + "/v1", LLMGW_KEY=g.key, LLMGW_FEW_KEY=g.few, LLMGW_MOCK=g.mock.url.removesuffix("/v1"))
     suites = {"python": [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={where}/python.xml", "openai_py_test.py"],
+              "snippets": [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={where}/snippets.xml", "snippets_test.py"],
               "node": ["node", "--test", "--test-reporter=junit", f"--test-reporter-destination={where}/node.xml", "openai_node.test.mjs"]}
     total = [0, 0, 0]
     for name, argv in suites.items():

@@ -121,8 +121,8 @@ static void take(struct fake_conn *c, const char *p, size_t n)
 	gw_buf_put(&c->in, p, n);
 	for (;;) {
 		struct gw_str v = gw_buf_view(&c->in);
-		char *end = v.n ? memmem(v.p, v.n, "\r\n\r\n", 4) : NULL;
-		char *cl = v.n ? memmem(v.p, v.n, "Content-Length: ", 16) : NULL;
+		char *end = v.p && v.n ? memmem(v.p, v.n, "\r\n\r\n", 4) : NULL;
+		char *cl = v.p && v.n ? memmem(v.p, v.n, "Content-Length: ", 16) : NULL;
 		size_t need = end ? (size_t)(end - v.p) + 4 : 0;
 
 		if (!end)
