@@ -122,6 +122,7 @@ enum gw_err gw_plan_subject(struct gw_arena *a, const struct gw_rows *rows, stru
 	if (key.purpose != 0)
 		return GW_E_FORBIDDEN;
 	memcpy(s.key_index, key_index, sizeof(s.key_index));
+	s.expires_at_us = key.expires_at;
 	s.key = gw_plan_copy(&m, key.id);
 	s.org = gw_plan_copy(&m, key.org);
 	s.team = gw_plan_copy(&m, key.team);
@@ -157,15 +158,19 @@ static bool has_team(const struct gw_cf_model *m, struct gw_str team)
 	return false;
 }
 
+enum gw_err gw_plan_may_call(const struct gw_subject *s, struct gw_str name)
+{
+	return gw_access_list_has(&s->team_models, name) && gw_access_list_has(&s->key_models, name)
+		   ? GW_OK
+		   : GW_E_MODEL_DENIED;
+}
+
 enum gw_err gw_plan_may_use(const struct gw_rows *rows, const struct gw_subject *s, const struct gw_cf_model *m)
 {
 	(void)rows;
 	if (m->disabled || !may_see(s, m->org, m->team))
 		return GW_E_MODEL_NOT_FOUND;
-	if (!has_team(m, s->team) || !gw_access_list_has(&s->team_models, m->name) ||
-	    !gw_access_list_has(&s->key_models, m->name))
-		return GW_E_MODEL_DENIED;
-	return GW_OK;
+	return has_team(m, s->team) ? gw_plan_may_call(s, m->name) : GW_E_MODEL_DENIED;
 }
 
 /* ---- the model ---- */
@@ -297,12 +302,14 @@ enum gw_err gw_plan_resolve(struct gw_arena *a, const struct gw_rows *rows, cons
 
 	if (!e)
 		e = gw_plan_may_use(rows, s, &model);
-	if (!e)
-		e = follow_aliases(rows, a, s, &model);
+	if (e)
+		return e;
+	plan.name = gw_plan_copy(&m, model.name);
+	e = follow_aliases(rows, a, s, &model);
 	if (e)
 		return e;
 	plan.model = gw_plan_copy(&m, model.id);
-	if (!plan.model.p)
+	if (!plan.model.p || !plan.name.p)
 		return GW_E_NOMEM;
 	e = keep_targets(&m, &model, targets, &n);
 	if (!e)

@@ -11,6 +11,7 @@ struct gw_subject {
 	uint8_t key_index[32];
 	struct gw_str key, org, team, user;
 	struct gw_strs key_models, team_models; /* access lists, "prefix*" allowed; empty = all */
+	int64_t expires_at_us; /* of the key, 0 = never */
 };
 /* One deployment that may answer. */
 struct gw_candidate {
@@ -33,6 +34,7 @@ struct gw_candidate {
 struct gw_plan {
 	uint64_t generation;
 	struct gw_str model; /* object id after aliases */
+	struct gw_str name; /* of the model that was asked for, before aliases: what access lists are about */
 	uint32_t n_candidates;
 	struct gw_candidate *candidates;
 	uint32_t retries, hold_ms;
@@ -56,6 +58,8 @@ GW_MUST enum gw_err gw_plan_resolve(struct gw_arena *a, const struct gw_rows *ro
 /* May this subject use this model object (its row)? For GET /v1/models. */
 GW_MUST enum gw_err gw_plan_may_use(const struct gw_rows *rows, const struct gw_subject *s,
 				    const struct gw_cf_model *m);
+/* The part of it that depends on the subject's own lists, for a plan that was made for another key of the same org and team: MODEL_DENIED. */
+GW_MUST enum gw_err gw_plan_may_call(const struct gw_subject *s, struct gw_str name);
 /* "gpt-*" or exact. Empty list: true. */
 bool gw_access_list_has(const struct gw_strs *list, struct gw_str name);
 /* The candidate of one deployment, whoever asks: for probes and `:test`. *probe gets the word's index of field deployment.probe

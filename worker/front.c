@@ -29,17 +29,20 @@ static enum gw_err token_of(const struct gw_h1_request *rq, struct gw_str *token
 
 static enum gw_err key_exists(struct gw_worker *w, const struct gw_h1_request *rq)
 {
-	struct gw_str token, row;
-	uint8_t index[32];
+	struct gw_memo *who = NULL;
+	struct gw_str token;
 	enum gw_err e = token_of(rq, &token);
 
 	if (e)
 		return e;
 	if (!w->pepper)
 		return GW_E_NOT_READY;
-	gw_key_index(w->pepper, token, index);
-	e = gw_image_key(&w->images, index, &row);
-	return e == GW_E_NOT_FOUND ? GW_E_BAD_KEY : e;
+	e = gw_memo_who(w, token, gw_unix_us(), &who);
+	if (who)
+		gw_memo_unref(w, who);
+	return e == GW_E_BAD_KEY || e == GW_E_CORRUPT
+		   ? e
+		   : GW_OK; /* the auth step says what else is wrong with it, and leaves a record */
 }
 
 static enum gw_err on_head(void *ctx, struct gw_h1_conn *c, const struct gw_h1_request *rq, size_t *body_max)

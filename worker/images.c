@@ -88,6 +88,7 @@ static void swap(struct gw_worker *w, uint64_t generation, struct gw_image *imag
 		w->images.image[n] = image[n];
 	}
 	w->images.generation = generation;
+	gw_memo_swapped(w);
 	read_settings(w);
 	atomic_store_explicit(&w->page->generation, generation, memory_order_release);
 	gw_count(&w->page->metric[GW_M_images_swapped], 1);
@@ -227,6 +228,7 @@ struct gw_rows gw_worker_rows(struct gw_worker *w)
 
 void gw_worker_images_done(struct gw_worker *w)
 {
+	gw_memo_forget(w);
 	for (int n = 0; n < GW_IMAGE_COUNT; n++) {
 		gw_image_close(w->images.image[n]);
 		w->images.image[n] = NULL;

@@ -323,7 +323,7 @@ static void on_pepper(void *ctx, enum gw_err err, struct gw_msg *m)
 		return;
 	gw_hmac_free(w->pepper);
 	w->pepper = h;
-	memset(w->memo, 0, sizeof w->memo);
+	gw_memo_forget(w);
 	gw_worker_check_ready(w);
 }
 

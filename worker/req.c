@@ -98,6 +98,10 @@ void gw_req_end(struct gw_req *r)
 	list_remove(w, r);
 	if (r->load && r->load->n)
 		r->load->n--;
+	if (r->who)
+		gw_memo_unref(w, r->who);
+	if (r->where)
+		gw_memo_unref(w, r->where);
 	if (r->secret)
 		gw_secret_unref(r->secret);
 	if (r->has_sse)

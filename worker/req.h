@@ -68,6 +68,7 @@ struct gw_req {
 	char id_text[36];
 
 	/* who and where */
+	struct gw_memo *who, *where; /* what the next two are views of; given back at the end */
 	struct gw_subject subject;
 	struct gw_plan plan;
 	struct gw_key_load *load; /* counted there */

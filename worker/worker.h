@@ -14,6 +14,7 @@
 #include "shm/revoke.h"
 #include "shm/ring.h"
 #include "shm/slot.h"
+#include "worker/memo.h"
 
 /* One worker process: everything it owns. There is exactly one, made in worker/main.c; other files get a pointer to it.
  *
@@ -21,7 +22,8 @@
  *   front.c      HTTP server callbacks -> requests    leases.c   credential plaintext from confd
  *   req.c        a request's birth and end            req_fsm.c  the step engine, rows in req_steps.def
  *   relay.c      upstream callbacks -> events         record_out.c  START and END records
- *   tick.c       deadlines, beats, gauges             steps/     one file a step */
+ *   tick.c       deadlines, beats, gauges             memo.c     subjects and plans remembered
+ *   steps/       one file a step */
 struct gw_req;
 struct gw_lease;
 
@@ -31,13 +33,6 @@ struct gw_key_load {
 	uint32_t n;
 };
 enum { GW_KEY_LOADS = 16384 };
-
-/* Token hash to key index (see steps/auth.c); forgotten when the pepper changes. */
-struct gw_key_memo {
-	bool is_set;
-	uint8_t sha[32], index[32];
-};
-enum { GW_KEY_MEMOS = 1024 };
 
 struct gw_worker {
 	uv_loop_t loop;
@@ -60,7 +55,7 @@ struct gw_worker {
 	struct gw_image_set images;
 	struct gw_image_job *image_jobs; /* sets on their way in; the first is being hashed */
 	struct gw_hmac *pepper;
-	struct gw_key_memo memo[GW_KEY_MEMOS];
+	struct gw_memos memos; /* what is remembered of the images */
 	struct gw_cf_limits { /* settings "default", read at each swap */
 		uint64_t max_body_bytes, max_in_flight_per_key, retries, hold_ms;
 		bool server_timing;

@@ -1,12 +1,12 @@
 /* resolve: model name to plan. After this the request looks at no image again. */
 #include "worker/req.h"
-#include "lib/sys/clock.h"
 
 enum gw_step_id gw_step_resolve(struct gw_req *r)
 {
-	struct gw_rows rows = gw_worker_rows(r->w);
-	enum gw_err e = gw_plan_resolve(&r->arena, &rows, &r->subject, r->chat.model, &r->plan);
+	enum gw_err e = gw_memo_where(r->w, &r->subject, r->chat.model, &r->where);
 
+	if (r->where)
+		r->plan = r->where->plan;
 	r->rec.model = r->plan.model;
 	if (e == GW_E_MODEL_NOT_FOUND) {
 		r->err_param = GW_LIT("model");
