@@ -88,9 +88,9 @@ enum gw_err gw_msg_unpack(struct gw_str bytes, struct gw_msg *m)
 		else
 			read_field(&r, m, (unsigned)k);
 	}
-	if (r.err || r.at != r.end || type == 0 || type >= GW_MSG_COUNT)
+	if (r.err || r.at != r.end || type == 0)
 		return GW_E_GARBLED;
-	m->type = (enum gw_msg_type)type;
+	m->type = type < GW_MSG_COUNT ? (enum gw_msg_type)type : GW_MSG_COUNT;
 	m->has &= ~1ull; /* type is a field of its own */
 	return GW_OK;
 }

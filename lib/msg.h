@@ -49,5 +49,7 @@ struct gw_msg {
 #define GW_MSG_HAS(m, key)        ((m)->has >> GW_MK_##key & 1)
 
 void gw_msg_pack(struct gw_buf *b, const struct gw_msg *m);
-GW_MUST enum gw_err gw_msg_unpack(struct gw_str bytes, struct gw_msg *m); /* fds untouched */
+/* fds untouched. A type that this program does not know (of a newer peer, during an upgrade) comes out as GW_MSG_COUNT: receivers pass it
+ * over as they pass over unknown keys. */
+GW_MUST enum gw_err gw_msg_unpack(struct gw_str bytes, struct gw_msg *m);
 const char *gw_msg_name(enum gw_msg_type t);

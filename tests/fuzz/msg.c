@@ -9,7 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 
 	if (gw_msg_unpack(input(data, n), &m))
 		return 0;
-	MUST_HOLD(m.type > GW_MSG_none_ && m.type < GW_MSG_COUNT && !(m.has & 1));
+	MUST_HOLD(m.type > GW_MSG_none_ && m.type <= GW_MSG_COUNT && !(m.has & 1));
 	gw_buf_init(&b, 1 << 24);
 	gw_buf_init(&c, 1 << 24);
 	gw_msg_pack(&b, &m);
