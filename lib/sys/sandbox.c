@@ -70,6 +70,21 @@ int __lsan_is_turned_off(void)
 }
 #endif
 
+/* libuv 1.49 and later make a ring for epoll_ctl in uv_loop_init, before a role is locked down, and abort when its use is refused
+ * afterwards; no environment variable keeps them from it. Where the kernel has no seccomp there is no lock-down to clash with. */
+static void refuse_io_uring(void)
+{
+	struct sock_filter calls[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_io_uring_setup, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { sizeof(calls) / sizeof(calls[0]), calls };
+
+	(void)prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0);
+}
+
 void gw_harden(void)
 {
 	struct rlimit none = { 0, 0 };
@@ -77,6 +92,7 @@ void gw_harden(void)
 	GW_REQUIRE(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0);
 	GW_REQUIRE(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
 	GW_REQUIRE(setrlimit(RLIMIT_CORE, &none) == 0);
+	refuse_io_uring();
 }
 
 /* --- Landlock --- */

@@ -12,9 +12,8 @@
  *
  * seccomp: an allow-list per role (rows in sandbox_calls.c); everything else gets EPERM; execve, ptrace, process_vm_*,
  * kexec, bpf, module, mount and key calls and listen kill the process. Nothing may map or make memory executable.
- * io_uring and clone3 answer ENOSYS, so that libuv and glibc fall back. The master has a deny-list only: its filter
- * survives execve into every role, the key command and the next binary. It has io_uring too: libuv 1.49 and later make
- * a ring for epoll_ctl in uv_loop_init, before a role is locked down, and abort when its use is refused afterwards.
+ * io_uring (from gw_harden on, before any event loop is made) and clone3 answer ENOSYS, so that libuv and glibc fall back.
+ * The master has a deny-list only: its filter survives execve into every role, the key command and the next binary.
  *
  *   listen(2) kills: poll an inherited listening socket (uv_poll + accept4). uv_listen calls listen again, so it is
  *   possible only before lock-down.

@@ -128,7 +128,7 @@ static const struct row rows[] = {
 #ifdef __NR_epoll_create
 	YES(ROLES, epoll_create), YES(ROLES, poll), YES(ROLES, select), YES(ROLES, pipe),
 #endif
-	NO(M | ROLES, io_uring_setup, ENOSYS), NO(M | ROLES, io_uring_enter, ENOSYS), NO(M | ROLES, io_uring_register, ENOSYS),
+	NO(ROLES, io_uring_setup, ENOSYS), NO(ROLES, io_uring_enter, ENOSYS), NO(ROLES, io_uring_register, ENOSYS),
 
 	/* files: reading; Landlock says which */
 	YES_IF(ROLES, openat, 2, WRITE_FLAGS, 0), YES(C | L, openat),

@@ -21,7 +21,7 @@ static struct gw_buf ca, other_ca, cert, key, expired, expired_key, wrong, wrong
 
 extern char **environ;
 
-static void openssl(const char *const *args)
+static bool openssl(const char *const *args)
 {
 	char *argv[40] = { (char *)"openssl" };
 	posix_spawn_file_actions_t fa;
@@ -36,9 +36,10 @@ static void openssl(const char *const *args)
 	assert_int_equal(posix_spawnp(&pid, "openssl", &fa, NULL, argv, environ), 0);
 	posix_spawn_file_actions_destroy(&fa);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
-#define OPENSSL(...) openssl((const char *const[]){ __VA_ARGS__, NULL })
+#define TRY_OPENSSL(...) openssl((const char *const[]){ __VA_ARGS__, NULL })
+#define OPENSSL(...)     assert_true(TRY_OPENSSL(__VA_ARGS__))
 
 static void load(struct gw_buf *b, const char *name)
 {
@@ -57,8 +58,8 @@ static void put_file(const char *name, const char *text)
 	assert_int_equal(gw_write_file(AT_FDCWD, path, gw_str_z(text), 0600), GW_OK);
 }
 
-/* A leaf signed by ca.pem. days may be negative for one that has expired. */
-static void leaf(const char *name, const char *san, const char *days, bool is_rsa)
+/* A leaf signed by ca.pem. The expired one is of the past: -days below 0 up to OpenSSL 3.3, -not_after since. */
+static void leaf(const char *name, const char *san, bool is_expired, bool is_rsa)
 {
 	char k[80], csr[80], crt[80], ext[80], ca_crt[80], ca_key[80], text[160];
 
@@ -76,8 +77,12 @@ static void leaf(const char *name, const char *san, const char *days, bool is_rs
 	else
 		OPENSSL("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", k, "-out",
 			csr, "-subj", "/CN=leaf");
-	OPENSSL("x509", "-req", "-in", csr, "-CA", ca_crt, "-CAkey", ca_key, "-CAcreateserial", "-days", days,
-		"-extfile", ext, "-out", crt);
+#define SIGN                                                                                                           \
+	"x509", "-req", "-in", csr, "-CA", ca_crt, "-CAkey", ca_key, "-CAcreateserial", "-extfile", ext, "-out", crt
+	if (!is_expired)
+		OPENSSL(SIGN, "-days", "30");
+	else if (!TRY_OPENSSL(SIGN, "-not_before", "20200101000000Z", "-not_after", "20200102000000Z"))
+		OPENSSL(SIGN, "-days", "-1");
 }
 
 static void authority(const char *name)
@@ -97,10 +102,10 @@ static int make_certs(void **state)
 	assert_non_null(mkdtemp(dir));
 	authority("ca");
 	authority("other");
-	leaf("good", "DNS:localhost,IP:127.0.0.1", "30", false);
-	leaf("rsa", "DNS:localhost,IP:127.0.0.1", "30", true);
-	leaf("expired", "DNS:localhost,IP:127.0.0.1", "-1", false);
-	leaf("wrong", "DNS:elsewhere.example,IP:127.0.0.9", "30", false);
+	leaf("good", "DNS:localhost,IP:127.0.0.1", false, false);
+	leaf("rsa", "DNS:localhost,IP:127.0.0.1", false, true);
+	leaf("expired", "DNS:localhost,IP:127.0.0.1", true, false);
+	leaf("wrong", "DNS:elsewhere.example,IP:127.0.0.9", false, false);
 	load(&ca, "ca.pem");
 	load(&other_ca, "other.pem");
 	load(&cert, "good.pem");
