@@ -1,4 +1,4 @@
-/* Commands and options from their rows: parsing, help with examples first, "did you mean", the reference page. */
+/* Words of the command line into a command, its arguments and options, by the rows of schemas/commands.def; "did you mean". */
 #include <stdlib.h>
 #include <unistd.h>
 #include "admin-cli/cli.h"
@@ -32,129 +32,96 @@ static bool has_word(const char *list, const char *word)
 	return false;
 }
 
-static bool takes(const struct cli_command *cmd, const struct cli_option *o)
+bool cli_takes(const struct cli_command *cmd, const struct cli_option *o)
 {
 	return o->is_global || has_word(cmd->options, o->name);
 }
 
-static void help_options(FILE *f, const struct cli_command *cmd, bool is_global)
+const struct cli_command *cli_command_of(const char *const *words, unsigned n, unsigned *used)
 {
-	for (unsigned i = 0; i < cli_n_options; i++) {
-		const struct cli_option *o = &cli_options[i];
+	char two[128];
 
-		if (o->is_global != is_global || !takes(cmd, o))
+	for (unsigned k = 2; k >= 1; k--) {
+		if (n < k)
 			continue;
-		fprintf(f, "  --%s%s%-*s %s\n", o->name, o->arg[0] ? " " : "",
-			(int)(22 - strlen(o->name)) > 0 ? (int)(22 - strlen(o->name)) : 1, o->arg, o->doc);
+		snprintf(two, sizeof two, k == 2 ? "%s %s" : "%s", words[0], k == 2 ? words[1] : "");
+		for (unsigned i = 0; i < cli_n_commands; i++)
+			if (strcmp(cli_commands[i].words, two) == 0) {
+				*used = k;
+				return &cli_commands[i];
+			}
 	}
+	return NULL;
 }
 
-static void help_all(FILE *f)
-{
-	fprintf(f, "llmgwctl: control of an llmgw gateway\n\nExamples:\n"
-		   "  llmgwctl status\n"
-		   "  llmgwctl credential set openai-main --provider openai --from-env OPENAI_API_KEY\n"
-		   "  llmgwctl model add gpt-4o --provider openai --upstream gpt-4o --credential openai-main\n"
-		   "  llmgwctl key create --name ci\n"
-		   "  llmgwctl logs tail\n\nCommands:\n");
-	for (unsigned i = 0; i < cli_n_commands; i++) {
-		char left[80];
-
-		snprintf(left, sizeof left, "%s %s", cli_commands[i].words, cli_commands[i].args);
-		fprintf(f, "  %-38s %s\n", left, cli_commands[i].doc);
-	}
-	fprintf(f, "\n`llmgwctl help <command>` says more. Exit status: 0 done, 1 failed, 2 usage, 3 not found, 4 "
-		   "conflict, 5 not valid,\n"
-		   "6 not allowed, 7 not reachable, 8 differs (diff).\n");
-}
-
-void cli_help(FILE *f, const struct cli_command *cmd)
-{
-	const char *p;
-
-	if (!cmd) {
-		help_all(f);
-		return;
-	}
-	fprintf(f, "%s\n\nExamples:\n", cmd->doc);
-	for (p = cmd->examples; *p;) {
-		size_t n = strcspn(p, "\n");
-
-		fprintf(f, "  %.*s\n", (int)n, p);
-		p += n + (p[n] == '\n');
-	}
-	fprintf(f, "\nUsage: llmgwctl %s%s%s [options]\n", cmd->words, cmd->args[0] ? " " : "", cmd->args);
-	if (cmd->options[0]) {
-		fprintf(f, "\nOptions:\n");
-		help_options(f, cmd, false);
-	}
-	fprintf(f, "\nGlobal options:\n");
-	help_options(f, cmd, true);
-}
-
-void cli_doc_commands(struct gw_buf *b)
-{
-	gw_buf_puts(
-	    b, GW_LIT("# Commands of llmgwctl\n\nPrinted by `llmgwctl doc commands` from schemas/commands.def.\n"));
-	for (unsigned i = 0; i < cli_n_commands; i++) {
-		const struct cli_command *c = &cli_commands[i];
-
-		gw_buf_printf(b, "\n## llmgwctl %s%s%s\n\n%s\n\n```\n%s\n```\n", c->words, c->args[0] ? " " : "",
-			      c->args, c->doc, c->examples);
-		for (unsigned k = 0; k < cli_n_options; k++)
-			if (!cli_options[k].is_global && takes(c, &cli_options[k]))
-				gw_buf_printf(b, "- `--%s%s%s` %s\n", cli_options[k].name,
-					      cli_options[k].arg[0] ? " " : "", cli_options[k].arg, cli_options[k].doc);
-	}
-	gw_buf_puts(b, GW_LIT("\n## Global options\n\n"));
-	for (unsigned k = 0; k < cli_n_options; k++)
-		if (cli_options[k].is_global)
-			gw_buf_printf(b, "- `--%s%s%s` %s\n", cli_options[k].name, cli_options[k].arg[0] ? " " : "",
-				      cli_options[k].arg, cli_options[k].doc);
-}
-
-/* --- parsing --- */
-static const struct cli_option *find_option(struct gw_str name)
+/* -f is --follow where a command follows, else --file. */
+static const char *long_name(struct gw_str letter, const struct cli_command *cmd)
 {
 	static const struct {
-		const char *s, *name;
-	} shorts[] = { { "f", "file" }, { "o", "output" }, { "y", "yes" } };
+		char letter;
+		const char *name;
+	} shorts[] = { { 'o', "output" }, { 'y', "yes" }, { 'q', "quiet" }, { 'w', "watch" }, { 'h', "help" } };
 
+	if (letter.n != 1)
+		return NULL;
+	if (letter.p[0] == 'f')
+		return cmd && has_word(cmd->options, "follow") && !has_word(cmd->options, "file") ? "follow" : "file";
 	for (size_t i = 0; i < sizeof shorts / sizeof shorts[0]; i++)
-		if (gw_str_eq(name, gw_str_z(shorts[i].s)))
-			name = gw_str_z(shorts[i].name);
+		if (letter.p[0] == shorts[i].letter)
+			return shorts[i].name;
+	return NULL;
+}
+
+const struct cli_option *cli_option_of(struct gw_str name, const struct cli_command *cmd)
+{
+	const char *word = long_name(name, cmd);
+
+	if (word)
+		name = gw_str_z(word);
 	for (unsigned i = 0; i < cli_n_options; i++)
 		if (gw_str_eq(name, gw_str_z(cli_options[i].name)))
 			return &cli_options[i];
 	return NULL;
 }
 
-static int unknown_option(struct gw_str name)
+/* --- parsing --- */
+static int unknown_option(struct gw_str name, bool is_long)
 {
-	const char *names[64];
+	const char *names[CLI_MAX_NAMES], *near;
 	char word[64];
-	int near;
 
-	for (unsigned i = 0; i < cli_n_options && i < 64; i++)
+	for (unsigned i = 0; i < cli_n_options && i < CLI_MAX_NAMES; i++)
 		names[i] = cli_options[i].name;
-	near = gw_nearest(name, names, cli_n_options);
 	snprintf(word, sizeof word, "%.*s", GW_FMT(name));
-	if (near >= 0)
-		cli_error("there is no option --%s; did you mean --%s?", word, names[near]);
+	near = cli_nearest(word, names, cli_n_options);
+	if (near)
+		cli_error("there is no option %s%s; did you mean --%s?", is_long ? "--" : "-", word, near);
 	else
-		cli_error("there is no option --%s; see llmgwctl help", word);
+		cli_error("there is no option %s%s; see llmgwctl help", is_long ? "--" : "-", word);
 	return CLI_USAGE;
+}
+
+static int keep_filter(struct cli *c, const char *text)
+{
+	if (c->o.n_filters == CLI_MAX_FILTERS) {
+		cli_error("--filter may be given at most %d times", CLI_MAX_FILTERS);
+		return CLI_USAGE;
+	}
+	c->o.filters[c->o.n_filters++] = text;
+	return CLI_OK;
 }
 
 /* One "--name value", "--name=value" or "-f value"; *i moves over the value. */
 static int take_option(struct cli *c, int argc, char **argv, int *i)
 {
-	struct gw_str word = gw_str_z(argv[*i] + (argv[*i][1] == '-' ? 2 : 1)), name, value = GW_NIL;
+	bool is_long = argv[*i][1] == '-';
+	struct gw_str word = gw_str_z(argv[*i] + (is_long ? 2 : 1)), name, value = GW_NIL;
 	bool has_value = gw_str_cut(word, '=', &name, &value);
-	const struct cli_option *o = find_option(name);
+	unsigned used;
+	const struct cli_option *o = cli_option_of(name, cli_command_of(c->args, c->n_args, &used));
 
-	if (!o)
-		return unknown_option(name);
+	if (!o || (is_long && name.n == 1))
+		return unknown_option(name, is_long);
 	const char **at = (const char **)(void *)((char *)&c->o + o->offset);
 	if (!o->arg[0]) {
 		*at = "";
@@ -170,34 +137,15 @@ static int take_option(struct cli *c, int argc, char **argv, int *i)
 		cli_error("--%s needs a value: %s", o->name, o->doc);
 		return CLI_USAGE;
 	}
-	if (o->offset != offsetof(struct cli_opts, filter))
-		return CLI_OK;
-	if (c->o.n_filters == CLI_MAX_FILTERS) {
-		cli_error("--filter may be given at most %d times", CLI_MAX_FILTERS);
-		return CLI_USAGE;
-	}
-	c->o.filters[c->o.n_filters++] = *at;
-	return CLI_OK;
+	return o->offset == offsetof(struct cli_opts, filter) ? keep_filter(c, *at) : CLI_OK;
 }
 
-/* The command whose words are the longest prefix of the arguments; its words are taken off. */
-static const struct cli_command *find_command(struct cli *c)
+/* The command's words are taken off the arguments. */
+static const struct cli_command *take_command(struct cli *c)
 {
-	char two[128];
-	const struct cli_command *found = NULL;
 	unsigned used = 0;
+	const struct cli_command *found = cli_command_of(c->args, c->n_args, &used);
 
-	for (unsigned words = 2; words >= 1 && !found; words--) {
-		if (c->n_args < words)
-			continue;
-		snprintf(two, sizeof two, words == 2 ? "%s %s" : "%s", c->args[0], words == 2 ? c->args[1] : "");
-		for (unsigned i = 0; i < cli_n_commands; i++)
-			if (strcmp(cli_commands[i].words, two) == 0)
-				found = &cli_commands[i];
-		used = words;
-	}
-	if (!found)
-		return NULL;
 	c->n_args -= used;
 	memmove(c->args, c->args + used, c->n_args * sizeof c->args[0]);
 	return found;
@@ -205,16 +153,28 @@ static const struct cli_command *find_command(struct cli *c)
 
 static int unknown_command(struct cli *c)
 {
-	const char *names[64], *word = c->n_args > 1 ? NULL : c->args[0];
-	char two[128];
-	int near;
+	const char *names[CLI_MAX_NAMES], *near;
+	char two[128], family[256] = "";
+	size_t n = strlen(c->args[0]);
 
 	snprintf(two, sizeof two, "%s%s%s", c->args[0], c->n_args > 1 ? " " : "", c->n_args > 1 ? c->args[1] : "");
-	for (unsigned i = 0; i < cli_n_commands && i < 64; i++)
-		names[i] = cli_commands[i].words;
-	near = gw_nearest(gw_str_z(word ? word : two), names, cli_n_commands);
-	if (near >= 0)
-		cli_error("there is no command \"%s\"; did you mean \"%s\"?", two, names[near]);
+	for (unsigned i = 0; i < cli_n_commands && i < CLI_MAX_NAMES; i++) {
+		const char *w = cli_commands[i].words;
+
+		names[i] = w;
+		if (strncmp(w, c->args[0], n) == 0 && w[n] == ' ') {
+			size_t at = strlen(family);
+
+			snprintf(family + at, sizeof family - at, "%s%s", at ? ", " : "", w + n + 1);
+		}
+	}
+	near = cli_nearest(two, names, cli_n_commands);
+	if (!near)
+		near = cli_nearest(c->args[0], names, cli_n_commands);
+	if (near)
+		cli_error("there is no command \"%s\"; did you mean \"%s\"?", two, near);
+	else if (family[0])
+		cli_error("there is no command \"%s\"; %s can: %s", two, c->args[0], family);
 	else
 		cli_error("there is no command \"%s\"; `llmgwctl help` lists them", two);
 	return CLI_USAGE;
@@ -237,7 +197,7 @@ static int check_args(const struct cli *c, const struct cli_command *cmd)
 	for (unsigned i = 0; i < cli_n_options; i++) {
 		const char *v = *(const char *const *)(const void *)((const char *)&c->o + cli_options[i].offset);
 
-		if (v && !takes(cmd, &cli_options[i])) {
+		if (v && !cli_takes(cmd, &cli_options[i])) {
 			cli_error("\"%s\" takes no --%s (see llmgwctl help %s)", cmd->words, cli_options[i].name,
 				  cmd->words);
 			return CLI_USAGE;
@@ -246,13 +206,11 @@ static int check_args(const struct cli *c, const struct cli_command *cmd)
 	return CLI_OK;
 }
 
-int cli_parse(int argc, char **argv, struct cli *c, const struct cli_command **cmd)
+static int read_words(int argc, char **argv, struct cli *c, bool *wants_help)
 {
-	bool wants_help = false;
-
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
-			wants_help = true;
+			*wants_help = true;
 		} else if (argv[i][0] == '-' && argv[i][1]) {
 			int rc = take_option(c, argc, argv, &i);
 
@@ -265,16 +223,23 @@ int cli_parse(int argc, char **argv, struct cli *c, const struct cli_command **c
 			return CLI_USAGE;
 		}
 	}
-	if (c->o.output && strcmp(c->o.output, "table") != 0 && strcmp(c->o.output, "json") != 0 &&
-	    strcmp(c->o.output, "yaml") != 0) {
-		cli_error("--output: table, json or yaml, not \"%s\"", c->o.output);
-		return CLI_USAGE;
-	}
+	return CLI_OK;
+}
+
+int cli_parse(int argc, char **argv, struct cli *c, const struct cli_command **cmd)
+{
+	bool wants_help = false;
+	int rc = read_words(argc, argv, c, &wants_help);
+
+	if (!rc)
+		rc = cli_check_format(c);
+	if (rc)
+		return rc;
 	if (!c->n_args) {
 		cli_help(wants_help ? stdout : stderr, NULL);
 		return wants_help ? CLI_OK : CLI_USAGE;
 	}
-	*cmd = find_command(c);
+	*cmd = take_command(c);
 	if (!*cmd)
 		return unknown_command(c);
 	if (wants_help) {
@@ -287,7 +252,7 @@ int cli_parse(int argc, char **argv, struct cli *c, const struct cli_command **c
 
 int cli_cmd_help(struct cli *c)
 {
-	const struct cli_command *cmd = c->n_args ? find_command(c) : NULL;
+	const struct cli_command *cmd = c->n_args ? take_command(c) : NULL;
 
 	if (c->n_args && !cmd)
 		return unknown_command(c);

@@ -61,17 +61,17 @@ static void strip(struct gw_buf *b)
 /* "Authorization: Bearer <token>" into a buffer that the caller wipes; empty when there is no token. */
 static void auth_header(struct cli *c, struct gw_buf *h)
 {
-	const char *env = getenv("LLMGW_ADMIN_TOKEN");
+	const char *env = getenv(c->token_env ? c->token_env : "LLMGW_ADMIN_TOKEN");
 	struct gw_buf t;
 	char path[4200];
 
 	gw_buf_init(&t, TOKEN_MAX);
-	if (c->o.token_file || !env) {
+	if (c->o.token_file || (!env && !c->token_env && !c->has_own_token)) {
 		snprintf(path, sizeof path, "%s%s", c->o.token_file ? c->o.token_file : cli_data_dir(c),
 			 c->o.token_file ? "" : "/admin.token");
 		if (gw_read_file(AT_FDCWD, path, &t) != GW_OK)
 			gw_buf_clear(&t, TOKEN_MAX);
-	} else {
+	} else if (env) {
 		gw_buf_puts(&t, gw_str_z(env));
 	}
 	strip(&t);
@@ -153,17 +153,28 @@ static long timeout_ms(const struct cli *c)
 	return c->o.timeout && gw_duration_read(gw_str_z(c->o.timeout), &ms) ? (long)ms : 30000L;
 }
 
+static const char *named_server(struct cli *c)
+{
+	return c->o.server ? c->o.server : getenv("LLMGW_ADMIN_URL");
+}
+
+const char *cli_server(struct cli *c)
+{
+	const char *server = named_server(c), *sock = server ? NULL : socket_path(c);
+
+	return sock ? sock : server ? server : "http://127.0.0.1:4001";
+}
+
 static bool begin(struct cli *c, struct call *k, struct gw_str path, struct gw_str query)
 {
-	const char *server = c->o.server ? c->o.server : getenv("LLMGW_ADMIN_URL"),
-		   *sock = server ? NULL : socket_path(c);
+	const char *sock = named_server(c) ? NULL : socket_path(c);
 
 	*k = (struct call){ .h = curl_easy_init() };
 	gw_buf_init(&k->auth, TOKEN_MAX + 64);
 	gw_buf_init(&k->url, 16384);
 	if (!k->h)
 		return false;
-	k->where = sock ? sock : server ? server : "http://127.0.0.1:4001";
+	k->where = cli_server(c);
 	struct gw_str base = gw_str_z(sock ? "http://localhost" : k->where);
 	while (base.n && base.p[base.n - 1] == '/')
 		base.n--;
@@ -205,17 +216,33 @@ static void end(struct call *k)
 
 static int unreachable(const struct call *k, CURLcode rc)
 {
-	cli_error("cannot reach the admin API at %s: %s\nIs the gateway running? (`./run --status`, `systemctl status "
-		  "llmgw`; --server, --data-dir name another one)",
-		  k->where, curl_easy_strerror(rc));
+	cli_error("cannot reach the admin API at %s: %s", k->where, curl_easy_strerror(rc));
+	cli_hint("Is the gateway running? (`./run --status`, `systemctl status llmgw`; --server, --data-dir, --context "
+		 "name another one)");
 	return CLI_UNREACHABLE;
 }
 
-int cli_call(struct cli *c, const char *method, struct gw_str path, struct gw_str query, struct gw_str body,
-	     const char *type, struct cli_reply *r)
+static void set_body(struct call *k, const char *method, struct gw_str body, const char *type)
+{
+	char content[80];
+
+	if (body.p) {
+		snprintf(content, sizeof content, "Content-Type: %s", type ? type : "application/json");
+		add_header(k, content);
+		curl_easy_setopt(k->h, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.n);
+		curl_easy_setopt(k->h, CURLOPT_POSTFIELDS, body.p);
+	} else if (strcmp(method, "POST") == 0) {
+		curl_easy_setopt(k->h, CURLOPT_POSTFIELDSIZE, 0L);
+		curl_easy_setopt(k->h, CURLOPT_POSTFIELDS, "");
+		add_header(k, "Content-Type: application/json");
+	}
+}
+
+static int call(struct cli *c, const char *method, struct gw_str path, struct gw_str query, struct gw_str body,
+		const char *type, const struct cli_how *how, struct cli_reply *r)
 {
 	struct call k;
-	char content[80];
+	char match[80];
 	CURLcode rc;
 
 	*r = (struct cli_reply){ 0 };
@@ -225,26 +252,37 @@ int cli_call(struct cli *c, const char *method, struct gw_str path, struct gw_st
 		return CLI_FAILED;
 	}
 	curl_easy_setopt(k.h, CURLOPT_CUSTOMREQUEST, method);
-	if (body.p) {
-		snprintf(content, sizeof content, "Content-Type: %s", type ? type : "application/json");
-		add_header(&k, content);
-		curl_easy_setopt(k.h, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.n);
-		curl_easy_setopt(k.h, CURLOPT_POSTFIELDS, body.p);
-	} else if (strcmp(method, "POST") == 0) {
-		curl_easy_setopt(k.h, CURLOPT_POSTFIELDSIZE, 0L);
-		curl_easy_setopt(k.h, CURLOPT_POSTFIELDS, "");
-		add_header(&k, "Content-Type: application/json");
+	set_body(&k, method, body, type);
+	if (how->if_match) {
+		snprintf(match, sizeof match, "If-Match: %s", how->if_match);
+		add_header(&k, match);
 	}
+	if (how->timeout_ms)
+		curl_easy_setopt(k.h, CURLOPT_TIMEOUT_MS, how->timeout_ms);
 	curl_easy_setopt(k.h, CURLOPT_HTTPHEADER, k.headers);
 	curl_easy_setopt(k.h, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(k.h, CURLOPT_WRITEDATA, &r->body);
 	curl_easy_setopt(k.h, CURLOPT_HEADERFUNCTION, on_header);
 	curl_easy_setopt(k.h, CURLOPT_HEADERDATA, r);
 	rc = curl_easy_perform(k.h);
-	int out = rc == CURLE_OK ? CLI_OK : unreachable(&k, rc);
+	int out = rc == CURLE_OK ? CLI_OK : how->is_silent ? CLI_UNREACHABLE : unreachable(&k, rc);
 	curl_easy_getinfo(k.h, CURLINFO_RESPONSE_CODE, &r->status);
 	end(&k);
 	return out;
+}
+
+int cli_call(struct cli *c, const char *method, struct gw_str path, struct gw_str query, struct gw_str body,
+	     const char *type, struct cli_reply *r)
+{
+	static const struct cli_how plain;
+
+	return call(c, method, path, query, body, type, &plain, r);
+}
+
+int cli_call_how(struct cli *c, const char *method, struct gw_str path, struct gw_str query, struct gw_str body,
+		 const struct cli_how *how, struct cli_reply *r)
+{
+	return call(c, method, path, query, body, NULL, how, r);
 }
 
 void cli_reply_done(struct cli_reply *r)
@@ -286,12 +324,30 @@ static void say_faults(struct cli *c, yyjson_val *error)
 		char place[512] = "";
 
 		if (at && cli_where(c, gw_str_z(at), &line, &column))
-			snprintf(place, sizeof place, "%s: line %u, column %u: ", c->o.file, line, column);
+			snprintf(place, sizeof place, "%s: line %u, column %u: ", c->pos_name, line, column);
 		cli_note("  %s%s%s%s", place, at && at[0] ? at : "", at && at[0] ? ": " : "", m ? m : "");
 	}
 	yyjson_arr_foreach(yyjson_obj_get(error, "used_by"), i, n, v)
 	    cli_note("  used by %.*s %.*s", GW_FMT(gw_json_str(yyjson_obj_get(v, "kind"))),
 		     GW_FMT(gw_json_str(yyjson_obj_get(v, "id"))));
+}
+
+/* An array of the answer as JSON text, NIL when there is none; free'd with the arena. */
+static struct gw_str array_text(struct cli *c, yyjson_val *e, const char *name)
+{
+	yyjson_val *v = yyjson_obj_get(e, name);
+	struct gw_json_out w;
+	struct gw_str out;
+	struct gw_buf b;
+
+	if (!v)
+		return GW_NIL;
+	gw_buf_init(&b, 256 << 10);
+	gw_jw_init(&w, &b);
+	gw_jw_val(&w, v);
+	out = b.err ? GW_NIL : gw_arena_str(&c->arena, gw_buf_view(&b));
+	gw_buf_done(&b);
+	return out;
 }
 
 int cli_say_error(struct cli *c, const struct cli_reply *r)
@@ -304,13 +360,14 @@ int cli_say_error(struct cli *c, const struct cli_reply *r)
 		return exit_of(r->status);
 	}
 	yyjson_val *e = yyjson_obj_get(yyjson_doc_get_root(doc), "error");
-	const char *m = yyjson_get_str(yyjson_obj_get(e, "message"));
-	if (cli_format(c) == CLI_JSON)
-		fprintf(stderr, "%.*s\n", GW_FMT(gw_buf_view(&r->body)));
-	else {
-		cli_error("%s", m ? m : "the gateway refused the call");
-		say_faults(c, e);
-	}
+	const char *m = yyjson_get_str(yyjson_obj_get(e, "message")), *code = yyjson_get_str(yyjson_obj_get(e, "code"));
+	const char *hint = yyjson_get_str(yyjson_obj_get(e, "hint"));
+	cli_error_facts(code ? code : yyjson_get_str(yyjson_obj_get(e, "name")), r->status, array_text(c, e, "faults"),
+			array_text(c, e, "used_by"));
+	cli_error("%s", m ? m : "the gateway refused the call");
+	say_faults(c, e);
+	if (hint)
+		cli_hint("%s", hint);
 	yyjson_doc_free(doc);
 	return exit_of(r->status);
 }

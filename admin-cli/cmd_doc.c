@@ -127,18 +127,25 @@ int cli_cmd_doc(struct cli *c)
 {
 	struct gw_buf b;
 
+	if (c->o.all && !c->o.dir) {
+		cli_error("name the folder: llmgwctl doc --all --dir DIR");
+		return CLI_USAGE;
+	}
 	if (c->o.all)
-		return write_all(c, c->o.all);
+		return write_all(c, c->o.dir);
 	if (!c->n_args) {
 		for (int i = 0; i < OWN; i++)
 			printf("%-14s %s\n", own[i].name, own[i].doc);
 		for (unsigned i = 0; i < gw_doc_n_topics; i++)
 			printf("%-14s %s\n", gw_doc_topics[i].name, gw_doc_topics[i].doc);
 		printf("%-14s JSON Schema of a kind, e.g. schema.model\n", "schema.<kind>");
+		printf("%-14s The manual page llmgwctl.1.\n", "man");
 		return CLI_OK;
 	}
 	gw_buf_init(&b, 8 << 20);
-	if (print(c->args[0], &b)) {
+	if (strcmp(c->args[0], "man") == 0) {
+		cli_doc_man(&b);
+	} else if (print(c->args[0], &b)) {
 		cli_error("there is no topic \"%s\"; `llmgwctl doc` lists them", c->args[0]);
 		gw_buf_done(&b);
 		return CLI_NOT_FOUND;

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <termios.h>
 #include <unistd.h>
 #include "admin-cli/cli.h"
 #include "core/config.h"
@@ -126,11 +127,22 @@ static yyjson_val *objects_of(yyjson_val *root)
 }
 
 /* Unknown kinds and fields are told here, with their place in the file; the gateway checks everything else. */
+static const char *place(struct cli *c, size_t i, struct gw_str name)
+{
+	uint32_t line = 0, column = 0;
+	struct gw_str out;
+
+	if (cli_where(c, gw_arena_printf(&c->arena, "/%zu/%.*s", i, GW_FMT(name)), &line, &column))
+		out = gw_arena_printf(&c->arena, "%s: line %u, column %u: ", c->pos_name, line, column);
+	else
+		out = gw_arena_printf(&c->arena, "%s: object %zu: ", c->pos_name, i + 1);
+	return gw_arena_z(&c->arena, out);
+}
+
 static int check_names(struct cli *c, yyjson_val *list)
 {
 	size_t i, n, k, m;
 	yyjson_val *o, *key, *v;
-	uint32_t line = 0, column = 0;
 
 	yyjson_arr_foreach(list, i, n, o)
 	{
@@ -138,8 +150,14 @@ static int check_names(struct cli *c, yyjson_val *list)
 		enum gw_cf_kind which;
 
 		if (!kind || !gw_cf_kind_by_name(gw_str_z(kind), &which)) {
-			cli_error("%s: object %zu: kind is missing or unknown%s%s", c->o.file, i + 1, kind ? ": " : "",
-				  kind ? kind : "");
+			const char *names[GW_KIND_COUNT], *near;
+
+			for (int q = 0; q < GW_KIND_COUNT; q++)
+				names[q] = gw_cf_kinds[q].name;
+			near = kind ? cli_nearest(kind, names, GW_KIND_COUNT) : NULL;
+			cli_error("%s: object %zu: kind is missing or unknown%s%s%s%s%s", c->pos_name, i + 1,
+				  kind ? ": " : "", kind ? kind : "", near ? "; did you mean \"" : "", near ? near : "",
+				  near ? "\"?" : "");
 			return CLI_INVALID;
 		}
 		yyjson_obj_foreach(o, k, m, key, v)
@@ -148,16 +166,29 @@ static int check_names(struct cli *c, yyjson_val *list)
 
 			if (gw_str_eq(name, GW_LIT("kind")) || gw_cf_field_find(which, name))
 				continue;
-			if (cli_where(c, gw_arena_printf(&c->arena, "/%zu/%.*s", i, GW_FMT(name)), &line, &column))
-				cli_error("%s: line %u, column %u: %s has no field \"%.*s\"", c->o.file, line, column,
-					  kind, GW_FMT(name));
-			else
-				cli_error("%s: object %zu: %s has no field \"%.*s\"", c->o.file, i + 1, kind,
-					  GW_FMT(name));
+			cli_no_field(place(c, i, name), gw_cf_kinds[which].plural, name);
 			return CLI_INVALID;
 		}
 	}
 	return CLI_OK;
+}
+
+void cli_no_field(const char *where, const char *plural, struct gw_str field)
+{
+	const char *names[128], *near;
+	char word[128];
+	enum gw_cf_kind k;
+	size_t n = 0;
+
+	if (!gw_cf_kind_by_plural(gw_str_z(plural), &k))
+		return;
+	for (unsigned i = 0; i < gw_cf_kinds[k].n_fields && n < 128; i++)
+		names[n++] = gw_cf_kinds[k].fields[i]->name;
+	snprintf(word, sizeof word, "%.*s", GW_FMT(field));
+	near = cli_nearest(word, names, n);
+	cli_error("%s%s has no field \"%s\"%s%s%s", where, gw_cf_kinds[k].name, word, near ? "; did you mean \"" : "",
+		  near ? near : "", near ? "\"?" : "");
+	cli_hint("llmgwctl explain %s lists its fields.", gw_cf_kinds[k].name);
 }
 
 bool cli_where(struct cli *c, struct gw_str pointer, uint32_t *line, uint32_t *column)
@@ -175,37 +206,68 @@ bool cli_where(struct cli *c, struct gw_str pointer, uint32_t *line, uint32_t *c
 	return p.n > 0;
 }
 
-int cli_read_objects(struct cli *c, struct gw_buf *json)
+int cli_read_text(struct cli *c, struct gw_str text, const char *name, struct gw_buf *json)
 {
 	struct gw_json_fault fault = { 0 };
 	struct gw_json_out w;
 	yyjson_doc *doc = NULL;
+	int rc = CLI_OK;
+
+	gw_yaml_pos_free(c->pos);
+	c->pos = NULL;
+	c->pos_name = name;
+	if (gw_yaml_read_pos(text, true, &doc, &c->pos, &fault)) {
+		cli_error("%s: line %u, column %u: %s%s%.*s", name, fault.line, fault.column, fault.what,
+			  fault.key.n ? ": " : "", GW_FMT(fault.key));
+		return CLI_INVALID;
+	}
+	yyjson_val *root = yyjson_doc_get_root(doc), *list = objects_of(root);
+	c->pos_base = list == root ? "" : yyjson_is_arr(yyjson_arr_get_first(root)) ? "/0" : "/0/items";
+	rc = check_names(c, list);
+	gw_jw_init(&w, json);
+	if (!rc)
+		rc = put_value(&w, list);
+	if (!rc && json->err)
+		rc = CLI_FAILED;
+	yyjson_doc_free(doc);
+	return rc;
+}
+
+int cli_read_objects(struct cli *c, struct gw_buf *json)
+{
 	struct gw_buf text;
 	int rc;
 
 	gw_buf_init(&text, FILE_MAX);
 	rc = read_file(c, &text);
-	if (!rc && gw_yaml_read_pos(gw_buf_view(&text), true, &doc, &c->pos, &fault)) {
-		cli_error("%s: line %u, column %u: %s%s%.*s", c->o.file, fault.line, fault.column, fault.what,
-			  fault.key.n ? ": " : "", GW_FMT(fault.key));
-		rc = CLI_INVALID;
-	}
-	if (!rc) {
-		yyjson_val *root = yyjson_doc_get_root(doc), *list = objects_of(root);
-
-		c->pos_base = list == root ? "" : yyjson_is_arr(yyjson_arr_get_first(root)) ? "/0" : "/0/items";
-		rc = check_names(c, list);
-		gw_jw_init(&w, json);
-		if (!rc)
-			rc = put_value(&w, list);
-		if (!rc && json->err)
-			rc = CLI_FAILED;
-	}
-	yyjson_doc_free(doc);
+	if (!rc)
+		rc = cli_read_text(c, gw_buf_view(&text), c->o.file, json);
 	if (text.p)
 		gw_wipe(text.p, text.n);
 	gw_buf_done(&text);
 	return rc;
+}
+
+/* Nobody behind the shoulder reads along; the terminal is put back however this ends. */
+static int read_hidden(struct gw_buf *out)
+{
+	struct termios was, hidden;
+	bool is_hidden = tcgetattr(STDIN_FILENO, &was) == 0;
+	char line[SECRET_MAX];
+	bool ok;
+
+	hidden = was;
+	hidden.c_lflag &= ~(tcflag_t)ECHO;
+	is_hidden = is_hidden && tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden) == 0;
+	fputs("Secret (not shown), then Enter: ", stderr);
+	ok = fgets(line, sizeof line, stdin) != NULL;
+	if (is_hidden)
+		tcsetattr(STDIN_FILENO, TCSAFLUSH, &was);
+	fputc('\n', stderr);
+	if (ok)
+		gw_buf_puts(out, gw_str_z(line));
+	gw_wipe(line, sizeof line);
+	return ok ? CLI_OK : CLI_FAILED;
 }
 
 int cli_read_secret(struct cli *c, struct gw_buf *out)
@@ -221,9 +283,7 @@ int cli_read_secret(struct cli *c, struct gw_buf *out)
 		gw_buf_puts(out, gw_str_z(v));
 		return CLI_OK;
 	}
-	if (isatty(STDIN_FILENO))
-		cli_note("Paste the secret, then press Enter and Ctrl-D:");
-	if (read_all(STDIN_FILENO, out) != CLI_OK) {
+	if ((isatty(STDIN_FILENO) ? read_hidden(out) : read_all(STDIN_FILENO, out)) != CLI_OK) {
 		cli_error("cannot read the secret from standard input");
 		return CLI_FAILED;
 	}
@@ -272,20 +332,22 @@ void cli_query(struct gw_buf *q, const char *name, const char *value)
 
 const char *cli_plural(const char *kind)
 {
+	const char *names[GW_KIND_COUNT], *near;
+	char all[512] = "";
 	enum gw_cf_kind k;
-	const char *names[GW_KIND_COUNT];
-	int near;
 
 	if (gw_cf_kind_by_plural(gw_str_z(kind), &k) || gw_cf_kind_by_name(gw_str_z(kind), &k))
 		return gw_cf_kinds[k].plural;
-	for (int i = 0; i < GW_KIND_COUNT; i++)
+	for (int i = 0; i < GW_KIND_COUNT; i++) {
+		size_t n = strlen(all);
+
 		names[i] = gw_cf_kinds[i].plural;
-	near = gw_nearest(gw_str_z(kind), names, GW_KIND_COUNT);
-	if (near >= 0)
-		cli_error("there is no kind \"%s\"; did you mean \"%s\"?", kind, names[near]);
+		snprintf(all + n, sizeof all - n, "%s%s", i ? ", " : "", names[i]);
+	}
+	near = cli_nearest(kind, names, GW_KIND_COUNT);
+	if (near)
+		cli_error("there is no kind \"%s\"; did you mean \"%s\"?", kind, near);
 	else
-		cli_error("there is no kind \"%s\"; kinds are settings, orgs, teams, users, keys, role_bindings, "
-			  "providers, credentials, deployments, models",
-			  kind);
+		cli_error("there is no kind \"%s\"; kinds are %s", kind, all);
 	return NULL;
 }

@@ -1,217 +1,211 @@
-/* How answers look: a table for people, JSON and YAML for programs. */
-#include <stdarg.h>
+/* How answers look: a table for people, JSON, YAML, names and jsonpath for programs. */
 #include <stdlib.h>
 #include <unistd.h>
 #include "admin-cli/cli.h"
-#include "lib/text.h"
 #include "lib/yaml.h"
 
-enum { COLUMNS_MAX = 16, CELL_MAX = 60 };
+enum { COLUMNS_MAX = 24, CELL = 60, CELL_WIDE = 200, CELL_FIELD = 4000, OUT_MAX = 256 << 20 };
 
-/* What comes from outside must not steer the terminal: C0 and C1 control characters (C1: U+0080 to U+009F, in UTF-8 c2 80 to c2 9f), DEL.
- * Line ends stay where several lines may be. */
-static void disarm(char *text, bool has_lines)
+static const char *jsonpath_of(const struct cli *c)
 {
-	for (char *p = text; *p; p++) {
-		unsigned char u = (unsigned char)*p, next = (unsigned char)p[1];
+	const char *o = c->o.output;
 
-		if ((u < 0x20 && !(has_lines && u == '\n')) || u == 0x7f)
-			*p = '?';
-		else if (u == 0xc2 && next >= 0x80 && next <= 0x9f)
-			p[0] = p[1] = '?';
-	}
+	return o && strncmp(o, "jsonpath=", 9) == 0 ? o + 9 : NULL;
 }
 
-__attribute__((format(printf, 1, 0))) static void say(const char *fmt, va_list ap)
+static bool is_wide(const struct cli *c)
 {
-	char text[8192];
-
-	vsnprintf(text, sizeof text, fmt, ap);
-	disarm(text, true);
-	fputs(text, stderr);
-	fputc('\n', stderr);
-}
-
-void cli_error(const char *fmt, ...)
-{
-	va_list ap;
-
-	fputs("llmgwctl: ", stderr);
-	va_start(ap, fmt);
-	say(fmt, ap);
-	va_end(ap);
-}
-
-void cli_note(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	say(fmt, ap);
-	va_end(ap);
-}
-
-bool cli_confirm(struct cli *c, const char *fmt, ...)
-{
-	char line[16];
-	va_list ap;
-
-	if (c->o.yes)
-		return true;
-	if (!isatty(STDIN_FILENO)) {
-		cli_error("this needs --yes when nobody can be asked");
-		return false;
-	}
-	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
-	va_end(ap);
-	fputs(" [y/N] ", stderr);
-	return fgets(line, sizeof line, stdin) && (line[0] == 'y' || line[0] == 'Y');
+	return c->o.output && strcmp(c->o.output, "wide") == 0;
 }
 
 enum cli_format cli_format(const struct cli *c)
 {
-	if (!c->o.output || strcmp(c->o.output, "table") == 0)
+	const char *o = c->o.output;
+
+	if (c->o.json)
+		return CLI_JSON;
+	if (!o || strcmp(o, "table") == 0 || is_wide(c))
 		return CLI_TABLE;
-	return strcmp(c->o.output, "yaml") == 0 ? CLI_YAML : CLI_JSON;
+	if (jsonpath_of(c))
+		return CLI_JSONPATH;
+	return strcmp(o, "yaml") == 0 ? CLI_YAML : strcmp(o, "name") == 0 ? CLI_NAME : CLI_JSON;
 }
 
-/* "a.b.0" inside v. */
-static const yyjson_val *at_path(const yyjson_val *v, const char *path)
+int cli_check_format(const struct cli *c)
 {
-	struct gw_str rest = gw_str_z(path), one;
-	uint64_t index;
+	static const char *const known[] = { "table", "wide", "name", "json", "yaml", "jsonpath=" };
+	enum { N = sizeof known / sizeof known[0] };
+	const char *o = c->o.output;
+	bool is_known = !o || jsonpath_of(c);
 
-	while (v && rest.n) {
-		if (!gw_str_cut(rest, '.', &one, &rest))
-			rest = GW_NIL;
-		if (yyjson_is_arr((yyjson_val *)(uintptr_t)v) && gw_str_u64(one, &index))
-			v = yyjson_arr_get((yyjson_val *)(uintptr_t)v, index);
-		else
-			v = gw_json_get(v, one);
+	for (int i = 0; o && i < N; i++)
+		is_known |= strcmp(o, known[i]) == 0;
+	if (!is_known) {
+		const char *near = cli_nearest(o, known, N);
+
+		cli_error("--output: table, wide, name, json, yaml or jsonpath=TEMPLATE, not \"%s\"%s%s%s", o,
+			  near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+		return CLI_USAGE;
 	}
-	return v;
+	if (o && c->o.json && strcmp(o, "json") != 0) {
+		cli_error("--json and --output %s contradict each other", o);
+		return CLI_USAGE;
+	}
+	if (cli_format(c) != CLI_TABLE && (c->o.field || c->o.no_headers)) {
+		cli_error("--%s is for tables; with --output %s use jq, or --output jsonpath=TEMPLATE",
+			  c->o.field ? "field" : "no-headers", o ? o : "json");
+		return CLI_USAGE;
+	}
+	if (c->o.sort_by && cli_format(c) != CLI_TABLE && cli_format(c) != CLI_NAME) {
+		cli_error("--sort-by is for table, wide and name");
+		return CLI_USAGE;
+	}
+	if (c->o.color && strcmp(c->o.color, "auto") != 0 && strcmp(c->o.color, "always") != 0 &&
+	    strcmp(c->o.color, "never") != 0) {
+		cli_error("--color: auto, always or never, not \"%s\"", c->o.color);
+		return CLI_USAGE;
+	}
+	return CLI_OK;
 }
 
-/* Columns of moments: Unix microseconds in records, shown as time of day. */
-static bool is_moment(const char *column)
+static void flush_buf(struct gw_buf *b)
 {
-	return strncmp(column, "ts_", 3) == 0;
+	fwrite(b->p, 1, b->n, stdout);
+	gw_buf_done(b);
 }
 
-/* A text that was cut ends with a whole letter. */
-static void whole_letters(char *text)
+/* The columns in use: --field's, else the given ones, of which those with a plus are for wide only. */
+static const char *const *columns_now(struct cli *c, const char *const *given)
 {
-	size_t n = strlen(text), at = n;
+	static const char *now[COLUMNS_MAX + 1];
+	unsigned n = 0;
 
-	while (at > 0 && n - at < 4 && ((unsigned char)text[at - 1] & 0xc0) == 0x80)
-		at--;
-	if (at == 0 || (unsigned char)text[at - 1] < 0xc0)
-		return;
-	unsigned char lead = (unsigned char)text[at - 1];
-	size_t want = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
-	if (n - at + 1 < want)
-		text[at - 1] = 0;
+	if (c->o.field) {
+		struct gw_str rest = gw_str_z(c->o.field), one;
+
+		while (rest.n && n < COLUMNS_MAX) {
+			if (!gw_str_cut(rest, ',', &one, &rest))
+				rest = GW_NIL;
+			one = gw_str_trim(one);
+			now[n++] = gw_arena_z(&c->arena, one.n && one.p[0] == '.' ? gw_str_skip(one, 1) : one);
+		}
+	} else {
+		for (; *given && n < COLUMNS_MAX; given++)
+			if ((*given)[0] != '+' || is_wide(c))
+				now[n++] = *given + ((*given)[0] == '+');
+	}
+	now[n] = NULL;
+	return now;
 }
 
-static void cell_text(const char *column, const yyjson_val *cv, char *out, size_t n)
+static void print_table(struct cli *c, yyjson_val **rows, size_t n, const char *const *columns)
 {
-	yyjson_val *v = (yyjson_val *)(uintptr_t)cv;
+	struct cli_table t = { .rows = rows,
+			       .n = n,
+			       .columns = columns_now(c, columns),
+			       .cell_max = c->o.field   ? CELL_FIELD
+					   : is_wide(c) ? CELL_WIDE
+							: CELL,
+			       .no_headers = c->o.no_headers != NULL,
+			       .bold = cli_paint(CLI_BOLD),
+			       .plain = cli_paint(CLI_PLAIN) };
 	struct gw_buf b;
 
-	out[0] = 0;
-	if (!v || yyjson_is_null(v))
-		return;
-	if (is_moment(column) && yyjson_is_int(v)) {
-		gw_buf_init(&b, 64);
-		gw_time_put(&b, yyjson_get_sint(v));
-		snprintf(out, n, "%.*s", GW_FMT(gw_buf_view(&b)));
-		gw_buf_done(&b);
-	} else if (yyjson_is_str(v)) {
-		snprintf(out, n, "%s", yyjson_get_str(v));
-	} else if (yyjson_is_bool(v)) {
-		snprintf(out, n, "%s", yyjson_get_bool(v) ? "yes" : "no");
-	} else {
-		struct gw_json_out w;
-
-		gw_buf_init(&b, 4096);
-		gw_jw_init(&w, &b);
-		gw_jw_val(&w, v);
-		snprintf(out, n, "%.*s", GW_FMT(gw_buf_view(&b)));
-		gw_buf_done(&b);
-	}
-	whole_letters(out);
-	disarm(out, false);
-}
-
-static void print_row(const yyjson_val *row, const char *const *columns, const int *width)
-{
-	char text[CELL_MAX + 1];
-
-	for (int i = 0; columns[i]; i++) {
-		cell_text(columns[i], at_path(row, columns[i]), text, sizeof text);
-		printf(columns[i + 1] ? "%-*s  " : "%.*s", columns[i + 1] ? width[i] : CELL_MAX, text);
-	}
-	putchar('\n');
-}
-
-static void print_table(yyjson_val *rows, const char *const *columns)
-{
-	int width[COLUMNS_MAX] = { 0 };
-	char text[CELL_MAX + 1];
-	size_t i, n;
-	yyjson_val *v;
-
-	for (int k = 0; columns[k] && k < COLUMNS_MAX; k++)
-		width[k] = (int)strlen(columns[k]);
-	yyjson_arr_foreach(rows, i, n, v) for (int k = 0; columns[k] && k < COLUMNS_MAX; k++)
-	{
-		cell_text(columns[k], at_path(v, columns[k]), text, sizeof text);
-		if ((int)strlen(text) > width[k])
-			width[k] = (int)strlen(text);
-	}
-	for (int k = 0; columns[k]; k++) {
-		size_t len = strlen(columns[k]);
-
-		for (size_t j = 0; j < len; j++)
-			putchar(columns[k][j] >= 'a' && columns[k][j] <= 'z' ? columns[k][j] - 32 : columns[k][j]);
-		if (columns[k + 1])
-			printf("%*s", width[k] - (int)len + 2, "");
-	}
-	putchar('\n');
-	yyjson_arr_foreach(rows, i, n, v) print_row(v, columns, width);
-	if (!yyjson_arr_size(rows))
+	gw_buf_init(&b, OUT_MAX);
+	cli_table_put(&b, &t);
+	flush_buf(&b);
+	if (!n)
 		cli_note("(none)");
 }
 
-static void print_yaml(const yyjson_val *v)
+/* "model/gpt-4o"; rows that know their kind (changes) say it themselves. */
+static void print_names(struct cli *c, yyjson_val **rows, size_t n)
 {
+	static const char *const ids[] = { "id", "name", "request_id", "seq", "slot", "role" };
+	char kind[256], id[512] = "";
+
+	for (size_t i = 0; i < n; i++) {
+		cli_cell("", cli_at(rows[i], "kind"), kind, sizeof kind);
+		if (!kind[0])
+			snprintf(kind, sizeof kind, "%s", c->kind ? c->kind : "");
+		for (size_t k = 0; k < sizeof ids / sizeof ids[0]; k++) {
+			cli_cell("", cli_at(rows[i], ids[k]), id, sizeof id);
+			if (id[0])
+				break;
+		}
+		printf("%s%s%s\n", kind, kind[0] ? "/" : "", id);
+	}
+}
+
+static int print_jsonpath(struct cli *c, yyjson_val *root)
+{
+	const char *why = NULL;
 	struct gw_buf b;
 
-	gw_buf_init(&b, 256 << 20);
-	gw_yaml_write(&b, v);
-	fwrite(b.p, 1, b.n, stdout);
-	gw_buf_done(&b);
+	gw_buf_init(&b, OUT_MAX);
+	if (!cli_jsonpath(&c->arena, jsonpath_of(c), root, &b, &why) || b.err) {
+		cli_error("jsonpath: %s", why ? why : "the result is too large");
+		gw_buf_done(&b);
+		return CLI_USAGE;
+	}
+	gw_buf_putc(&b, '\n');
+	if (isatty(STDOUT_FILENO)) {
+		gw_buf_putc(&b, 0);
+		cli_disarm(b.p, true);
+		b.n--;
+	}
+	flush_buf(&b);
+	return CLI_OK;
+}
+
+static int print_tree(struct cli *c, yyjson_val *root, const char *list_name, const char *const *columns)
+{
+	yyjson_val *list = list_name ? yyjson_obj_get(root, list_name) : NULL, **rows, *v;
+	enum cli_format f = cli_format(c);
+	size_t n = list ? yyjson_arr_size(list) : 1, i, max;
+	struct gw_buf b;
+
+	if (f == CLI_JSONPATH)
+		return print_jsonpath(c, root);
+	rows = malloc((n + 1) * sizeof(yyjson_val *));
+	if (!rows)
+		return CLI_FAILED;
+	rows[0] = root;
+	if (list)
+		yyjson_arr_foreach(list, i, max, v) rows[i] = v;
+	if (c->o.sort_by)
+		cli_sort(rows, n, c->o.sort_by);
+	if (f == CLI_NAME) {
+		print_names(c, rows, n);
+	} else if (f == CLI_TABLE && ((list && columns) || c->o.field)) {
+		print_table(c, rows, n, columns);
+	} else {
+		gw_buf_init(&b, OUT_MAX);
+		gw_yaml_write(&b, root);
+		flush_buf(&b);
+	}
+	free(rows);
+	return CLI_OK;
 }
 
 int cli_print(struct cli *c, struct gw_str json, const char *rows, const char *const *columns)
 {
 	struct gw_json_fault fault;
 	yyjson_doc *doc;
+	int rc;
 
 	if (cli_format(c) == CLI_JSON) {
-		printf("%.*s\n", GW_FMT(json));
+		while (json.n && json.p[json.n - 1] == '\n')
+			json.n--;
+		fwrite(json.p, 1, json.n, stdout);
+		putchar('\n');
 		return CLI_OK;
 	}
 	if (gw_json_read(json, &gw_json_default_limits, &doc, &fault)) {
 		cli_error("the gateway's answer is not JSON (%s)", fault.what);
 		return CLI_FAILED;
 	}
-	yyjson_val *root = yyjson_doc_get_root(doc), *list = rows ? yyjson_obj_get(root, rows) : NULL;
-	if (cli_format(c) == CLI_TABLE && list && columns)
-		print_table(list, columns);
-	else
-		print_yaml(root);
+	rc = print_tree(c, yyjson_doc_get_root(doc), rows, columns);
 	yyjson_doc_free(doc);
-	return CLI_OK;
+	return rc;
 }

@@ -1,6 +1,7 @@
 /* Everything that is a question to confd: objects, apply, export, history, keyring. The body goes through unread; confd checks it. */
 #include "admin/admin.h"
 #include "lib/json_write.h"
+#include "lib/text.h"
 
 enum { CALL_MS = 15000, FLAG_DRY = 1, FLAG_NO_WAIT = 2, FLAG_CREATE = 4, FLAG_YAML = 8 };
 
@@ -84,7 +85,8 @@ static void call(struct gw_adm_req *q, const char *method, struct gw_str body, u
 {
 	struct gw_msg m = { .type = GW_MSG_CALL };
 	uint64_t flags = flags_of(q) | more_flags;
-	struct gw_str who = actor(q);
+	struct gw_str who = actor(q), v;
+	uint64_t ms;
 
 	if (!who.p || !body.p) {
 		gw_adm_fail(q, GW_E_NOMEM, GW_NIL);
@@ -98,6 +100,8 @@ static void call(struct gw_adm_req *q, const char *method, struct gw_str body, u
 	if (q->if_match)
 		GW_MSG_SET(&m, version, q->if_match);
 	GW_MSG_SET(&m, flags, flags);
+	if (gw_adm_param(q, "timeout", &v) && gw_duration_read(v, &ms))
+		GW_MSG_SET(&m, deadline_ms, ms); /* for the workers; confd has the last word on how long */
 	q->state = (void *)(uintptr_t)flags;
 	if (!q->ad->confd) {
 		gw_adm_fail(q, GW_E_CONFD_DOWN, GW_NIL);

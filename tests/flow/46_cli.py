@@ -1,0 +1,350 @@
+"""llmgwctl with a real gateway: each command's good and bad case, formats, contexts, transactions, edit, watch, top, completion, exit status."""
+import json
+import os
+import pathlib
+import pty
+import select
+import shutil
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+from harness import SLOW, binary, until
+
+CTL = binary("llmgwctl")
+
+
+@pytest.fixture
+def home(where):
+    """A user's home of its own: contexts and transactions of one play are not seen by another."""
+    h = where / "home"
+    h.mkdir(mode=0o700)
+    return h
+
+
+def env_of(g, home=None, **more):
+    e = {k: v for k, v in os.environ.items() if not k.startswith(("LLMGW_", "XDG_")) and k not in ("NO_COLOR", "VISUAL", "EDITOR")}
+    if g:
+        e.update(LLMGW_ADMIN_URL=g.admin_url, LLMGW_ADMIN_TOKEN=g.token, LLMGW_URL=g.url, LLMGW_KEY=g.key or "")
+    if home:
+        e["HOME"] = str(home)
+    e.update({k: str(v) for k, v in more.items()})
+    return e
+
+
+def run(g, *args, home=None, stdin=None, env=None):
+    return subprocess.run([CTL, *args], input=stdin, capture_output=True, text=True, timeout=60 * SLOW, env=env or env_of(g, home))
+
+
+def good(g, *args, **kw):
+    r = run(g, *args, **kw)
+    assert r.returncode == 0, f"{args}: {r.returncode}\n{r.stdout}\n{r.stderr}"
+    return r.stdout
+
+
+def bad(g, status, *args, **kw):
+    r = run(g, *args, **kw)
+    assert r.returncode == status, f"{args}: {r.returncode}, not {status}\n{r.stdout}\n{r.stderr}"
+    return r.stderr
+
+
+def model(g, mid, **more):
+    a = g.admin("PUT", f"models/{mid}", {"targets": [{"deployment": "mock-1"}], **more})
+    assert a.status in (200, 201), a.text
+    return a
+
+
+# --- formats ---
+def play_formats_of_lists(shared):
+    g = shared
+    for n in range(3):
+        model(g, f"fmt-{n}", owned_by=f"owner-{2 - n}", labels={"round": "fmt"})
+    names = good(g, "get", "models", "--filter", "labels.round=fmt", "-o", "name").split()
+    assert names == ["model/fmt-0", "model/fmt-1", "model/fmt-2"]
+    table = good(g, "get", "models", "--filter", "labels.round=fmt").splitlines()
+    assert table[0].split()[0] == "ID" and len(table) == 4 and "UPDATED_AT" not in table[0]
+    assert "UPDATED_AT" in good(g, "get", "models", "-o", "wide").splitlines()[0]
+    rows = good(g, "get", "models", "--filter", "labels.round=fmt", "--field", "owned_by,targets.0.deployment", "--no-headers",
+                "--sort-by", "owned_by").splitlines()
+    assert [r.split() for r in rows] == [[f"owner-{n}", "mock-1"] for n in range(3)]
+    rows = good(g, "get", "models", "--filter", "labels.round=fmt", "--field", "id", "--no-headers", "--sort-by", "-id").split()
+    assert rows == ["fmt-2", "fmt-1", "fmt-0"]
+    assert good(g, "get", "models", "--filter", "labels.round=fmt", "-o", "jsonpath={.items[?(@.owned_by==\"owner-1\")].id}") == "fmt-1\n"
+    assert good(g, "get", "model", "fmt-1", "-o", "jsonpath={.targets[*].deployment}") == "mock-1\n"
+    assert good(g, "get", "model", "fmt-1", "-o", "name") == "model/fmt-1\n"
+    assert json.loads(good(g, "get", "model", "fmt-1", "--json"))["owned_by"] == "owner-1"
+
+
+def play_wrong_formats_and_fields_are_told(shared):
+    g = shared
+    assert 'did you mean "yaml"?' in bad(g, 2, "get", "models", "-o", "ymal")
+    assert "filter" in bad(g, 2, "get", "models", "-o", "jsonpath={.items[?(x)]}")
+    assert 'did you mean "owned_by"?' in bad(g, 2, "get", "models", "--field", "ownd_by")
+    assert 'did you mean "provider"?' in bad(g, 2, "get", "deployments", "--filter", "provder=mock")
+    assert "field=value" in bad(g, 2, "get", "deployments", "--filter", "provider!=mock")
+    assert "--limit" in bad(g, 2, "get", "models", "--limit", "many")
+    assert "jq" in bad(g, 2, "get", "models", "-o", "json", "--field", "id")
+
+
+def play_long_lists_come_whole(shared):
+    """More than one page of the server; a limit takes a part."""
+    g = shared
+    body = [{"kind": "user", "id": f"page-{n:05}"} for n in range(2300)]
+    assert g.admin("POST", "config:apply", body).status == 200
+    ids = good(g, "get", "users", "-o", "name").split()
+    assert sum(i.startswith("user/page-") for i in ids) == 2300 and len(ids) == len(set(ids))
+    assert len(good(g, "get", "users", "--limit", "1500", "-o", "name").split()) == 1500
+
+
+# --- errors ---
+def play_errors_as_json(shared):
+    g = shared
+    e = json.loads(bad(g, 3, "get", "model", "nowhere", "-o", "json"))["error"]
+    assert e["exit"] == 3 and e["status"] == 404 and e["message"] and e["hint"], e
+    model(g, "gpt-near")
+    e = json.loads(bad(g, 3, "get", "model", "gpt-naer", "--json"))["error"]
+    assert "gpt-near" in e["hint"], e
+    e = json.loads(bad(g, 2, "get", "modles", "-o", "json"))["error"]
+    assert e["code"] == "usage" and "models" in e["message"]
+    e = json.loads(bad(g, 5, "apply", "-f", "-", "--json", stdin="kind: model\nid: m\ntargets: [{deployment: gone}]\n"))["error"]
+    assert e["faults"][0]["pointer"] and e["exit"] == 5, e
+    e = json.loads(bad(g, 7, "status", "-o", "json", "--server", "http://127.0.0.1:9"))["error"]
+    assert e["code"] == "unreachable" and e["hint"]
+
+
+def play_exit_statuses(shared):
+    g = shared
+    bad(g, 2, "get")
+    bad(g, 2, "get", "models", "--nonsense")
+    bad(g, 3, "get", "model", "nowhere")
+    bad(g, 3, "delete", "model", "nowhere", "--yes")
+    bad(g, 4, "delete", "deployment", "mock-1", "--yes")  # in use
+    bad(g, 5, "apply", "-f", "-", stdin="kind: model\nid: UPPER\n")
+    bad(g, 6, "status", env=env_of(g, LLMGW_ADMIN_TOKEN="lgw_wrong"))
+    bad(g, 7, "status", "--server", "http://127.0.0.1:9")
+    assert run(g, "diff", "-f", "-", stdin="kind: org\nid: would-be-new\n").returncode == 8
+    assert run(g, "diff", "-f", "-", stdin="kind: org\nid: play\n").returncode == 0
+
+
+def play_unknown_field_has_its_place(shared):
+    err = bad(shared, 5, "apply", "-f", "-", stdin="kind: model\nid: m1\ntargets:\n- deployment: mock-1\nhiden: true\n")
+    assert "line 5, column 1" in err and 'did you mean "hidden"?' in err and "explain model" in err
+
+
+def play_confirmation(shared):
+    """Without a terminal a destructive act is refused; on one it asks, naming what goes, and no is no."""
+    g = shared
+    model(g, "doomed")
+    err = bad(g, 2, "delete", "model", "doomed", stdin="")
+    assert "doomed" in err and "--yes" in err
+    assert on_terminal(g, ["delete", "model", "doomed"], [("[y/N]", "n\n")])[1] == 2
+    assert g.admin("GET", "models/doomed").status == 200
+    text, rc = on_terminal(g, ["delete", "model", "doomed"], [("[y/N]", "y\n")])
+    assert rc == 0 and "Delete model doomed on http" in text
+    assert g.admin("GET", "models/doomed").status == 404
+
+
+def on_terminal(g, args, talk, env=None, seconds=20):
+    """Runs llmgwctl on a pseudo terminal; waits for each word before it types. All that was shown, and the exit status."""
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.execve(CTL, [CTL, *args], env or env_of(g, TERM="xterm"))
+    shown, talk, end = b"", list(talk), time.monotonic() + seconds * SLOW
+    while time.monotonic() < end:
+        if select.select([fd], [], [], 0.2)[0]:
+            try:
+                piece = os.read(fd, 65536)
+            except OSError:
+                break
+            if not piece:
+                break
+            shown += piece
+        while talk and talk[0][0].encode() in shown:
+            os.write(fd, talk.pop(0)[1].encode())
+    else:
+        os.kill(pid, signal.SIGKILL)
+    os.close(fd)
+    return shown.decode("utf-8", "replace"), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def play_colours_only_on_a_terminal(shared):
+    g = shared
+    assert "\x1b[" not in good(g, "get", "models")
+    assert "\x1b[1m" in on_terminal(g, ["get", "models"], [])[0]
+    assert "\x1b[" not in on_terminal(g, ["get", "models"], [], env_of(g, TERM="xterm", NO_COLOR="1"))[0]
+    assert "\x1b[" not in on_terminal(g, ["get", "models", "--color", "never"], [])[0]
+    assert "\x1b[1m" in good(g, "get", "models", "--color", "always")
+    assert "--color" in bad(g, 2, "get", "models", "--color", "sometimes")
+
+
+def play_a_typed_secret_is_not_shown(shared):
+    g = shared
+    text, rc = on_terminal(g, ["credential", "set", "typed", "--provider", "mock"], [("not shown", "sk-typed-secret-1234\n")])
+    assert rc == 0 and "sk-typed-secret" not in text
+    assert g.admin("GET", "credentials/typed").json["last4"] == "1234"
+
+
+def play_quiet(shared):
+    g = shared
+    model(g, "hush")
+    r = run(g, "delete", "model", "hush", "--yes", "-q")
+    assert (r.returncode, r.stdout, r.stderr) == (0, "", "")
+    assert "nowhere" in bad(g, 3, "delete", "model", "nowhere", "--yes", "--quiet")
+
+
+# --- contexts ---
+def play_contexts(shared, home, where):
+    g = shared
+    token = where / "tok"
+    token.write_text(g.token)
+    token.chmod(0o600)
+    plain = env_of(None, home)
+    good(g, "context", "set", "here", "--server", g.admin_url, "--token-file", str(token), env=plain)
+    good(g, "context", "set", "away", "--server", "http://127.0.0.1:9", "--token-env", "AWAY_TOKEN", env=plain)
+    f = home / ".config/llmgw/contexts.yaml"
+    assert f.stat().st_mode & 0o777 == 0o600 and g.token not in f.read_text()
+    assert "mock-1" in good(g, "get", "models", env=plain)
+    bad(g, 7, "get", "models", "--context", "away", env=plain)
+    good(g, "context", "use", "away", env=plain)
+    bad(g, 7, "get", "models", env=plain)
+    assert "mock-1" in good(g, "get", "models", env={**plain, "LLMGW_CONTEXT": "here"})
+    assert 'did you mean "here"?' in bad(g, 3, "get", "models", "--context", "hree", env=plain)
+    good(g, "context", "set", "there", "--server", g.admin_url, "--token-env", "THERE_TOKEN", env=plain)
+    bad(g, 6, "get", "models", "--context", "there", env=plain)
+    good(g, "get", "models", "--context", "there", env={**plain, "THERE_TOKEN": g.token})
+    assert "* " in good(g, "context", "list", env=plain)
+
+
+# --- transactions ---
+def play_transaction(shared, home):
+    g = shared
+    before = g.admin("GET", "status").json["generation"]
+    good(g, "begin", home=home)
+    assert "already" in bad(g, 4, "begin", home=home)
+    good(g, "apply", "-f", "-", stdin="kind: team\nid: txn-t\norg: play\n", home=home)
+    good(g, "apply", "-f", "-", stdin="kind: model\nid: txn-m\nteams: [txn-t]\ntargets: [{deployment: mock-1}]\n", home=home)
+    state = home / ".local/state/llmgw"
+    assert [p.stat().st_mode & 0o777 for p in state.glob("transaction-*.json")] == [0o600]
+    assert g.admin("GET", "models/txn-m").status == 404 and g.admin("GET", "status").json["generation"] == before
+    r = run(g, "diff", home=home)
+    assert r.returncode == 8 and "txn-t" in r.stdout and "txn-m" in r.stdout
+    assert "--yes" in bad(g, 2, "commit", home=home, stdin="")
+    out = run(g, "commit", "--yes", home=home)
+    assert out.returncode == 0 and "create" in out.stdout and "+ teams" in out.stderr, out
+    assert g.admin("GET", "models/txn-m").status == 200
+    assert g.admin("GET", "status").json["generation"] == before + 1, "all in one transaction"
+    assert "no transaction" in bad(g, 3, "commit", "--yes", home=home)
+
+
+def play_transaction_is_thrown_away_or_refused(shared, home):
+    g = shared
+    good(g, "begin", home=home)
+    assert "line 3" in bad(g, 5, "apply", "-f", "-", stdin="kind: org\nid: o\nwrong: 1\n", home=home)
+    err = bad(g, 5, "apply", "-f", "-", stdin="kind: credential\nid: c\nprovider: mock\nsecret: sk-in-a-file\n", home=home)
+    assert "secret" in err and not any("sk-in-a-file" in p.read_text() for p in home.rglob("*") if p.is_file())
+    assert "commit" in bad(g, 4, "delete", "model", "mock-1", "--yes", home=home)
+    assert "is for http" in bad(g, 4, "diff", "--server", "http://127.0.0.1:9", home=home)
+    good(g, "apply", "-f", "-", stdin="kind: org\nid: never\n", home=home)
+    good(g, "abort", "--yes", home=home)
+    assert g.admin("GET", "orgs/never").status == 404
+    assert "no transaction" in bad(g, 3, "abort", home=home)
+
+
+# --- reference ---
+def play_explain(shared):
+    g = shared
+    text = good(g, "explain", "provider.connect_timeout")
+    assert "100ms to 1m" in text and "5s" in text and "duration" in text and "set by" in text
+    assert "Fields:" in good(g, "explain", "models") and "required" in good(g, "explain", "deployment")
+    assert "1 to 1000" in good(g, "explain", "model.targets.weight")
+    assert "platform-admin" in good(g, "explain", "provider.allow_private")
+    assert "settings" in good(g, "explain")
+    assert 'did you mean "targets"?' in bad(g, 3, "explain", "model.tragets")
+    assert 'did you mean "weight"?' in bad(g, 3, "explain", "model.targets.wieght")
+    assert json.loads(good(g, "explain", "model", "-o", "json"))["properties"]["targets"]
+
+
+def play_man_page_is_well_formed(shared, where):
+    page = where / "llmgwctl.1"
+    page.write_text(good(shared, "doc", "man"))
+    for words in ("context use", "EXIT STATUS", "jsonpath", "NO_COLOR"):
+        assert words in page.read_text()
+    if shutil.which("mandoc"):
+        r = subprocess.run(["mandoc", "-T", "lint", "-W", "error", str(page)], capture_output=True, text=True)
+        assert r.returncode == 0, r.stdout
+    r = subprocess.run(["man", "--warnings", "-l", str(page)], capture_output=True, text=True, env={**os.environ, "MANPAGER": "cat", "MANWIDTH": "100"})
+    assert r.returncode == 0 and r.stderr == "" and "llmgwctl - control of an llmgw gateway" in r.stdout, r.stderr
+
+
+# --- completion ---
+BASH = """
+source <("$CTL" completion bash)
+COMP_WORDS=("$CTL" "$@"); COMP_CWORD=$#
+_llmgwctl
+printf '%s\\n' "${COMPREPLY[@]}"
+"""
+
+
+def bash(g, *words, home=None):
+    r = subprocess.run(["bash", "-c", BASH, "bash", *words], capture_output=True, text=True, env={**env_of(g, home), "CTL": CTL}, timeout=30 * SLOW)
+    assert r.returncode == 0, r.stderr
+    return r.stdout.split()
+
+
+def play_completion_in_bash(shared, home):
+    g = shared
+    assert {"get", "context", "key", "explain"} <= set(bash(g, ""))
+    assert bash(g, "expl") == ["explain"]
+    assert set(bash(g, "context", "")) == {"list", "use", "set", "delete"}
+    assert set(bash(g, "get", "mod")) == {"model", "models"}
+    assert "mock-1" in bash(g, "get", "models", "mo"), "ids come from the gateway"
+    assert "mock-1" in bash(g, "test", "chat", "")
+    assert bash(g, "explain", "model.targ") == ["model.targets"]
+    assert "--dry-run" in bash(g, "apply", "--d") and "--provider" not in bash(g, "apply", "--")
+    assert "yaml" in bash(g, "get", "models", "-o", "") and bash(g, "get", "models", "--output", "=", "ya") == ["yaml"]
+    assert "mock" in bash(g, "model", "add", "x", "--provider", "")
+    assert "owned_by" in bash(g, "get", "models", "--sort-by", "own")
+    good(g, "context", "set", "one-context", "--server", "http://127.0.0.1:9", home=home)
+    assert bash(g, "context", "use", "", home=home) == ["one-context"]
+    begun = time.monotonic()
+    silent = {**env_of(g, home), "LLMGW_ADMIN_URL": "http://127.0.0.1:9"}
+    r = subprocess.run([CTL, "__complete", "get", "models", ""], capture_output=True, text=True, env=silent)
+    assert r.returncode == 0 and r.stdout == "" and r.stderr == "" and time.monotonic() - begun < 5 * SLOW
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def play_completion_scripts_of_other_shells(shared, shell, where):
+    """The script is printed; where the shell is installed it reads it and offers what the gateway knows."""
+    g = shared
+    script = where / "completion"
+    script.write_text(good(g, "completion", shell))
+    assert "__complete" in script.read_text()
+    if not shutil.which(shell):
+        return
+    link = where / "llmgwctl"
+    link.symlink_to(CTL)
+    env = {**env_of(g), "PATH": f"{where}:{os.environ['PATH']}"}
+    if shell == "fish":
+        r = subprocess.run(["fish", "-N", "-c", f"source {script}; complete -C 'llmgwctl get models mo'"], capture_output=True, text=True, env=env)
+        assert "mock-1" in r.stdout, r.stderr
+    else:
+        r = subprocess.run(["zsh", "-fc", f"autoload -Uz compinit; compinit -D; source {script}; whence -v _llmgwctl && print $_comps[llmgwctl]"],
+                           capture_output=True, text=True, env=env)
+        assert "_llmgwctl" in r.stdout.splitlines()[-1], r.stdout + r.stderr
+
+
+def play_completion_of_an_unknown_shell(shared):
+    assert "bash, zsh and fish" in bad(shared, 2, "completion", "tcsh")
+
+
+def play_describe(shared):
+    g = shared
+    text = good(g, "describe", "deployment", "mock-1")
+    assert "Health:" in text and "Used by:" in text and "model" in text and "Last changes:" in text
+    d = json.loads(good(g, "describe", "provider", "mock", "-o", "json"))
+    assert {"kind": "deployment", "id": "mock-1", "by": "provider"} in d["used_by"] and d["object"]["id"] == "mock" and d["changes"]
+    assert json.loads(good(g, "describe", "model", "mock-1", "--json"))["health"][0]["deployment"] == "mock-1"
+    assert 'Did you mean "mock"?' in bad(g, 3, "describe", "provider", "mokc")
