@@ -22,6 +22,8 @@ static void on_question(uv_udp_t *u, ssize_t n, const uv_buf_t *b, const struct 
 	(void)flags;
 	if (n < 17 || !from)
 		return;
+	n = fake_dns_question((uint8_t *)b->base, n);
+	out.len = (size_t)n;
 	memcpy(answer, b->base, (size_t)n);
 	answer[2] = (char)0x81;
 	answer[3] = (char)0x80;

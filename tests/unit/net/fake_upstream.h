@@ -83,3 +83,6 @@ void call_done(struct call *c);
 void call_run(struct caller *t, struct call *c);
 void run_ms(struct caller *t, uint64_t ms);
 int count_fds(void);
+
+/* Bytes of a DNS message up to the end of its one question; what follows (EDNS, which newer c-ares sends) is not answered. */
+ssize_t fake_dns_question(const uint8_t *m, ssize_t n);

@@ -20,14 +20,16 @@ static void on_question(uv_udp_t *u, ssize_t n, const uv_buf_t *b, const struct 
 	if (n < 17 || !from)
 		return;
 	questions++;
+	n = fake_dns_question((uint8_t *)b->base, n);
+	out.len = (size_t)n;
 	memcpy(answer, b->base, (size_t)n);
 	answer[2] = (char)0x81;
 	answer[3] = (char)0x80;
+	answer[10] = answer[11] = 0;
 	if (answer[n - 3] == 1) { /* A: 127.0.0.1 */
 		static const char rr[] = "\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\x7f\0\0\1";
 
 		answer[7] = 1;
-		answer[10] = answer[11] = 0;
 		memcpy(answer + n, rr, sizeof(rr) - 1);
 		out.len += sizeof(rr) - 1;
 	}
