@@ -11,6 +11,7 @@ static const struct {
 } roles[] = {
 	{ "confd", gw_confd_main },   { "admin", gw_admin_main }, { "worker", gw_worker_main },
 	{ "logger", gw_logger_main }, { "agent", gw_agent_main },
+	{ "exporter", gw_exporter_main },
 };
 
 #if defined(__SANITIZE_ADDRESS__)

@@ -278,6 +278,9 @@ struct metric {
 #define GW_LABELLED_HIST(name, unit, doc)  { #name, "HISTOGRAM", unit, "model, provider, deployment, org, team", doc },
 static const struct metric metrics[] = {
 #include "schemas/metrics.def"
+#define GW_XMETRIC(name, type, unit, doc) { "index_" #name, #type, unit, "gateway", doc },
+#include "schemas/export_metrics.def"
+#undef GW_XMETRIC
 };
 
 /* As in schemas/metrics.def: prefix, unit in the name, _total on counters. */

@@ -93,7 +93,7 @@ static bool must_go(const struct gw_master *m, uint32_t i)
 {
 	enum gw_role r = m->leftover_role[i];
 
-	if (r == GW_ROLE_CONFD || r == GW_ROLE_ADMIN || r == GW_ROLE_AGENT)
+	if (r == GW_ROLE_CONFD || r == GW_ROLE_ADMIN || r == GW_ROLE_AGENT || r == GW_ROLE_EXPORTER)
 		return true;
 	for (int slot = 0; r == GW_ROLE_LOGGER && slot < GW_MAX_WORKERS; slot++)
 		if (ring_owner(m, (int)m->half * GW_MAX_WORKERS + slot) == m->leftover[i])

@@ -105,7 +105,7 @@ static bool has_ended(struct gw_master *m, bool with_confd)
 	for (uint32_t i = 0; i < GW_MAX_CHILDREN; i++) {
 		const struct gw_child *c = &m->child[i];
 		bool is_edge = c->role == GW_ROLE_WORKER || c->role == GW_ROLE_ADMIN || c->role == GW_ROLE_AGENT ||
-			       (with_confd && c->role == GW_ROLE_CONFD);
+			       c->role == GW_ROLE_EXPORTER || (with_confd && c->role == GW_ROLE_CONFD);
 
 		if (is_edge && c->state != GW_CHILD_GONE && c->state != GW_CHILD_NONE)
 			return false;
@@ -168,6 +168,7 @@ void gw_loop_stop(struct gw_master *m)
 	}
 	gw_supervise_drain(m, gw_child_of(m, GW_ROLE_ADMIN), GW_STOP_MS);
 	gw_supervise_drain(m, gw_child_of(m, GW_ROLE_AGENT), GW_STOP_MS);
+	gw_supervise_drain(m, gw_child_of(m, GW_ROLE_EXPORTER), GW_STOP_MS);
 }
 
 static void on_signal(struct gw_master *m)

@@ -31,7 +31,7 @@ enum {
 	GW_MAX_LEFTOVERS = GW_MAX_SLOTS + 2 * GW_ROLE_COUNT,
 	GW_DEATHS_KEPT = 32,
 	GW_IMAGES_MAX = 32,
-	GW_STOP_MS = 10000, /* admin, agent, confd, logger get so long to stop */
+	GW_STOP_MS = 10000, /* admin, agent, exporter, confd, logger get so long to stop */
 	GW_LOGGER_STOP_MS = 30000
 };
 
@@ -81,7 +81,7 @@ enum gw_stage { /* of the whole service */
 		GW_STAGE_STANDBY, /* new master of an upgrade, before its point of no return */
 		GW_STAGE_SERVING,
 		GW_STAGE_HANDED_OVER, /* old master of an upgrade: everything drains, sockets are the new one's */
-		GW_STAGE_STOPPING_EDGE, /* workers, admin, agent drain */
+		GW_STAGE_STOPPING_EDGE, /* workers, admin, agent, exporter drain */
 		GW_STAGE_STOPPING_LOGGER,
 		GW_STAGE_STOPPING_CONFD,
 		GW_STAGE_DONE

@@ -252,7 +252,8 @@ void gw_supervise_drain(struct gw_master *m, struct gw_child *c, uint64_t within
 
 void gw_supervise_start_all(struct gw_master *m)
 {
-	static const enum gw_role order[] = { GW_ROLE_LOGGER, GW_ROLE_CONFD, GW_ROLE_ADMIN, GW_ROLE_AGENT };
+	static const enum gw_role order[] = { GW_ROLE_LOGGER, GW_ROLE_CONFD, GW_ROLE_ADMIN, GW_ROLE_AGENT,
+					      GW_ROLE_EXPORTER };
 
 	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
 		gw_supervise(m, gw_child_of(m, order[i]), GW_EV_START);

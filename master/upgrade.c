@@ -254,7 +254,7 @@ static void forget(struct gw_master *m)
 
 static void hand_over(struct gw_master *m)
 {
-	static const enum gw_role singles[] = { GW_ROLE_ADMIN, GW_ROLE_AGENT, GW_ROLE_CONFD };
+	static const enum gw_role singles[] = { GW_ROLE_ADMIN, GW_ROLE_AGENT, GW_ROLE_EXPORTER, GW_ROLE_CONFD };
 	char text[64];
 
 	snprintf(text, sizeof(text), "MAINPID=%d", (int)m->upgrade.pid);

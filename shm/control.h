@@ -38,7 +38,7 @@ _Static_assert(sizeof(struct gw_control) == 128 + 64 * (GW_MAX_SLOTS + GW_ROLE_C
 GW_MUST enum gw_err gw_control_make(const char *dir, struct gw_control **out);
 GW_MUST enum gw_err gw_control_open(const char *dir, const struct gw_control **out);
 
-/* Beats of confd, admin, logger, agent: each writes its own line (workers beat in their slot). */
+/* Beats of confd, admin, logger, agent, exporter: each writes its own line (workers beat in their slot). */
 struct gw_beats {
 	struct gw_region_head head;
 	struct {

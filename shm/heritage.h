@@ -12,6 +12,7 @@ enum gw_role {
 	GW_ROLE_WORKER,
 	GW_ROLE_LOGGER,
 	GW_ROLE_AGENT,
+	GW_ROLE_EXPORTER,
 	GW_ROLE_COUNT
 };
 enum {
@@ -29,6 +30,7 @@ bool gw_role_by_name(struct gw_str s, enum gw_role *out);
  *   control            master writes, all read             shm/control.h
  *   revoke             confd writes, workers/agent read     shm/revoke.h
  *   health             agent writes, all read               shm/health.h
+ *   exporter           exporter writes, admin reads           shm/export.h
  *   beats              one line per non-worker role         shm/control.h
  *   slot.<n>           worker n writes, all read            shm/slot.h
  *   ring.<n>           worker n writes, logger moves tail   shm/ring.h

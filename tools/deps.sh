@@ -5,7 +5,7 @@
 set -euo pipefail
 what=${1:-build}
 
-BUILD_PKGS="gcc libc6-dev meson ninja-build pkg-config python3 libuv1-dev liblmdb-dev libc-ares-dev libyaml-dev libcurl4-openssl-dev"
+BUILD_PKGS="gcc libc6-dev meson ninja-build pkg-config python3 libuv1-dev liblmdb-dev libc-ares-dev libyaml-dev libcurl4-openssl-dev libsqlite3-dev"
 NEWER_PKGS="libllhttp-dev libyyjson-dev libmbedtls-dev libmsgpack-c-dev"
 TEST_PKGS="clang clang-format universal-ctags libcmocka-dev python3-venv python3-pip nodejs npm strace valgrind curl openssl procps"
 BENCH_PKGS="nginx-light strace valgrind python3"
@@ -30,7 +30,7 @@ newer_installed() {
 id=unknown version=0
 [ -r /etc/os-release ] && { id=$(. /etc/os-release; echo "${ID:-unknown}"); version=$(. /etc/os-release; echo "${VERSION_ID:-0}"); }
 if [ "$id" != debian ] || { [ "$version" != 12 ] && [ "$version" != 13 ]; }; then
-	if pkg-config --exists libuv libllhttp yyjson lmdb libcares yaml-0.1 libcurl 'mbedcrypto >= 3.6' msgpack-c 2>/dev/null; then
+	if pkg-config --exists libuv libllhttp yyjson lmdb libcares yaml-0.1 libcurl sqlite3 'mbedcrypto >= 3.6' msgpack-c 2>/dev/null; then
 		exit 0
 	fi
 	{

@@ -25,7 +25,8 @@
  * In-place upgrade (docs/adr/0003-upgrade.md). A role of the new master starts with `is_standby`: it does all its start work
  * except taking what an older process still holds, and sends READY. On HANDOVER with flags GW_HANDOVER_GO it takes that
  * and answers HANDED (flags GO, status 0, or the error as positive number). What is held: confd the store (open it only
- * after GO); worker accepting; admin accepting; agent probing; logger the ring leases.
+ * after GO); worker accepting; admin accepting; agent probing; logger the ring leases;
+ * exporter the index.
  * HANDOVER with flags GW_HANDOVER_RELEASE goes to the old confd only: refuse further commits, ship what the outbox holds
  * (<= 2 s), close the store and its lock, answer HANDED (flags RELEASE); leases in memory may still be answered. DRAIN follows.
  * The slot of a role other than worker is 0 or 1 and alternates at each upgrade, so that both generations of a role can
@@ -75,5 +76,6 @@ int gw_admin_main(void);
 int gw_worker_main(void);
 int gw_logger_main(void);
 int gw_agent_main(void);
+int gw_exporter_main(void);
 int gw_master_main(int argc, char **argv); /* argv as given by the operator */
 int gw_master_takeover_main(int argc, char **argv); /* started by the old master at an upgrade; the same argv */

@@ -18,7 +18,7 @@
  *   listen(2) kills: poll an inherited listening socket (uv_poll + accept4). uv_listen calls listen again, so it is
  *   possible only before lock-down.
  *   bind(2) is EPERM everywhere but in the master; connect(2) works in worker and agent, accept in worker and admin.
- *   Opening for writing works in confd and logger only.
+ *   Opening for writing works in confd, logger and exporter only.
  *
  * Landlock: files only (never connect rules); signals and abstract Unix sockets of processes outside are out of reach.
  * Where the kernel lacks either, the level says so and start goes on.
@@ -29,7 +29,7 @@
  * same is true of /proc/self/fd only: other files of /proc/self need a rule.
  *
  * Leak checking of sanitizer builds needs ptrace, so it is off in a process that has entered a profile. */
-enum gw_sandbox_role { GW_SB_MASTER, GW_SB_CONFD, GW_SB_ADMIN, GW_SB_WORKER, GW_SB_LOGGER, GW_SB_AGENT, GW_SB_COUNT };
+enum gw_sandbox_role { GW_SB_MASTER, GW_SB_CONFD, GW_SB_ADMIN, GW_SB_WORKER, GW_SB_LOGGER, GW_SB_AGENT, GW_SB_EXPORTER, GW_SB_COUNT };
 enum { GW_SB_HAS_SECCOMP = 1, GW_SB_HAS_LANDLOCK = 2 };
 
 void gw_harden(void);

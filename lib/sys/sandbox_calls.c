@@ -38,7 +38,8 @@ enum {
 	W = 1 << GW_SB_WORKER,
 	L = 1 << GW_SB_LOGGER,
 	G = 1 << GW_SB_AGENT,
-	ROLES = C | A | W | L | G,
+	X = 1 << GW_SB_EXPORTER,
+	ROLES = C | A | W | L | G | X,
 };
 
 struct row {
@@ -131,13 +132,13 @@ static const struct row rows[] = {
 	NO(ROLES, io_uring_setup, ENOSYS), NO(ROLES, io_uring_enter, ENOSYS), NO(ROLES, io_uring_register, ENOSYS),
 
 	/* files: reading; Landlock says which */
-	YES_IF(ROLES, openat, 2, WRITE_FLAGS, 0), YES(C | L, openat),
+	YES_IF(ROLES, openat, 2, WRITE_FLAGS, 0), YES(C | L | X, openat),
 	YES(ROLES, fstat), YES(ROLES, newfstatat), YES(ROLES, statx), YES(ROLES, lseek), YES(ROLES, pread64),
 	YES(ROLES, preadv), YES(ROLES, getdents64), YES(ROLES, readlinkat), YES(ROLES, faccessat), YES(ROLES, faccessat2),
 	YES(ROLES, fcntl), YES(ROLES, dup), YES(ROLES, dup3), YES(ROLES, statfs), YES(ROLES, fstatfs), YES(ROLES, getcwd),
 	YES(ROLES, close_range),
 #ifdef __NR_open
-	YES_IF(ROLES, open, 1, WRITE_FLAGS, 0), YES(C | L, open), YES(ROLES, stat), YES(ROLES, lstat), YES(ROLES, access),
+	YES_IF(ROLES, open, 1, WRITE_FLAGS, 0), YES(C | L | X, open), YES(ROLES, stat), YES(ROLES, lstat), YES(ROLES, access),
 	YES(ROLES, readlink), YES(ROLES, dup2),
 #endif
 	YES_EQ(ROLES, ioctl, 1, FIONBIO), YES_EQ(ROLES, ioctl, 1, FIONREAD), YES_EQ(ROLES, ioctl, 1, FIOCLEX),
@@ -146,15 +147,15 @@ static const struct row rows[] = {
 	YES_EQ(ROLES, prctl, 0, PR_SET_VMA),
 
 	/* files: writing (store, segments) */
-	YES(C | L, pwrite64), YES(C | L, pwritev), YES(C | L, fsync), YES(C | L, fdatasync), YES(C | L, sync_file_range),
-	YES(C | L, ftruncate), YES(C | L, fallocate), YES(C | L, renameat2), YES(C | L, unlinkat),
-	YES(C | L, mkdirat), YES(C | L, fchmod), YES(C | L, fchmodat), YES(C | L, flock), YES(C | L, umask),
+	YES(C | L | X, pwrite64), YES(C | L, pwritev), YES(C | L | X, fsync), YES(C | L | X, fdatasync), YES(C | L, sync_file_range),
+	YES(C | L | X, ftruncate), YES(C | L | X, fallocate), YES(C | L | X, renameat2), YES(C | L | X, unlinkat),
+	YES(C | L | X, mkdirat), YES(C | L | X, fchmod), YES(C | L, fchmodat), YES(C | L | X, flock), YES(C | L, umask),
 	YES(C | L, fadvise64), YES(C, memfd_create), YES(C | L, linkat),
 #ifdef __NR_renameat
-	YES(C | L, renameat),
+	YES(C | L | X, renameat),
 #endif
 #ifdef __NR_rename
-	YES(C | L, rename), YES(C | L, unlink), YES(C | L, mkdir), YES(C | L, chmod), YES(C | L, rmdir),
+	YES(C | L | X, rename), YES(C | L | X, unlink), YES(C | L | X, mkdir), YES(C | L, chmod), YES(C | L, rmdir),
 #endif
 
 	/* never, and no second try */

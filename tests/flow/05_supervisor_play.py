@@ -53,7 +53,7 @@ class Load(threading.Thread):
 def play_start_and_stop(where):
     t = Toy(where, workers=2).start()
     s = t.status()
-    assert {p["role"] for p in s["processes"]} == {"worker", "confd", "admin", "logger", "agent"}
+    assert {p["role"] for p in s["processes"]} == {"worker", "confd", "admin", "logger", "agent", "exporter"}
     assert len(t.processes("worker")) == 2 and s["state"] == "serving"
     pids = t.role_pids()
     assert t.stop() == 0
@@ -89,7 +89,7 @@ def play_refuses_what_it_must(where):
     t.finish()
 
 
-@pytest.mark.parametrize("role", ["confd", "admin", "logger", "agent", "worker"])
+@pytest.mark.parametrize("role", ["confd", "admin", "logger", "agent", "exporter", "worker"])
 def play_kill_each_role(toy, role):
     others = {p["pid"] for p in toy.processes() if p["role"] != role}
     before = toy.pid_of(role)

@@ -20,7 +20,7 @@ def play_first_start(where):
     for path in ("/livez", "/readyz", "/healthz"):
         assert harness.http_ask("GET", g.url + path).status == 200, path
     s = until(lambda: g.all_up() and g.status(), 5)
-    assert {p["role"] for p in s["processes"]} == {"worker", "confd", "admin", "logger", "agent"}
+    assert {p["role"] for p in s["processes"]} == {"worker", "confd", "admin", "logger", "agent", "exporter"}
     assert g.token not in g.log(), "the token is in its file, nowhere else"
     pids = g.role_pids()
     assert g.stop() == 0

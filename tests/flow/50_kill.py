@@ -16,7 +16,7 @@ from harness import Gateway, alive, http_ask, until
 from trail import Trail, settled
 
 SEED = int(os.environ.get("LLMGW_SEED", "0")) or int(time.time())
-ROLES = ["confd", "admin", "logger", "agent"]
+ROLES = ["confd", "admin", "logger", "agent", "exporter"]
 
 
 def connections_of(pid, port):

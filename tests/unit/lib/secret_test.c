@@ -277,7 +277,7 @@ static void walk(const char *root, const char *folder)
 static void test_who_looks(void **state)
 {
 	static const char *const folders[] = { "lib",   "core",   "shm",    "net",   "master",    "confd",
-					       "admin", "worker", "logger", "agent", "admin-cli", "bench" };
+					       "admin", "worker", "logger", "agent", "exporter", "admin-cli", "bench" };
 	const char *root = getenv("LLMGW_SOURCE");
 
 	(void)state;

@@ -472,3 +472,7 @@ int gw_agent_main(void)
 {
 	run("agent");
 }
+int gw_exporter_main(void)
+{
+	run("exporter");
+}

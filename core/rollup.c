@@ -1,0 +1,145 @@
+/* Roll-ups: what is summed, and how a sum is packed. */
+#include "core/rollup.h"
+
+const char *const gw_rollup_dim_names[GW_RD_COUNT] = { "org",   "team",     "user",       "key",
+						       "model", "provider", "deployment", "tag" };
+const char *const gw_rollup_sum_names[GW_RS_COUNT] = { "requests",      "errors",        "tokens_input",
+						       "tokens_output", "tokens_cached", "tokens_reasoning",
+						       "total_us",      "streamed",      "ttft_sum_us" };
+
+struct gw_str gw_rollup_dim_of(const struct gw_record *r, enum gw_rollup_dim d)
+{
+	switch (d) {
+	case GW_RD_ORG:
+		return r->org;
+	case GW_RD_TEAM:
+		return r->team;
+	case GW_RD_USER:
+		return r->user;
+	case GW_RD_KEY:
+		return r->key;
+	case GW_RD_MODEL:
+		return r->model;
+	case GW_RD_PROVIDER:
+		return r->provider;
+	case GW_RD_DEPLOYMENT:
+		return r->deployment;
+	case GW_RD_TAGS:
+		return r->tags;
+	case GW_RD_COUNT:
+		break;
+	}
+	return GW_NIL;
+}
+
+void gw_rollup_item(const struct gw_record *r, struct gw_rollup_item *o)
+{
+	*o = (struct gw_rollup_item){ .cost_nanousd = r->cost_nanousd };
+	o->sum[GW_RS_REQUESTS] = 1;
+	o->sum[GW_RS_ERRORS] = r->error.n || r->status == 0 || r->status >= 400;
+	o->sum[GW_RS_TOKENS_INPUT] = r->tokens_input;
+	o->sum[GW_RS_TOKENS_OUTPUT] = r->tokens_output;
+	o->sum[GW_RS_TOKENS_CACHED] = r->tokens_cached;
+	o->sum[GW_RS_TOKENS_REASONING] = r->tokens_reasoning;
+	o->sum[GW_RS_TOTAL_US] = r->total_us;
+	o->sum[GW_RS_STREAMED] = r->ttft_us > 0;
+	o->sum[GW_RS_TTFT_US] = r->ttft_us;
+	o->latency = (uint16_t)gw_hist_index(r->total_us, GW_ROLLUP_SUB_BITS, GW_ROLLUP_MAX_BITS);
+	o->ttft = (uint16_t)gw_hist_index(r->ttft_us, GW_ROLLUP_SUB_BITS, GW_ROLLUP_MAX_BITS);
+}
+
+void gw_rollup_clear(struct gw_rollup *r)
+{
+	memset(r, 0, sizeof *r);
+}
+
+/* Costs come from workers: a sum that cannot be stays at the end of the range. */
+static int64_t add_cost(int64_t a, int64_t b)
+{
+	int64_t out;
+
+	if (__builtin_add_overflow(a, b, &out))
+		return b > 0 ? INT64_MAX : INT64_MIN;
+	return out;
+}
+
+static uint64_t add(uint64_t a, uint64_t b)
+{
+	uint64_t out;
+
+	return __builtin_add_overflow(a, b, &out) ? UINT64_MAX : out;
+}
+
+void gw_rollup_add(struct gw_rollup *r, const struct gw_rollup_item *i)
+{
+	for (int k = 0; k < GW_RS_COUNT; k++)
+		r->sum[k] = add(r->sum[k], i->sum[k]);
+	r->cost_nanousd = add_cost(r->cost_nanousd, i->cost_nanousd);
+	r->latency[i->latency]++;
+	if (i->sum[GW_RS_STREAMED])
+		r->ttft[i->ttft]++;
+}
+
+static void pack_hist(const uint64_t *slots, struct gw_buf *out)
+{
+	uint32_t n = 0, last = 0;
+
+	for (uint32_t i = 0; i < GW_ROLLUP_SLOTS; i++)
+		n += slots[i] != 0;
+	gw_mp_arr(out, 2 * n);
+	for (uint32_t i = 0; i < GW_ROLLUP_SLOTS; i++) {
+		if (!slots[i])
+			continue;
+		gw_mp_u64(out, i - last);
+		gw_mp_u64(out, slots[i]);
+		last = i;
+	}
+}
+
+void gw_rollup_pack(const struct gw_rollup *r, struct gw_buf *out)
+{
+	gw_mp_arr(out, 1 + GW_RS_COUNT + 3);
+	gw_mp_u64(out, 1);
+	for (int k = 0; k < GW_RS_COUNT; k++)
+		gw_mp_u64(out, r->sum[k]);
+	gw_mp_i64(out, r->cost_nanousd);
+	pack_hist(r->latency, out);
+	pack_hist(r->ttft, out);
+}
+
+static bool merge_hist(uint64_t *slots, struct gw_mp *m)
+{
+	uint32_t n = gw_mp_read_arr(m);
+	uint64_t at = 0;
+
+	if (n % 2)
+		return false;
+	for (uint32_t i = 0; i < n && !m->err; i += 2) {
+		at = add(at, gw_mp_read_u64(m));
+		uint64_t count = gw_mp_read_u64(m);
+
+		if (m->err || at >= GW_ROLLUP_SLOTS)
+			return false;
+		slots[at] = add(slots[at], count);
+	}
+	return !m->err;
+}
+
+enum gw_err gw_rollup_merge(struct gw_rollup *r, struct gw_str packed)
+{
+	struct gw_mp m = gw_mp_reader(packed);
+
+	if (gw_mp_read_arr(&m) != 1 + GW_RS_COUNT + 3 || gw_mp_read_u64(&m) != 1)
+		return GW_E_CORRUPT;
+	for (int k = 0; k < GW_RS_COUNT; k++)
+		r->sum[k] = add(r->sum[k], gw_mp_read_u64(&m));
+	r->cost_nanousd = add_cost(r->cost_nanousd, gw_mp_read_i64(&m));
+	if (!merge_hist(r->latency, &m) || !merge_hist(r->ttft, &m) || m.err)
+		return GW_E_CORRUPT;
+	return GW_OK;
+}
+
+uint64_t gw_rollup_quantile(const uint64_t slots[GW_ROLLUP_SLOTS], double q)
+{
+	return gw_hist_quantile(slots, GW_ROLLUP_SLOTS, GW_ROLLUP_SUB_BITS, q);
+}

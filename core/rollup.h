@@ -1,0 +1,56 @@
+#pragma once
+#include "core/record.h"
+#include "lib/hist.h"
+
+/* Sums over many requests, as the exporter keeps them per minute and hour and the admin process adds them up. Pure: the exporter
+ * and the admin process share it so that both mean the same by a "request with an error" or a percentile. */
+enum gw_rollup_dim { /* what sums are kept by; the names are fields of the record */
+		     GW_RD_ORG,
+		     GW_RD_TEAM,
+		     GW_RD_USER,
+		     GW_RD_KEY,
+		     GW_RD_MODEL,
+		     GW_RD_PROVIDER,
+		     GW_RD_DEPLOYMENT,
+		     GW_RD_TAGS,
+		     GW_RD_COUNT
+};
+extern const char *const gw_rollup_dim_names[GW_RD_COUNT]; /* as in queries: "tag" for tags */
+struct gw_str gw_rollup_dim_of(const struct gw_record *r, enum gw_rollup_dim d);
+
+/* Histograms of microseconds: 2^5 slots per power of two, so a percentile is at most 3.2 % too high; up to 2^36 us (19 h). */
+enum { GW_ROLLUP_SUB_BITS = 5, GW_ROLLUP_MAX_BITS = 36, GW_ROLLUP_SLOTS = 1024 };
+enum gw_rollup_sum {
+	GW_RS_REQUESTS,
+	GW_RS_ERRORS, /* with a row of errors.def, or a status of 400 and above, or cut */
+	GW_RS_TOKENS_INPUT,
+	GW_RS_TOKENS_OUTPUT,
+	GW_RS_TOKENS_CACHED,
+	GW_RS_TOKENS_REASONING,
+	GW_RS_TOTAL_US,
+	GW_RS_STREAMED, /* requests that have a ttft */
+	GW_RS_TTFT_US,
+	GW_RS_COUNT
+};
+extern const char *const gw_rollup_sum_names[GW_RS_COUNT];
+
+/* One request, as small as a batch of thousands wants it. */
+struct gw_rollup_item {
+	uint64_t sum[GW_RS_COUNT];
+	int64_t cost_nanousd;
+	uint16_t latency, ttft; /* slots of the histograms; ttft only when sum[STREAMED] */
+};
+void gw_rollup_item(const struct gw_record *r, struct gw_rollup_item *out);
+
+struct gw_rollup {
+	uint64_t sum[GW_RS_COUNT];
+	int64_t cost_nanousd;
+	uint64_t latency[GW_ROLLUP_SLOTS], ttft[GW_ROLLUP_SLOTS];
+};
+void gw_rollup_clear(struct gw_rollup *r);
+void gw_rollup_add(struct gw_rollup *r, const struct gw_rollup_item *item);
+/* msgpack: [1, sums.., cost, latency, ttft]; a histogram is [slot, count, slot step, count, ...]. */
+void gw_rollup_pack(const struct gw_rollup *r, struct gw_buf *out);
+/* Adds what is packed. GW_E_CORRUPT: nothing is known about r any more. */
+GW_MUST enum gw_err gw_rollup_merge(struct gw_rollup *r, struct gw_str packed);
+uint64_t gw_rollup_quantile(const uint64_t slots[GW_ROLLUP_SLOTS], double q);
