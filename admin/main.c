@@ -8,7 +8,7 @@
 #include "lib/sys/fd.h"
 #include "lib/sys/sandbox.h"
 
-enum { TICK_MS = 50, CHANNEL_QUEUE = 64 << 20, CELLS = 8192, LISTEN_TCP = 0, LISTEN_UNIX = 1 };
+enum { TICK_MS = 500, CHANNEL_QUEUE = 64 << 20, CELLS = 8192, LISTEN_TCP = 0, LISTEN_UNIX = 1 };
 
 static void stop(struct gw_admin *ad)
 {

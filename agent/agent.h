@@ -36,7 +36,6 @@ struct gw_agent {
 	struct gw_ag_dep deps[GW_AGENT_DEPLOYMENTS];
 	uint32_t n_deps, n_running;
 	uv_timer_t tick, orphan;
-	uint64_t ticks;
 	bool had_images, is_stopping;
 };
 

@@ -9,7 +9,7 @@
 #include "lib/sys/diag.h"
 #include "lib/sys/sandbox.h"
 
-enum { TICK_MS = 50, CHANNEL_QUEUE = 1 << 20, RETRY_MS = 2000, RETRY_MAX_MS = 30000 };
+enum { TICK_MS = 200, CHANNEL_QUEUE = 1 << 20, RETRY_MS = 2000, RETRY_MAX_MS = 30000 };
 
 static void stop(struct gw_agent *ag)
 {
@@ -389,8 +389,7 @@ static void on_tick(uv_timer_t *t)
 	struct gw_agent *ag = t->data;
 
 	atomic_store_explicit(&ag->beats->roles[GW_ROLE_AGENT].beat_ns, gw_now_ns(), memory_order_release);
-	if (ag->ticks++ % 4 == 0)
-		start_due(ag);
+	start_due(ag);
 }
 
 static void on_signal(uv_signal_t *s, int signum)

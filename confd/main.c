@@ -13,7 +13,7 @@
 #include "lib/sys/fd.h"
 #include "lib/sys/sandbox.h"
 
-enum { TICK_MS = 50, MASTER_QUEUE = 4 << 20, RELEASE_MS = 2000, DRAIN_MS = 5000 };
+enum { TICK_MS = 100, MASTER_QUEUE = 4 << 20, RELEASE_MS = 2000, DRAIN_MS = 5000 };
 enum { EACH_SECOND = 1000 / TICK_MS, EACH_MINUTE = 60 * EACH_SECOND };
 
 static void beat(void *ctx)
@@ -204,7 +204,7 @@ static void on_tick(uv_timer_t *t)
 	if (s->is_open) {
 		gw_queue_check(s);
 		gw_images_tick(s);
-		if (s->n_ticks % 4 == 0) {
+		if (s->n_ticks % 2 == 0) {
 			gw_audit_flush(s);
 			gw_audit_pump(s);
 		}

@@ -8,7 +8,7 @@
 #include "lib/sys/sandbox.h"
 #include "logger/logger.h"
 
-enum { TICK_MS = 20, CHANNEL_QUEUE = 4 << 20, LEASE_MS = 2000 };
+enum { TICK_MS = 50, DRAIN_TICK_MS = 10, EACH_HALF_SECOND = 10, CHANNEL_QUEUE = 4 << 20, LEASE_MS = 2000 };
 
 static void stop(struct gw_logger *l)
 {
@@ -165,8 +165,12 @@ static void open_orphaned_slots(struct gw_logger *l, uint32_t patience)
 	}
 }
 
+static void on_tick(uv_timer_t *t);
+
 static void drain(struct gw_logger *l)
 {
+	if (!l->is_draining)
+		uv_timer_start(&l->tick, on_tick, DRAIN_TICK_MS, DRAIN_TICK_MS);
 	l->is_draining = true;
 	gw_lg_poll_rings(l, true);
 	gw_lg_look_for_dead(l);
@@ -269,11 +273,11 @@ static void on_tick(uv_timer_t *t)
 	l->ticks++;
 	gw_lg_poll_rings(l, false);
 	write_or_wait(l);
-	if (l->ticks % 25 == 0) {
+	if (l->ticks % EACH_HALF_SECOND == 0) {
 		ask_key(l);
 		gw_lg_look_for_dead(l);
 	}
-	if (l->ticks % 100 == 0)
+	if (l->ticks % (4 * EACH_HALF_SECOND) == 0)
 		open_orphaned_slots(l, 3);
 	if (l->is_draining)
 		drain(l);

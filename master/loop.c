@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/signalfd.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "lib/sys/clock.h"
@@ -12,7 +11,7 @@
 #include "lib/sys/fd.h"
 #include "master/master.h"
 
-enum { OWN = 5, POLLED = OWN + 2 * GW_MAX_CHILDREN, MESSAGES_AT_ONCE = 64, STATUS_BYTES = 256 << 10, HURRY_MS = 1000 };
+enum { OWN = 4, POLLED = OWN + 2 * GW_MAX_CHILDREN, MESSAGES_AT_ONCE = 64, STATUS_BYTES = 256 << 10, HURRY_MS = 1000 };
 
 /* --- messages of children --- */
 
@@ -189,7 +188,7 @@ static void on_signal(struct gw_master *m)
 
 static size_t collect(struct gw_master *m, struct pollfd *p, struct gw_child **who)
 {
-	int own[OWN] = { m->signal_fd, m->timer_fd, m->upgrade.pidfd, m->upgrade.chan, m->takeover.chan };
+	int own[OWN] = { m->signal_fd, m->upgrade.pidfd, m->upgrade.chan, m->takeover.chan };
 	size_t n = 0;
 
 	for (size_t i = 0; i < OWN; i++, n++)
@@ -208,12 +207,16 @@ static void turn(struct gw_master *m)
 	struct gw_child *who[POLLED];
 	struct pollfd p[POLLED];
 	size_t n = collect(m, p, who);
-	uint64_t ticks;
+	uint64_t now = gw_now_ms();
+	int r = poll(p, n, m->next_look_ms > now ? (int)(m->next_look_ms - now) : 0);
 
-	if (poll(p, n, 1000) < 0) {
+	if (r < 0) {
 		GW_REQUIRE(errno == EINTR);
 		return;
 	}
+	now = gw_now_ms();
+	if (r > 0 && m->next_look_ms > now + GW_TICK_MS) /* something happened: what follows from it is seen soon */
+		m->next_look_ms = now + GW_TICK_MS;
 	if (p[0].revents)
 		on_signal(m);
 	for (size_t i = OWN; i < n; i++) {
@@ -226,21 +229,19 @@ static void turn(struct gw_master *m)
 		if (is_pidfd)
 			gw_supervise(m, who[i], GW_EV_DIED);
 	}
-	if (p[3].revents && p[3].fd == m->upgrade.chan)
+	if (p[2].revents && p[2].fd == m->upgrade.chan)
 		gw_upgrade_readable(m);
-	if (p[2].revents && p[2].fd == m->upgrade.pidfd)
+	if (p[1].revents && p[1].fd == m->upgrade.pidfd)
 		gw_upgrade_died(m);
-	if (p[4].revents && p[4].fd == m->takeover.chan)
+	if (p[3].revents && p[3].fd == m->takeover.chan)
 		gw_takeover_readable(m);
-	if (p[1].revents && read(m->timer_fd, &ticks, sizeof(ticks)) == (ssize_t)sizeof(ticks))
+	if (now >= m->next_look_ms)
 		gw_watch_tick(m);
 	gw_loop_stage(m);
 }
 
 static bool open_sources(struct gw_master *m)
 {
-	struct itimerspec every = { .it_value.tv_nsec = GW_TICK_MS * 1000000L,
-				    .it_interval.tv_nsec = GW_TICK_MS * 1000000L };
 	sigset_t set;
 
 	sigemptyset(&set);
@@ -250,14 +251,13 @@ static bool open_sources(struct gw_master *m)
 	sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_SETMASK, &set, NULL);
 	m->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	m->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	return m->signal_fd >= 0 && m->timer_fd >= 0 && timerfd_settime(m->timer_fd, 0, &every, NULL) == 0;
+	return m->signal_fd >= 0;
 }
 
 int gw_loop_run(struct gw_master *m)
 {
 	if (!open_sources(m)) {
-		gw_log(GW_ERROR, "cannot make timer and signal descriptors");
+		gw_log(GW_ERROR, "cannot make the signal descriptor");
 		return 1;
 	}
 	gw_supervise_start_all(m);

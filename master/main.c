@@ -48,7 +48,7 @@ static bool begin(struct gw_master *m, int argc, char **argv)
 
 	m->argc = argc;
 	m->argv = argv;
-	m->exe_fd = m->lock_fd = m->signal_fd = m->timer_fd = -1;
+	m->exe_fd = m->lock_fd = m->signal_fd = -1;
 	m->listen.admin_tcp = m->listen.admin_unix = -1;
 	for (int i = 0; i < GW_MAX_WORKERS; i++)
 		m->listen.fd[i] = -1;

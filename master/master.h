@@ -14,14 +14,15 @@
  *
  *   place.c      folders, lock, regions, sockets         child.c      one process: start, INIT, stop
  *   supervise.c  a child's life as action[state][event]  wire.c       channels between children
- *   watch.c      each 20 ms: beats, deadlines, adoption   images.c     the last images, for those who come later
+ *   watch.c      the look: beats,      deadlines, adoption   images.c     the last images, for those who come later
  *   loop.c       poll, messages                           upgrade.c    the old master's half, takeover.c the new one's
  *   status.c     what `llmgwctl status` shows             notify.c     systemd */
 enum {
-	GW_TICK_MS = 20,
+	GW_TICK_MS = 20, /* between two looks while something is under way */
+	GW_LOOK_MS = 250, /* in quiet times, if no beat is due before */
 	GW_READY_MS = 10000, /* from start to READY */
 	GW_STALE_MS = 5000, /* no beat for so long: killed */
-	GW_ADOPT_MS = 200, /* no beat for so long (beats come each 100 ms): its socket is adopted */
+	GW_ADOPT_MS = 200, /* no beat for so long (beats come each 50 ms): its socket is adopted */
 	GW_STABLE_MS = 10000, /* up for so long: past deaths are forgiven */
 	GW_BACKOFF_MS = 100, /* first wait; doubles */
 	GW_BACKOFF_MAX_MS = 5000,
@@ -125,7 +126,7 @@ struct gw_master {
 	int argc;
 	char **argv;
 	char exe_path[4096];
-	int exe_fd, lock_fd, signal_fd, timer_fd;
+	int exe_fd, lock_fd, signal_fd;
 	enum gw_stage stage;
 	uint32_t n_workers, half; /* slots half * GW_MAX_WORKERS .. + n_workers */
 	struct gw_listen listen;
@@ -138,6 +139,7 @@ struct gw_master {
 	uint64_t n_deaths;
 	uint64_t in_crash_loop_until_ms;
 	uint32_t last_epoch;
+	uint64_t next_look_ms;
 	uint64_t tick_ms; /* time of the last look, to notice that we ourselves were stopped */
 	uint64_t forgive_until_ms; /* no verdicts about stale beats before */
 	uint64_t start_deadline_ms, notify_ms;

@@ -1,4 +1,5 @@
-/* The look each 20 ms: deadlines, beats, adopted sockets, stages. */
+/* The look: deadlines, beats, adopted sockets, stages. Each 20 ms while something is under way; in quiet times not before a beat
+ * could be missing. */
 #include <stdio.h>
 
 #include "lib/sys/clock.h"
@@ -169,6 +170,44 @@ static void look_for_ready(struct gw_master *m, uint64_t now)
 	}
 }
 
+static bool is_under_way(const struct gw_master *m)
+{
+	return m->stage != GW_STAGE_SERVING || !m->told_ready || m->upgrade.step != GW_UP_NONE || m->n_leftover ||
+	       (m->takeover.old_pid && !m->takeover.is_done);
+}
+
+/* When this child could next need us; 0 = now and at each tick. */
+static uint64_t child_needs_ms(const struct gw_master *m, const struct gw_child *c, uint64_t now)
+{
+	if (c->state != GW_CHILD_UP || c->was_killed || c->chan_lost_ms || c->adopter >= 0)
+		return 0;
+	if (c->role != GW_ROLE_WORKER)
+		return now + GW_LOOK_MS; /* its beat may be 5 s old */
+	return gw_watch_is_healthy(m, c, now) && c->healthy_since_ms ? beat_ms(m, c) + GW_ADOPT_MS + 1 : 0;
+}
+
+/* A healthy worker's last beat says when it would have to be adopted: nothing can be learnt before that, so nobody wakes up for it. */
+static uint64_t next_look_ms(const struct gw_master *m, uint64_t now)
+{
+	uint64_t next = now + GW_LOOK_MS, soon = now + GW_TICK_MS;
+
+	if (is_under_way(m))
+		return soon;
+	for (uint32_t i = 0; i < GW_MAX_CHILDREN; i++) {
+		const struct gw_child *c = &m->child[i];
+		uint64_t needs;
+
+		if (c->role == GW_ROLE_MASTER)
+			continue;
+		needs = child_needs_ms(m, c, now);
+		if (c->deadline_ms && c->deadline_ms < needs)
+			needs = c->deadline_ms;
+		if (needs < next)
+			next = needs;
+	}
+	return next > soon ? next : soon;
+}
+
 void gw_watch_tick(struct gw_master *m)
 {
 	uint64_t now = gw_now_ms();
@@ -189,4 +228,5 @@ void gw_watch_tick(struct gw_master *m)
 	gw_leftover_tick(m);
 	look_for_ready(m, now);
 	gw_loop_stage(m);
+	m->next_look_ms = next_look_ms(m, now);
 }
