@@ -64,13 +64,13 @@ static void on_body(void *ctx, struct gw_up_req *q, struct gw_str piece)
 static void judge_reply(struct probe *p)
 {
 	struct gw_str secret = p->secret ? gw_secret_expose(p->secret) : GW_NIL, body = gw_buf_view(&p->reply);
-	static const char *const paths[] = { "model" };
+	static const struct gw_scan_node tree[] = { GW_SCAN_NODE("", 1, 1, -1), GW_SCAN_NODE("model", 0, 0, 0) };
 	struct gw_upstream_error ue = { 0 };
 	struct gw_scan_value model = { 0 };
 	struct gw_json_scan scan;
 
 	if (p->status >= 200 && p->status < 300) {
-		gw_json_scan_init(&scan, paths, &model, 1);
+		gw_json_scan_init(&scan, tree, &model, 1);
 		gw_json_scan_feed(&scan, body.p, body.n);
 		if (scan.is_broken)
 			finish(p, GW_E_UP_GARBLED, GW_LIT("The answer is not JSON: is the base URL right?"), GW_NIL);

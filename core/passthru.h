@@ -41,7 +41,7 @@ struct gw_chat_event {
 	struct gw_str edited; /* in scratch */
 };
 struct gw_scan_value;
-/* values: gw_usage_paths picks of this event, filled here when the event tells something (usage, error, finish_reason, role),
+/* values: gw_usage_tree picks of this event, filled here when the event tells something (usage, error, finish_reason, role),
  * else all of type NONE. scratch: holds `edited` until the next call. GW_E_UP_GARBLED: not one JSON object; NOMEM, TOO_BIG. */
 GW_MUST enum gw_err gw_chat_event(const struct gw_sse_event *ev, bool wants_usage, struct gw_scan_value *values,
 				  struct gw_buf *scratch, struct gw_chat_event *out);

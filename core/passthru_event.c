@@ -403,7 +403,7 @@ static void pick_values(struct gw_str data, struct gw_scan_value *values)
 {
 	struct gw_json_scan scan;
 
-	gw_json_scan_init(&scan, gw_usage_paths, values, GW_UP_PATHS);
+	gw_json_scan_init(&scan, gw_usage_tree, values, GW_UP_PATHS);
 	gw_json_scan_feed(&scan, data.p, data.n);
 }
 

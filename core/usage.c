@@ -4,19 +4,25 @@
 enum { PICO_PER_NANO = 1000 };
 static const uint64_t max_tokens = 1000000000; /* more than any request has: a hostile count must not become money */
 
-const char *const gw_usage_paths[GW_UP_PATHS] = {
-	[GW_UP_INPUT] = "usage.prompt_tokens",
-	[GW_UP_OUTPUT] = "usage.completion_tokens",
-	[GW_UP_CACHED] = "usage.prompt_tokens_details.cached_tokens",
-	[GW_UP_REASONING] = "usage.completion_tokens_details.reasoning_tokens",
-	[GW_UP_MODEL] = "model",
-	[GW_UP_FINISH] = "choices.0.finish_reason",
-	[GW_UP_ERROR_CODE] = "error.code",
-	[GW_UP_ERROR_TYPE] = "error.type",
-	[GW_UP_ERROR_MESSAGE] = "error.message",
-	[GW_UP_ERROR] = "error",
-	[GW_UP_USAGE] = "usage",
-	[GW_UP_ID] = "id",
+/* Breadth first: the children of a row stand together. */
+const struct gw_scan_node gw_usage_tree[] = {
+	GW_SCAN_NODE("", 1, 5, -1),
+	GW_SCAN_NODE("id", 0, 0, GW_UP_ID),
+	GW_SCAN_NODE("model", 0, 0, GW_UP_MODEL),
+	GW_SCAN_NODE("choices", 6, 1, -1),
+	GW_SCAN_NODE("usage", 7, 4, GW_UP_USAGE),
+	GW_SCAN_NODE("error", 11, 3, GW_UP_ERROR),
+	GW_SCAN_NODE("0", 14, 1, -1), /* 6: of choices */
+	GW_SCAN_NODE("prompt_tokens", 0, 0, GW_UP_INPUT), /* 7: of usage */
+	GW_SCAN_NODE("completion_tokens", 0, 0, GW_UP_OUTPUT),
+	GW_SCAN_NODE("prompt_tokens_details", 15, 1, -1),
+	GW_SCAN_NODE("completion_tokens_details", 16, 1, -1),
+	GW_SCAN_NODE("code", 0, 0, GW_UP_ERROR_CODE), /* 11: of error */
+	GW_SCAN_NODE("type", 0, 0, GW_UP_ERROR_TYPE),
+	GW_SCAN_NODE("message", 0, 0, GW_UP_ERROR_MESSAGE),
+	GW_SCAN_NODE("finish_reason", 0, 0, GW_UP_FINISH), /* 14: of choices.0 */
+	GW_SCAN_NODE("cached_tokens", 0, 0, GW_UP_CACHED), /* 15 */
+	GW_SCAN_NODE("reasoning_tokens", 0, 0, GW_UP_REASONING) /* 16 */
 };
 
 static bool take(const struct gw_scan_value *v, uint64_t *out)

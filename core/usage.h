@@ -8,7 +8,7 @@ struct gw_usage {
 	bool is_known;
 	uint64_t input, output, cached, reasoning;
 };
-/* What is picked from a reply or a chunk; indices of gw_usage_paths. */
+/* What is picked from a reply or a chunk; places in the values that gw_usage_tree fills. */
 enum gw_usage_path {
 	GW_UP_INPUT,
 	GW_UP_OUTPUT,
@@ -24,7 +24,7 @@ enum gw_usage_path {
 	GW_UP_ID,
 	GW_UP_PATHS
 };
-extern const char *const gw_usage_paths[GW_UP_PATHS];
+extern const struct gw_scan_node gw_usage_tree[];
 /* Takes what the scan found; absent fields leave `u` as it is (chunks add up to the last known). */
 void gw_usage_take(struct gw_usage *u, const struct gw_scan_value values[GW_UP_PATHS]);
 /* Nano-USD: (input - cached) * input_price + cached * cached_price (0 = input_price) + output * output_price in pico-USD,

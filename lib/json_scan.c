@@ -3,6 +3,11 @@
 #include "lib/json_impl.h"
 #include "lib/json_scan.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+enum { NONE = 255 }; /* no row of the tree */
 enum state { S_VALUE, S_FIRST_ITEM, S_FIRST_KEY, S_KEY, S_COLON, S_AFTER, S_STRING, S_KEY_STRING, S_NUMBER, S_WORD };
 
 static void broken(struct gw_json_scan *s)
@@ -13,18 +18,18 @@ static void broken(struct gw_json_scan *s)
 	s->capture = -1;
 }
 
-void gw_json_scan_init(struct gw_json_scan *s, const char *const *paths, struct gw_scan_value *values, uint32_t n)
+void gw_json_scan_init(struct gw_json_scan *s, const struct gw_scan_node *tree, struct gw_scan_value *values,
+		       uint32_t n_values)
 {
-	GW_REQUIRE(n <= GW_SCAN_MAX_PATHS);
-	s->paths = paths;
+	s->tree = tree;
 	s->values = values;
-	s->n_paths = n;
+	s->n_values = n_values;
 	gw_json_scan_reset(s);
 }
 
 void gw_json_scan_reset(struct gw_json_scan *s)
 {
-	for (uint32_t i = 0; i < s->n_paths; i++) {
+	for (uint32_t i = 0; i < s->n_values; i++) {
 		s->values[i].type = GW_JSON_NONE;
 		s->values[i].is_cut = false;
 		s->values[i].len = 0;
@@ -32,85 +37,53 @@ void gw_json_scan_reset(struct gw_json_scan *s)
 	s->state = S_VALUE;
 	s->depth = s->esc = s->key_len = 0;
 	s->is_broken = s->is_done = s->key_cut = false;
-	s->targets = 0;
 	s->capture = -1;
-	s->match[0] = (uint32_t)((1ull << s->n_paths) - 1);
+	s->next = 0;
 }
 
-/* ---- paths ---- */
+/* ---- names ---- */
 
-/* Is segment number `depth` of a path this name? */
-static bool is_segment(const char *path, unsigned depth, struct gw_str name, bool *is_last)
+static uint8_t child_named(const struct gw_scan_node *tree, uint8_t node, const char *name, size_t n)
 {
-	size_t i;
+	const struct gw_scan_node *c = tree + tree[node].first, *end = c + tree[node].n;
 
-	for (; depth; depth--, path++) {
-		while (*path && *path != '.')
-			path++;
-		if (!*path)
-			return false;
-	}
-	for (i = 0; i < name.n; i++) {
-		if (!path[i] || path[i] == '.' || path[i] != name.p[i])
-			return false;
-	}
-	*is_last = path[i] == '\0';
-	return *is_last || path[i] == '.';
+	for (; c < end; c++)
+		if (c->name_n == n && memcmp(c->name, name, n) == 0)
+			return (uint8_t)(c - tree);
+	return NONE;
 }
 
-/* The member or item that comes next: what of match[depth] ends here, and what goes on below it. */
-static void step(struct gw_json_scan *s, struct gw_str name, uint32_t *ends, uint32_t *deeper)
+static uint8_t child_numbered(const struct gw_scan_node *tree, uint8_t node, uint32_t index)
 {
-	*ends = *deeper = 0;
-	for (uint32_t left = s->match[s->depth]; left; left &= left - 1) {
-		unsigned i = (unsigned)__builtin_ctz(left);
-		bool is_last;
+	char digits[10];
+	size_t at = sizeof(digits);
 
-		if (!is_segment(s->paths[i], s->depth - 1u, name, &is_last))
-			continue;
-		if (is_last)
-			*ends |= 1u << i;
-		else
-			*deeper |= 1u << i;
-	}
-}
-
-static struct gw_str decimal(uint32_t v, char buf[10])
-{
-	size_t at = 10;
-
+	if (!tree[node].n)
+		return NONE;
 	do {
-		buf[--at] = (char)('0' + v % 10);
-		v /= 10;
-	} while (v);
-	return gw_str(buf + at, 10 - at);
+		digits[--at] = (char)('0' + index % 10);
+		index /= 10;
+	} while (index);
+	return child_named(tree, node, digits + at, sizeof(digits) - at);
 }
 
-/* A value begins: sets targets to the paths that mean it and returns those that go on below it. */
-static uint32_t enter(struct gw_json_scan *s)
+/* The tree's row of the value that begins. */
+static uint8_t row_of_value(const struct gw_json_scan *s)
 {
-	uint32_t deeper = 0;
-	char buf[10];
+	uint8_t in = s->depth ? s->node[s->depth] : 0;
 
-	s->targets = 0;
-	if (s->depth == 0)
-		return s->match[0];
-	if (s->match[s->depth] == 0)
-		return 0;
-	if (!s->is_obj[s->depth])
-		step(s, decimal(s->index[s->depth], buf), &s->targets, &deeper);
-	else if (!s->key_cut)
-		step(s, gw_str(s->key, s->key_len), &s->targets, &deeper);
-	return deeper;
+	if (s->depth == 0 || in == NONE)
+		return in;
+	return s->is_obj[s->depth] ? s->next : child_numbered(s->tree, in, s->index[s->depth]);
 }
 
 /* ---- captured values ---- */
 
-static void capture_begin(struct gw_json_scan *s)
+static void capture_begin(struct gw_json_scan *s, uint8_t row)
 {
 	struct gw_scan_value *v;
 
-	s->capture = s->targets ? __builtin_ctz(s->targets) : -1;
+	s->capture = row == NONE ? -1 : s->tree[row].value;
 	if (s->capture < 0)
 		return;
 	v = &s->values[s->capture];
@@ -140,8 +113,6 @@ static void value_end(struct gw_json_scan *s, enum gw_json_type type)
 {
 	if (s->capture >= 0) {
 		s->values[s->capture].type = (uint8_t)type;
-		for (uint32_t left = s->targets & (s->targets - 1); left; left &= left - 1) /* the same path twice */
-			s->values[__builtin_ctz(left)] = s->values[s->capture];
 		s->capture = -1;
 	}
 	s->state = S_AFTER;
@@ -156,6 +127,12 @@ static void key_add(struct gw_json_scan *s, const char *p, size_t n)
 	}
 	memcpy(s->key + s->key_len, p, n);
 	s->key_len = (uint8_t)(s->key_len + n);
+}
+
+static void key_end(struct gw_json_scan *s)
+{
+	s->next = s->key_cut ? NONE : child_named(s->tree, s->node[s->depth], s->key, s->key_len);
+	s->state = S_COLON;
 }
 
 /* ---- strings ---- */
@@ -206,6 +183,28 @@ static void feed_escape(struct gw_json_scan *s, char c)
 		s->key_cut = true; /* no path has such a letter */
 }
 
+/* First quote, backslash or control byte at or after p. UTF-8 is not this scan's business. */
+static const char *string_stop(const char *p, const char *end)
+{
+#ifdef __SSE2__
+	const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\'), control = _mm_set1_epi8(0x1f);
+
+	while (end - p >= 16) {
+		__m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+		__m128i is_control = _mm_cmpeq_epi8(_mm_max_epu8(v, control), control);
+		__m128i hit = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash)), is_control);
+		unsigned mask = (unsigned)_mm_movemask_epi8(hit);
+
+		if (mask)
+			return p + __builtin_ctz(mask);
+		p += 16;
+	}
+#endif
+	while (p < end && (uint8_t)*p >= 0x20 && *p != '"' && *p != '\\')
+		p++;
+	return p;
+}
+
 /* Inside a string; returns where to go on. */
 static const char *feed_string(struct gw_json_scan *s, const char *p, const char *end)
 {
@@ -218,28 +217,25 @@ static const char *feed_string(struct gw_json_scan *s, const char *p, const char
 		feed_escape(s, *p);
 		return p + 1;
 	}
-	stop = (const char *)gw_json_plain_end((const uint8_t *)p, (const uint8_t *)end);
-	while (stop < end && (uint8_t)*stop >= 0x80) /* UTF-8 is not this scan's business */
-		stop++;
-	if (stop > p) {
-		if (is_key)
-			key_add(s, p, (size_t)(stop - p));
-		else
-			capture_add(s, p, (size_t)(stop - p));
+	stop = string_stop(p, end);
+	if (is_key)
+		key_add(s, p, (size_t)(stop - p));
+	else if (s->capture >= 0)
+		capture_add(s, p, (size_t)(stop - p));
+	if (stop == end)
 		return stop;
-	}
-	if (*p == '\\') {
+	if (*stop == '\\') {
 		s->esc = 1;
 		if (!is_key)
-			capture_add(s, p, 1);
-	} else if (*p != '"') {
+			capture_add(s, stop, 1);
+	} else if (*stop != '"') {
 		broken(s);
 	} else if (is_key) {
-		s->state = S_COLON;
+		key_end(s);
 	} else {
 		value_end(s, GW_JSON_STR);
 	}
-	return p + 1;
+	return stop + 1;
 }
 
 /* ---- other scalars ---- */
@@ -271,15 +267,20 @@ static enum number number_next(enum number n, char c)
 	}
 }
 
-static const char *feed_number(struct gw_json_scan *s, const char *p)
+static const char *feed_number(struct gw_json_scan *s, const char *p, const char *end)
 {
-	enum number next = number_next((enum number)s->num, *p);
+	const char *from = p;
+	enum number next = N_NO;
 
-	if (next != N_NO) {
-		capture_add(s, p, 1);
+	for (; p < end; p++) {
+		next = number_next((enum number)s->num, *p);
+		if (next == N_NO)
+			break;
 		s->num = (uint8_t)next;
-		return p + 1;
 	}
+	capture_add(s, from, (size_t)(p - from));
+	if (p == end)
+		return p;
 	if (s->num == N_ZERO || s->num == N_INT || s->num == N_FRACTION || s->num == N_EXP)
 		value_end(s, GW_JSON_NUM); /* the byte belongs to what follows */
 	else
@@ -301,35 +302,25 @@ static const char *feed_word(struct gw_json_scan *s, const char *p)
 
 /* ---- structure ---- */
 
-static void open_container(struct gw_json_scan *s, bool is_obj, uint32_t deeper)
+static void open_container(struct gw_json_scan *s, bool is_obj, uint8_t row)
 {
 	if (s->depth == GW_SCAN_MAX_DEPTH) {
 		broken(s);
 		return;
 	}
-	for (uint32_t left = s->targets; left; left &= left - 1) {
-		struct gw_scan_value *v = &s->values[__builtin_ctz(left)];
-
-		v->type = is_obj ? GW_JSON_OBJ : GW_JSON_ARR;
-		v->is_cut = false;
-		v->len = 0;
-	}
+	capture_begin(s, row);
+	if (s->capture >= 0)
+		s->values[s->capture].type = is_obj ? GW_JSON_OBJ : GW_JSON_ARR;
+	s->capture = -1;
 	s->depth++;
-	s->match[s->depth] = deeper;
+	s->node[s->depth] = row == NONE || !s->tree[row].n ? NONE : row;
 	s->index[s->depth] = 0;
 	s->is_obj[s->depth] = is_obj;
 	s->state = is_obj ? S_FIRST_KEY : S_FIRST_ITEM;
 }
 
-static void begin_value(struct gw_json_scan *s, char c)
+static void begin_scalar(struct gw_json_scan *s, char c)
 {
-	uint32_t deeper = enter(s);
-
-	if (c == '{' || c == '[') {
-		open_container(s, c == '{', deeper);
-		return;
-	}
-	capture_begin(s);
 	if (c == '"') {
 		s->state = S_STRING;
 		return;
@@ -350,22 +341,38 @@ static void begin_value(struct gw_json_scan *s, char c)
 	capture_add(s, &c, 1);
 }
 
-static void begin_key(struct gw_json_scan *s, char c)
+static void begin_value(struct gw_json_scan *s, char c)
 {
-	if (c != '"') {
-		broken(s);
+	uint8_t row = row_of_value(s);
+
+	if (c == '{' || c == '[') {
+		open_container(s, c == '{', row);
 		return;
+	}
+	capture_begin(s, row);
+	begin_scalar(s, c);
+}
+
+/* Behind a key's opening quote. Most keys are whole and plain: they are looked up where they stand. */
+static const char *begin_key(struct gw_json_scan *s, const char *p, const char *end)
+{
+	const char *stop = string_stop(p, end);
+	uint8_t in = s->node[s->depth];
+
+	if (stop < end && *stop == '"') {
+		s->next = in == NONE ? NONE : child_named(s->tree, in, p, (size_t)(stop - p));
+		s->state = S_COLON;
+		return stop + 1;
 	}
 	s->state = S_KEY_STRING;
 	s->key_len = 0;
-	/* where no path can match, keys need not be kept */
-	s->key_cut = s->match[s->depth] == 0;
+	s->key_cut = in == NONE; /* where nothing can match, keys need not be kept */
+	return p;
 }
 
 static void close_container(struct gw_json_scan *s)
 {
 	s->depth--;
-	s->targets = 0;
 	value_end(s, GW_JSON_NONE);
 }
 
@@ -385,41 +392,40 @@ static void after_value(struct gw_json_scan *s, char c)
 	}
 }
 
-/* A byte between tokens. */
-static void feed_structure(struct gw_json_scan *s, char c)
+/* A byte between tokens, no space; returns where to go on. */
+static const char *feed_structure(struct gw_json_scan *s, const char *p, const char *end)
 {
-	if (c == ' ' || c == '\n' || c == '\r' || c == '\t')
-		return;
+	char c = *p++;
+
 	switch (s->state) {
 	case S_FIRST_ITEM:
-		if (c == ']') {
+		if (c == ']')
 			close_container(s);
-			return;
-		}
-		begin_value(s, c);
-		return;
+		else
+			begin_value(s, c);
+		break;
 	case S_VALUE:
 		begin_value(s, c);
-		return;
+		break;
 	case S_FIRST_KEY:
-		if (c == '}') {
-			close_container(s);
-			return;
-		}
-		begin_key(s, c);
-		return;
 	case S_KEY:
-		begin_key(s, c);
-		return;
+		if (c == '"')
+			return begin_key(s, p, end);
+		if (c == '}' && s->state == S_FIRST_KEY)
+			close_container(s);
+		else
+			broken(s);
+		break;
 	case S_COLON:
 		if (c == ':')
 			s->state = S_VALUE;
 		else
 			broken(s);
-		return;
+		break;
 	default:
 		after_value(s, c);
 	}
+	return p;
 }
 
 void gw_json_scan_feed(struct gw_json_scan *s, const char *p, size_t n)
@@ -433,13 +439,16 @@ void gw_json_scan_feed(struct gw_json_scan *s, const char *p, size_t n)
 			p = feed_string(s, p, end);
 			break;
 		case S_NUMBER:
-			p = feed_number(s, p);
+			p = feed_number(s, p, end);
 			break;
 		case S_WORD:
 			p = feed_word(s, p);
 			break;
 		default:
-			feed_structure(s, *p++);
+			if (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t')
+				p++;
+			else
+				p = feed_structure(s, p, end);
 		}
 	}
 }

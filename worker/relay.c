@@ -87,7 +87,7 @@ static void on_head(void *ctx, struct gw_up_req *q, const struct gw_up_reply *re
 	read_request_id(r, rep);
 	read_retry_after(r, rep);
 	gw_buf_clear(&r->held, 16 << 10);
-	gw_json_scan_init(&r->scan, gw_usage_paths, r->values, GW_UP_PATHS);
+	gw_json_scan_init(&r->scan, gw_usage_tree, r->values, GW_UP_PATHS);
 	if (rep->status >= 400)
 		return; /* the body says more */
 	if (rep->status >= 300) {

@@ -3,7 +3,17 @@
 #include "lib/json.h"
 #include "lib/json_scan.h"
 
-static const char *const paths[] = { "usage.prompt_tokens", "choices.0.finish_reason", "model", "a.b.c", "a" };
+/* usage.prompt_tokens, choices.0.finish_reason, model, a.b.c, a */
+static const struct gw_scan_node tree[] = { GW_SCAN_NODE("", 1, 4, -1),
+					    GW_SCAN_NODE("usage", 5, 1, -1),
+					    GW_SCAN_NODE("choices", 6, 1, -1),
+					    GW_SCAN_NODE("model", 0, 0, 2),
+					    GW_SCAN_NODE("a", 7, 1, 4),
+					    GW_SCAN_NODE("prompt_tokens", 0, 0, 0),
+					    GW_SCAN_NODE("0", 8, 1, -1),
+					    GW_SCAN_NODE("b", 9, 1, -1),
+					    GW_SCAN_NODE("finish_reason", 0, 0, 1),
+					    GW_SCAN_NODE("c", 0, 0, 3) };
 enum { N = 5 };
 
 struct result {
@@ -16,7 +26,7 @@ static void scan(struct result *r, struct gw_str text, size_t step)
 	struct gw_json_scan s;
 
 	memset(r, 0, sizeof(*r));
-	gw_json_scan_init(&s, paths, r->v, N);
+	gw_json_scan_init(&s, tree, r->v, N);
 	for (size_t i = 0; i < text.n; i += step)
 		gw_json_scan_feed(&s, text.p + i, text.n - i < step ? text.n - i : step);
 	r->is_broken = s.is_broken;

@@ -8,7 +8,7 @@ static struct gw_usage scan(const char *json, struct gw_usage u)
 	struct gw_scan_value values[GW_UP_PATHS];
 	struct gw_json_scan s;
 
-	gw_json_scan_init(&s, gw_usage_paths, values, GW_UP_PATHS);
+	gw_json_scan_init(&s, gw_usage_tree, values, GW_UP_PATHS);
 	gw_json_scan_feed(&s, json, strlen(json));
 	gw_usage_take(&u, values);
 	return u;

@@ -15,6 +15,23 @@ static const char *const paths[] = { "usage.prompt_tokens",
 				     "error.code",
 				     "choices.10.x" };
 enum { N = sizeof(paths) / sizeof(paths[0]) };
+/* The same places as a tree. */
+static const struct gw_scan_node tree[] = { GW_SCAN_NODE("", 1, 5, -1),
+					    GW_SCAN_NODE("usage", 6, 2, 4),
+					    GW_SCAN_NODE("choices", 8, 3, 5),
+					    GW_SCAN_NODE("model", 0, 0, 3),
+					    GW_SCAN_NODE("id", 0, 0, 6),
+					    GW_SCAN_NODE("error", 11, 1, -1),
+					    GW_SCAN_NODE("prompt_tokens", 0, 0, 0),
+					    GW_SCAN_NODE("prompt_tokens_details", 12, 1, -1),
+					    GW_SCAN_NODE("0", 13, 1, -1),
+					    GW_SCAN_NODE("1", 14, 1, -1),
+					    GW_SCAN_NODE("10", 15, 1, -1),
+					    GW_SCAN_NODE("code", 0, 0, 8),
+					    GW_SCAN_NODE("cached_tokens", 0, 0, 1),
+					    GW_SCAN_NODE("finish_reason", 0, 0, 2),
+					    GW_SCAN_NODE("index", 0, 0, 7),
+					    GW_SCAN_NODE("x", 0, 0, 9) };
 
 struct result {
 	struct gw_scan_value v[N];
@@ -38,7 +55,7 @@ static struct result scan(struct gw_str text, size_t cut, size_t step)
 	struct gw_json_scan s;
 
 	memset(&r, 0, sizeof(r));
-	gw_json_scan_init(&s, paths, r.v, N);
+	gw_json_scan_init(&s, tree, r.v, N);
 	if (step) {
 		for (size_t i = 0; i < text.n; i += step)
 			gw_json_scan_feed(&s, text.p + i, text.n - i < step ? text.n - i : step);
@@ -205,7 +222,7 @@ static void reuse(void **st)
 
 	(void)st;
 	memset(&r, 0, sizeof(r));
-	gw_json_scan_init(&s, paths, r.v, N);
+	gw_json_scan_init(&s, tree, r.v, N);
 	gw_json_scan_feed(&s, "{\"id\":\"x", 8);
 	gw_json_scan_reset(&s);
 	assert_int_equal(r.v[6].type, GW_JSON_NONE);
