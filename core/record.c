@@ -247,6 +247,43 @@ enum gw_err gw_record_unpack(struct gw_str bytes, struct gw_record *out)
 	return unpack(bytes, gw_record_fields, GW_RECORD_COUNT, out);
 }
 
+static void peek_value(struct gw_mp *r, uint64_t number, struct gw_record_peek *out)
+{
+	struct gw_str s;
+
+	if (number == GW_RECORD_request_id) {
+		s = gw_mp_read_str(r);
+		if (s.n != 16)
+			r->err = GW_E_GARBLED;
+		out->request_id = (const uint8_t *)s.p;
+	} else if (number == GW_RECORD_cost_nanousd) {
+		out->cost_nanousd = gw_mp_read_i64(r);
+	} else if (number == GW_RECORD_is_synthetic) {
+		out->is_synthetic = gw_mp_read_bool(r);
+	} else {
+		gw_mp_skip(r);
+	}
+}
+
+enum gw_err gw_record_peek(struct gw_str bytes, struct gw_record_peek *out)
+{
+	struct gw_mp r = gw_mp_reader(bytes);
+	uint32_t pairs = gw_mp_read_map(&r);
+
+	*out = (struct gw_record_peek){ 0 };
+	for (uint32_t i = 0; i < pairs && !r.err; i++) {
+		uint64_t number = gw_mp_read_u64(&r);
+		const uint8_t *next = r.err ? NULL : gw_mpr_skip(r.at, r.end);
+
+		if (next && number != GW_RECORD_request_id && number != GW_RECORD_cost_nanousd &&
+		    number != GW_RECORD_is_synthetic)
+			r.at = next;
+		else
+			peek_value(&r, number, out);
+	}
+	return r.err;
+}
+
 void gw_record_json(const struct gw_record *r, struct gw_json_out *w)
 {
 	print(r, gw_record_fields, GW_RECORD_COUNT, w);

@@ -46,6 +46,14 @@ enum { GW_RECORD_MAX_BYTES = 16384 };
 void gw_record_pack(const struct gw_record *r, bool stage_start, struct gw_buf *out);
 GW_MUST enum gw_err gw_record_unpack(struct gw_str bytes,
 				     struct gw_record *out); /* views into bytes; unknown keys skipped */
+/* What the logger needs of each record, without reading the rest. Not set: NULL, 0, false. Values of another type than theirs, and bytes
+ * that are no record, are an error as in gw_record_unpack; the insides of other fields are passed over. */
+struct gw_record_peek {
+	const uint8_t *request_id;
+	int64_t cost_nanousd;
+	bool is_synthetic;
+};
+GW_MUST enum gw_err gw_record_peek(struct gw_str bytes, struct gw_record_peek *out);
 void gw_record_json(const struct gw_record *r, struct gw_json_out *w); /* one object, empty fields left out */
 void gw_admin_record_pack(const struct gw_admin_record *r, struct gw_buf *out);
 GW_MUST enum gw_err gw_admin_record_unpack(struct gw_str bytes, struct gw_admin_record *out);

@@ -1,6 +1,5 @@
-/* Hashes, HMAC, HKDF, randomness: the PSA crypto API of Mbed TLS 3.6 under the names of lib/crypto.h. A hash over
- * memory cannot fail for any reason that the input decides, so a failure there is a broken build or process:
- * GW_REQUIRE. Ciphers are in crypto_aead.c, signatures in crypto_sign.c. */
+/* Hashes (lib/sha256.c, judged by PSA at the start), HMAC; HKDF by the PSA crypto API of Mbed TLS 3.6; randomness. A hash over
+ * memory cannot fail for any reason that the input decides, so a failure there is a broken build or process. Ciphers are in crypto_aead.c, signatures in crypto_sign.c. */
 #include "lib/crypto.h"
 
 #include <errno.h>
@@ -9,59 +8,66 @@
 #include <sys/random.h>
 
 #include "lib/secret.h"
+#include "lib/sha256.h"
 
-_Static_assert(sizeof(psa_hash_operation_t) <= sizeof(struct gw_sha256_ctx), "gw_sha256_ctx is too small");
+_Static_assert(sizeof(struct gw_sha256) <= sizeof(struct gw_sha256_ctx), "gw_sha256_ctx is too small");
 
 enum { BLOCK_BYTES = 64 };
 
 struct gw_hmac {
-	psa_hash_operation_t inner, outer; /* after the key block */
+	struct gw_sha256 inner, outer; /* after the key block */
 };
 
-enum gw_err gw_crypto_init(void)
-{
-	return psa_crypto_init() == PSA_SUCCESS ? GW_OK : GW_E_CRYPTO;
-}
-
-void gw_sha256(struct gw_str s, uint8_t out[32])
+static void by_psa(struct gw_str s, uint8_t out[32])
 {
 	size_t n;
 
 	GW_REQUIRE(psa_hash_compute(PSA_ALG_SHA_256, (const uint8_t *)s.p, s.n, out, 32, &n) == PSA_SUCCESS);
 }
 
-static psa_hash_operation_t *op(struct gw_sha256_ctx *c)
+enum gw_err gw_crypto_init(void)
 {
-	return (psa_hash_operation_t *)(void *)c;
+	return psa_crypto_init() == PSA_SUCCESS && gw_sha256_choose(by_psa) ? GW_OK : GW_E_CRYPTO;
+}
+
+static struct gw_sha256 *of(struct gw_sha256_ctx *c)
+{
+	return (struct gw_sha256 *)(void *)c;
+}
+
+void gw_sha256(struct gw_str s, uint8_t out[32])
+{
+	struct gw_sha256 c;
+
+	gw_sha256_begin(&c);
+	gw_sha256_more(&c, s.p, s.n);
+	gw_sha256_final(&c, out);
+	gw_wipe(&c, sizeof(c)); /* tokens pass here */
 }
 
 void gw_sha256_start(struct gw_sha256_ctx *c)
 {
-	*op(c) = psa_hash_operation_init();
-	GW_REQUIRE(psa_hash_setup(op(c), PSA_ALG_SHA_256) == PSA_SUCCESS);
+	gw_sha256_begin(of(c));
 }
 
 void gw_sha256_add(struct gw_sha256_ctx *c, const void *p, size_t n)
 {
-	GW_REQUIRE(psa_hash_update(op(c), p, n) == PSA_SUCCESS);
+	gw_sha256_more(of(c), p, n);
 }
 
 void gw_sha256_end(struct gw_sha256_ctx *c, uint8_t out[32])
 {
-	size_t n;
-
-	GW_REQUIRE(psa_hash_finish(op(c), out, 32, &n) == PSA_SUCCESS);
+	gw_sha256_final(of(c), out);
 }
 
-static void start_padded(psa_hash_operation_t *o, const uint8_t key[BLOCK_BYTES], uint8_t pad)
+static void start_padded(struct gw_sha256 *c, const uint8_t key[BLOCK_BYTES], uint8_t pad)
 {
 	uint8_t block[BLOCK_BYTES];
 
 	for (int i = 0; i < BLOCK_BYTES; i++)
 		block[i] = key[i] ^ pad;
-	*o = psa_hash_operation_init();
-	GW_REQUIRE(psa_hash_setup(o, PSA_ALG_SHA_256) == PSA_SUCCESS);
-	GW_REQUIRE(psa_hash_update(o, block, sizeof(block)) == PSA_SUCCESS);
+	gw_sha256_begin(c);
+	gw_sha256_more(c, block, sizeof(block));
 	gw_wipe(block, sizeof(block));
 }
 
@@ -78,14 +84,13 @@ static void prepare(struct gw_hmac *h, struct gw_str key)
 	gw_wipe(block, sizeof(block));
 }
 
-static void finish_with(const psa_hash_operation_t *start, const void *p, size_t n, uint8_t out[32])
+static void finish_with(const struct gw_sha256 *start, const void *p, size_t n, uint8_t out[32])
 {
-	psa_hash_operation_t o = psa_hash_operation_init();
-	size_t got;
+	struct gw_sha256 c = *start;
 
-	GW_REQUIRE(psa_hash_clone(start, &o) == PSA_SUCCESS);
-	GW_REQUIRE(psa_hash_update(&o, p, n) == PSA_SUCCESS);
-	GW_REQUIRE(psa_hash_finish(&o, out, 32, &got) == PSA_SUCCESS);
+	gw_sha256_more(&c, p, n);
+	gw_sha256_final(&c, out);
+	gw_wipe(&c, sizeof(c));
 }
 
 void gw_hmac_once(struct gw_hmac *h, struct gw_str msg, uint8_t out[32])
@@ -94,6 +99,7 @@ void gw_hmac_once(struct gw_hmac *h, struct gw_str msg, uint8_t out[32])
 
 	finish_with(&h->inner, msg.p, msg.n, inner);
 	finish_with(&h->outer, inner, sizeof(inner), out);
+	gw_wipe(inner, sizeof(inner));
 }
 
 void gw_hmac_sha256(struct gw_str key, struct gw_str msg, uint8_t out[32])

@@ -81,3 +81,25 @@ static inline uint8_t *gw_mpr_bin(uint8_t *p, const void *bytes, size_t n)
 	memcpy(p, bytes, n);
 	return p + n;
 }
+
+/* Behind the scalar or text that begins at p, if it is of a common kind and lies before end; else NULL, and gw_mp_skip knows more. */
+static inline const uint8_t *gw_mpr_skip(const uint8_t *p, const uint8_t *end)
+{
+	size_t n = 1, left = (size_t)(end - p);
+	uint8_t c;
+
+	if (left < 4)
+		return NULL;
+	c = *p;
+	if (c >= 0xa0 && c < 0xc0)
+		n += c & 31u;
+	else if (c == 0xd9 || c == 0xc4)
+		n += 1u + p[1];
+	else if (c == 0xda || c == 0xc5)
+		n += 2u + ((size_t)p[1] << 8 | p[2]);
+	else if (c >= 0xcc && c <= 0xd3)
+		n += (size_t)1 << (c & 3);
+	else if (c > 0x7f && c < 0xe0 && c != 0xc2 && c != 0xc3)
+		return NULL;
+	return n <= left ? p + n : NULL;
+}

@@ -7,10 +7,12 @@
 /* The durable trail: pure code over bytes; logger/ does the file work, admin/ and llmgwctl read with it.
  *
  *   file  seg-<class>-<created unix ms, 13 digits>-<writer 8 hex>-<no, 8 digits>.lga, preallocated, little endian
- *   HEADER 4096 B  "LGWA0001" | u32 header_bytes | u32 class | u8 node[16] | u64 segment_no | u8 prev_final_hash[32]
+ *   HEADER 4096 B  "LGWA0002" | u32 header_bytes | u32 class | u8 node[16] | u64 segment_no | u8 prev_final_hash[32]
  *                  | i64 created_us | u8 writer[16] | u8 public_key[65] | zeros | u32 crc32c of all before it (last 4 bytes)
  *   BLOCK*         "LGWB" | u32 kind (1 records, 2 checkpoint, 3 footer) | u32 payload_bytes | u32 n_records | u64 block_no
- *                  | i64 first_us | i64 last_us | u8 prev_hash[32] | payload | u8 hash[32] = SHA-256(all before in the block)
+ *                  | i64 first_us | i64 last_us | u8 prev_hash[32] | payload
+ *                  | u8 hash[32] = SHA-256(the 72 bytes before the payload || SHA-256 of each KiB of the payload, the last as long
+ *                    as what is left; none for an empty one)
  *                  | u32 crc32c(all before in the block), padded to 8
  *   records block payload: frames { u32 len | u32 slot | u32 epoch | u32 type | u64 seq | len bytes msgpack } padded to 8
  *   checkpoint payload: msgpack map { 1: block_no, 2: hash, 3: array of [slot, epoch, first_seq, last_seq], 4: spend nano-USD, 5: count,

@@ -43,6 +43,8 @@ static inline size_t seg_block_bytes(size_t payload)
 }
 
 bool gw_seg_is_zero(struct gw_str s);
+/* Hash of a block: its head, then the hashes of its payload's leaves. */
+void gw_seg_block_hash(const char *block, size_t payload_bytes, uint8_t out[32]);
 /* The head alone, lengths checked against the file. NULL when good, else what is wrong. */
 const char *gw_seg_head_read(struct gw_str bytes, size_t at, struct seg_block *out);
 /* The whole block: checksum and padding, and with check_hash its SHA-256. Not the chain. */

@@ -67,7 +67,7 @@ const char *gw_seg_block_read(struct gw_str bytes, size_t at, bool check_hash, s
 		return "block padding";
 	if (!check_hash)
 		return NULL;
-	gw_sha256(gw_str(p, n), hash);
+	gw_seg_block_hash(p, out->payload.n, hash);
 	return memcmp(hash, out->hash, 32) == 0 ? NULL : "block hash";
 }
 
@@ -141,7 +141,7 @@ enum gw_err gw_seg_open(struct gw_seg_reader *r, struct gw_str bytes)
 	const char *h = bytes.p;
 	struct gw_seg_reader n = { .bytes = bytes, .at = GW_SEG_HEADER_BYTES };
 
-	if (bytes.n < GW_SEG_HEADER_BYTES || memcmp(h, "LGWA0001", 8) != 0 ||
+	if (bytes.n < GW_SEG_HEADER_BYTES || memcmp(h, "LGWA0002", 8) != 0 ||
 	    gw_seg_le32_read(h + 8) != GW_SEG_HEADER_BYTES)
 		return GW_E_CORRUPT;
 	if (gw_crc32c(0, h, GW_SEG_HEADER_BYTES - 4) != gw_seg_le32_read(h + GW_SEG_HEADER_BYTES - 4))

@@ -3,6 +3,7 @@
 #include "lib/segment_impl.h"
 
 #include "lib/msgpack.h"
+#include "lib/sha256.h"
 #include "lib/text.h"
 
 /* Offsets in the header. */
@@ -33,7 +34,7 @@ void gw_seg_begin(struct gw_seg_writer *w, const struct gw_seg_info *info, struc
 {
 	uint8_t h[GW_SEG_HEADER_BYTES] = { 0 };
 
-	memcpy(h, "LGWA0001", 8);
+	memcpy(h, "LGWA0002", 8);
 	gw_seg_le32(h + AT_BYTES, GW_SEG_HEADER_BYTES);
 	gw_seg_le32(h + AT_CLASS, (uint32_t)info->cls);
 	memcpy(h + AT_NODE, info->node, 16);
@@ -80,6 +81,11 @@ void gw_seg_frame(struct gw_buf *frames, const struct gw_seg_record *rec)
 	gw_buf_put(frames, zeros, seg_round8(rec->body.n) - rec->body.n);
 }
 
+void gw_seg_block_hash(const char *block, size_t payload_bytes, uint8_t out[32])
+{
+	gw_sha256_leaves(gw_str(block, SEG_HEAD_BYTES), gw_str(block + SEG_HEAD_BYTES, payload_bytes), out);
+}
+
 /* Appends the block and moves the chain on; on failure neither. */
 static void put_block(struct gw_seg_writer *w, uint32_t kind, struct gw_str payload, uint32_t n_records,
 		      int64_t first_us, int64_t last_us, struct gw_buf *out)
@@ -104,7 +110,7 @@ static void put_block(struct gw_seg_writer *w, uint32_t kind, struct gw_str payl
 	memcpy(b + 40, w->hash, 32);
 	if (payload.n)
 		memcpy(b + SEG_HEAD_BYTES, payload.p, payload.n);
-	gw_sha256(gw_str((const char *)b, n), b + n);
+	gw_seg_block_hash((const char *)b, payload.n, b + n);
 	memcpy(w->hash, b + n, 32);
 	gw_seg_le32(b + n + 32, gw_crc32c(0, b, n + 32));
 	memset(b + n + SEG_TAIL_BYTES, 0, total - n - SEG_TAIL_BYTES);

@@ -66,12 +66,12 @@ struct gw_lg_epoch *gw_lg_epoch_of(struct gw_lg_slot *s, uint32_t epoch)
 void gw_lg_note(struct gw_lg_slot *s, const struct gw_seg_record *rec, int64_t *cost)
 {
 	struct gw_lg_epoch *of = gw_lg_epoch_of(s, rec->epoch);
-	struct gw_record r;
+	struct gw_record_peek r;
 
 	if (rec->seq <= of->mark.seq)
 		return;
 	of->mark.seq = rec->seq;
-	if (gw_record_unpack(rec->body, &r))
+	if (gw_record_peek(rec->body, &r))
 		return;
 	if (rec->type == GW_REC_END && cost)
 		*cost = r.cost_nanousd;

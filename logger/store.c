@@ -87,9 +87,9 @@ static void raise_mark(struct gw_logger *l, const struct gw_seg_record *rec)
 
 static void note_synthetic(struct gw_logger *l, const struct gw_seg_record *rec)
 {
-	struct gw_record r;
+	struct gw_record_peek r;
 
-	if (rec->type != GW_REC_END || gw_record_unpack(rec->body, &r) || !r.is_synthetic || !r.request_id)
+	if (rec->type != GW_REC_END || gw_record_peek(rec->body, &r) || !r.is_synthetic || !r.request_id)
 		return;
 	if (l->n_ended_ids < GW_LG_IDS)
 		memcpy(l->ended_ids[l->n_ended_ids++], r.request_id, 16);

@@ -68,14 +68,15 @@ class Record(dict):
 
 def blocks(data, name):
     """(kind, payload, number of records) of each block; the chain of hashes is checked on the way."""
-    assert data[:8] == b"LGWA0001", name
+    assert data[:8] == b"LGWA0002", name
     chain, at = hashlib.sha256(data[:4096]).digest(), 4096
     while at + 72 <= len(data) and data[at:at + 4] == b"LGWB":
         kind, size, n = struct.unpack_from("<III", data, at + 4)
         body = data[at:at + 72 + size]
         assert len(body) == 72 + size, f"{name}: torn block at {at}"
         assert data[at + 40:at + 72] == chain, f"{name}: chain broken at {at}"
-        chain = hashlib.sha256(body).digest()
+        leaves = b"".join(hashlib.sha256(body[i:i + 1024]).digest() for i in range(72, len(body), 1024))
+        chain = hashlib.sha256(body[:72] + leaves).digest()
         assert data[at + 72 + size:at + 104 + size] == chain, f"{name}: block hash at {at}"
         yield kind, body[72:], n
         at += (72 + size + 36 + 7) & ~7

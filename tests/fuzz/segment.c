@@ -39,7 +39,7 @@ static void mend(struct gw_buf *b, struct gw_seg_writer *w)
 		gw_seg_le32(p + 8, (uint32_t)n);
 		gw_seg_le64(p + 16, ++w->block_no);
 		memcpy(p + 40, w->hash, 32);
-		gw_sha256(gw_str((char *)p, end), p + end);
+		gw_seg_block_hash((char *)p, n, p + end);
 		memcpy(w->hash, p + end, 32);
 		gw_seg_le32(p + end + 32, gw_crc32c(0, p, end + 32));
 		memset(p + end + SEG_TAIL_BYTES, 0, seg_block_bytes(n) - end - SEG_TAIL_BYTES);

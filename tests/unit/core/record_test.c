@@ -59,6 +59,16 @@ static void round_trip(void **st)
 	gw_buf_done(&b);
 }
 
+/* The few fields of the quick look are those that unpacking finds. */
+static void same_peek(struct gw_str bytes, const struct gw_record *back)
+{
+	struct gw_record_peek p;
+
+	assert_int_equal(gw_record_peek(bytes, &p), GW_OK);
+	assert_ptr_equal(p.request_id, back->request_id);
+	assert_true(p.cost_nanousd == back->cost_nanousd && p.is_synthetic == back->is_synthetic);
+}
+
 /* Random records, field by field through the table. */
 static void random_round_trips(void **st)
 {
@@ -93,6 +103,7 @@ static void random_round_trips(void **st)
 		assert_true(b.n <= gw_record_end_bytes(&r));
 		assert_int_equal(gw_record_unpack(gw_buf_view(&b), &back), GW_OK);
 		same(&r, &back, false);
+		same_peek(gw_buf_view(&b), &back);
 		gw_buf_done(&b);
 	}
 }
@@ -146,7 +157,10 @@ static void hostile(void **st)
 	for (size_t n = 0; n < b.n; n++) {
 		struct gw_str e = exact(gw_str(b.p, n));
 
+		struct gw_record_peek p;
+
 		assert_int_equal(gw_record_unpack(e, &back), GW_E_GARBLED);
+		assert_int_equal(gw_record_peek(e, &p), GW_E_GARBLED);
 		free((char *)(uintptr_t)e.p);
 	}
 	for (int i = 0; i < 50000; i++) {
@@ -156,6 +170,8 @@ static void hostile(void **st)
 		((char *)(uintptr_t)e.p)[rng_below(e.n)] = (char)rng();
 		err = gw_record_unpack(e, &back);
 		assert_true(err == GW_OK || err == GW_E_GARBLED);
+		if (err == GW_OK)
+			same_peek(e, &back);
 		free((char *)(uintptr_t)e.p);
 	}
 	/* keys of later versions are passed over */
