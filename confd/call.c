@@ -3,6 +3,7 @@
 #include "confd/call.h"
 
 #include "confd/keyring.h"
+#include "confd/login.h"
 #include "confd/scope.h"
 #include "lib/yaml.h"
 
@@ -30,6 +31,9 @@ static const struct method methods[] = {
 	{ "generation-diff", GW_CALL_READ, gw_do_generation_diff, false, false, false },
 	{ "rollback", GW_CALL_WRITE, gw_do_rollback, false, true, true },
 	{ "auth", GW_CALL_READ, gw_do_auth, false, false, false },
+	{ "session-open", GW_CALL_WRITE, gw_do_session_open, false, false, true },
+	{ "session-close", GW_CALL_WRITE, gw_do_session_close, false, false, true },
+	{ "account-password", GW_CALL_WRITE, gw_do_account_password, false, false, true },
 	{ "audit-key", GW_CALL_READ, gw_do_audit_key, false, false, false },
 	{ "status", GW_CALL_READ, gw_do_status, false, false, false },
 	{ "republish", GW_CALL_READ, gw_do_republish, false, true, true },
@@ -219,6 +223,11 @@ static void answer(struct gw_ctx *c, enum gw_err e, struct gw_reply *r)
 	r->version = c->version;
 }
 
+void gw_call_refuse(struct gw_ctx *c, enum gw_err e, struct gw_reply *r)
+{
+	answer(c, e, r);
+}
+
 /* --- one call inside its transaction --- */
 
 static enum gw_err run(struct gw_ctx *c, const struct gw_call *q, struct gw_reply *r)
@@ -245,7 +254,15 @@ static enum gw_err run(struct gw_ctx *c, const struct gw_call *q, struct gw_repl
 	c->is_create_only = (q->flags & GW_CALL_CREATE_ONLY) != 0;
 	gw_jw_init(&c->out, &r->body);
 	e = c->txn != NULL ? gw_meta_u64(c->txn, "generation", &c->generation) : GW_OK;
-	return e == GW_OK ? m->fn(c, q, kind) : e;
+	bool is_once = q->idem.n > 0 && m->cls == GW_CALL_WRITE && !c->is_dry_run;
+
+	if (e == GW_OK && is_once)
+		e = gw_idem_find(c, q, r);
+	if (e != GW_OK || r->is_replay)
+		return e;
+	e = m->fn(c, q, kind);
+	/* diff and validate say themselves that nothing is to stay */
+	return e == GW_OK && is_once && !c->is_dry_run && r->body.err == GW_OK ? gw_idem_keep(c, q, r) : e;
 }
 
 void gw_call_run(struct gw_core *core, const struct gw_call *q, struct gw_reply *r)
@@ -280,7 +297,7 @@ static bool run_child(struct gw_core *core, struct gw_txn *parent, const struct 
 	if (e == GW_OK) {
 		c.txn = &t;
 		e = run(&c, q, r);
-		is_kept = e == GW_OK && r->body.err == GW_OK && !c.is_dry_run;
+		is_kept = e == GW_OK && r->body.err == GW_OK && !c.is_dry_run && !r->is_replay;
 		if (is_kept)
 			e = gw_txn_commit(&t);
 		is_kept = is_kept && e == GW_OK;
@@ -333,7 +350,7 @@ static enum gw_err try_batch(struct gw_core *core, const struct gw_call *q, stru
 	(void)gw_store_take_full(core->store);
 	for (size_t i = 0; e == GW_OK && i < n; i++) {
 		gw_buf_clear(&r[i].body, 1 << 16);
-		r[i].has_written = false;
+		r[i].has_written = r[i].is_replay = false;
 		is_changed |= run_child(core, &t, &q[i], &r[i]);
 	}
 	bool is_full = gw_store_take_full(core->store);

@@ -236,7 +236,7 @@ static bool is_same_but_stamps(enum gw_cf_kind kind, const yyjson_val *a, const 
 		yyjson_val *x = gw_json_get(a, name), *y = gw_json_get(b, name);
 
 		if (gw_str_eq(name, GW_LIT("version")) || gw_str_eq(name, GW_LIT("updated_at")) ||
-		    gw_str_eq(name, GW_LIT("created_at")))
+		    gw_str_eq(name, GW_LIT("created_at")) || (k->fields[i]->flags & GW_CF_VOL) != 0)
 			continue;
 		if ((x == NULL) != (y == NULL) || (x != NULL && !yyjson_equals(x, y)))
 			return false;
@@ -247,7 +247,8 @@ static bool is_same_but_stamps(enum gw_cf_kind kind, const yyjson_val *a, const 
 static bool is_left_alone(enum gw_cf_kind kind)
 {
 	return kind == GW_KIND_org || kind == GW_KIND_team || kind == GW_KIND_user || kind == GW_KIND_key ||
-	       kind == GW_KIND_role_binding || kind == GW_KIND_credential;
+	       kind == GW_KIND_role_binding || kind == GW_KIND_credential || kind == GW_KIND_account ||
+	       kind == GW_KIND_token;
 }
 
 /* One object on its way back; *is_edit tells whether there is something to do. */

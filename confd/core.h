@@ -11,6 +11,7 @@
 /* What every file of confd shares: the open store and keyring, one call on its way through, and what a commit makes
  * happen outside of the store. Nothing here knows channels or the event loop, so tests drive it in one process. */
 struct gw_keyring;
+struct gw_login;
 struct gw_yaml_pos;
 
 /* What is to be done once a transaction is durable. */
@@ -34,6 +35,7 @@ void gw_effects_reset(struct gw_effects *fx, struct gw_effects_mark m);
 struct gw_core {
 	struct gw_store *store;
 	struct gw_keyring *keyring;
+	struct gw_login *login; /* who was used when, whose passwords fail (confd/login.h) */
 	struct gw_effects fx;
 	uint64_t drain_ms; /* how long an old credential version stays leasable */
 	const char *blocked; /* why writes are refused at present, or NULL */

@@ -104,17 +104,18 @@ void gw_edit_secrets_done(struct gw_edit_secrets *s)
 
 /* --- put --- */
 
-/* A key that nobody named gets a name. */
-static enum gw_err add_id(struct gw_ctx *c, yyjson_val **in)
+/* A key or token that nobody named gets a name. */
+static enum gw_err add_id(struct gw_ctx *c, enum gw_cf_kind kind, yyjson_val **in)
 {
 	static const char digits[] = "abcdefghijkmnpqrstuvwxyz23456789";
 	uint8_t random[12];
-	char id[4 + sizeof(random)] = { 'k', 'e', 'y', '-' };
+	char id[4 + sizeof(random)];
 	struct gw_json_out w;
 	struct gw_buf b;
 	yyjson_val *key, *v;
 	size_t i, max;
 
+	memcpy(id, kind == GW_KIND_key ? "key-" : "tok-", 4);
 	gw_random(random, sizeof(random));
 	for (size_t k = 0; k < sizeof(random); k++)
 		id[4 + k] = digits[random[k] % 32];
@@ -232,7 +233,12 @@ static enum gw_err check_rights(struct gw_ctx *c, const struct gw_edit *e, const
 	return GW_OK;
 }
 
-/* Roles fit their place: what they cover is said by org and team of the binding. */
+static bool is_caller(enum gw_cf_kind kind)
+{
+	return kind == GW_KIND_account || kind == GW_KIND_token;
+}
+
+/* Roles fit their place: what they cover is said by org and team of the binding, account or token. */
 static enum gw_err check_binding(struct gw_ctx *c, const yyjson_val *obj)
 {
 	struct gw_str role = gw_obj_str(obj, "role"), org = gw_obj_str(obj, "org"), team = gw_obj_str(obj, "team");
@@ -251,19 +257,33 @@ static enum gw_err check_binding(struct gw_ctx *c, const yyjson_val *obj)
 	return GW_OK;
 }
 
+/* Is it the key, token or account that asks? */
+static bool is_own(const struct gw_ctx *c, const struct gw_edit *e)
+{
+	struct gw_str key = c->actor.key, head, tail;
+
+	if (e->kind == GW_KIND_key)
+		return gw_str_eq(e->id, key);
+	return is_caller(e->kind) && gw_str_cut(key, ':', &head, &tail) &&
+	       gw_str_eq(head, gw_str_z(gw_cf_kinds[e->kind].name)) && gw_str_eq(tail, e->id);
+}
+
 /* Nobody saws off the branch that he sits on. */
 static enum gw_err check_own(struct gw_ctx *c, const struct gw_edit *e, const yyjson_val *after)
 {
-	bool is_own_key = e->kind == GW_KIND_key && gw_str_eq(e->id, c->actor.key);
-	bool is_own_role = e->kind == GW_KIND_role_binding && e->before_obj != NULL &&
-			   gw_str_eq(gw_obj_str(e->before_obj, "key"), c->actor.key);
+	bool is_own_role = e->before_obj != NULL &&
+			   ((e->kind == GW_KIND_role_binding &&
+			     gw_str_eq(gw_obj_str(e->before_obj, "key"), c->actor.key)) ||
+			    (is_caller(e->kind) && is_own(c, e)));
 
-	if (is_own_key && (after == NULL || gw_cf_bool(after, GW_KIND_key, "disabled")))
+	if (is_own(c, e) && (after == NULL || gw_cf_bool(after, e->kind, "disabled")))
 		return gw_fail(c, GW_E_CONFLICT,
-			       "This is the key you are using. Use another admin key to disable or delete it.");
+			       "This is the %s you are using. Use another one to disable or delete it.",
+			       gw_cf_kinds[e->kind].name);
 	if (is_own_role && (after == NULL || !gw_str_eq(gw_obj_str(after, "role"), gw_obj_str(e->before_obj, "role"))))
 		return gw_fail(c, GW_E_CONFLICT,
-			       "This is the role of the key you are using. Use another admin key to change it.");
+			       "This is the role of the %s you are using. Use another one to change it.",
+			       e->kind == GW_KIND_role_binding ? "key" : gw_cf_kinds[e->kind].name);
 	return GW_OK;
 }
 
@@ -293,7 +313,7 @@ static enum gw_err check_all(struct gw_ctx *c, struct gw_edit *e, yyjson_val *in
 		err = check_fixed(c, e, *obj, "team");
 	if (err == GW_OK && e->kind == GW_KIND_credential)
 		err = check_fixed(c, e, *obj, "provider");
-	if (err == GW_OK && e->kind == GW_KIND_role_binding)
+	if (err == GW_OK && (e->kind == GW_KIND_role_binding || is_caller(e->kind)))
 		err = check_binding(c, *obj);
 	if (err == GW_OK)
 		err = check_rights(c, e, *obj, in);
@@ -311,15 +331,16 @@ enum gw_err gw_edit_put(struct gw_ctx *c, enum gw_cf_kind kind, yyjson_val *in, 
 	bool is_changed = false;
 	enum gw_err err = GW_OK;
 
-	if (kind == GW_KIND_key && yyjson_is_obj(in) && yyjson_get_len(yyjson_obj_get(in, "id")) == 0)
-		err = add_id(c, &in);
+	if ((kind == GW_KIND_key || kind == GW_KIND_token) && yyjson_is_obj(in) &&
+	    yyjson_get_len(yyjson_obj_get(in, "id")) == 0)
+		err = add_id(c, kind, &in);
 	if (err != GW_OK)
 		return err;
 	e.id = yyjson_is_obj(in) ? gw_arena_str(&c->arena, gw_obj_str(in, "id")) : GW_NIL;
 	err = check_all(c, &e, in, &check, &text, &obj);
 	if (err != GW_OK)
 		return err;
-	if (kind == GW_KIND_key)
+	if (kind == GW_KIND_key || kind == GW_KIND_token)
 		err = gw_edit_key_fields(c, &e, import_of(&check), &sets);
 	else if (kind == GW_KIND_credential)
 		err = gw_edit_secret_fields(c, &e, obj, secrets, &sets, &is_changed);

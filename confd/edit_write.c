@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "confd/edit.h"
+#include "confd/login.h"
 #include "confd/object.h"
 #include "confd/row.h"
 #include "confd/sealed.h"
@@ -94,6 +95,7 @@ static enum gw_err take_out(struct gw_ctx *c, const struct gw_edit *e)
 	struct walk w = { c, e };
 	char buf[GW_OBJ_KEY_BYTES];
 	uint8_t index[32];
+	char token[33];
 	struct gw_str key = gw_obj_key(e->kind, e->id, buf);
 	enum gw_err err = GW_OK;
 
@@ -103,6 +105,8 @@ static enum gw_err take_out(struct gw_ctx *c, const struct gw_edit *e)
 			err = gw_txn_del(c->txn, GW_T_MODEL, gw_obj_model_key(c, e->before_obj));
 		if (err == GW_OK && e->kind == GW_KIND_key && key_index(e->before_obj, index))
 			err = gw_txn_del(c->txn, GW_T_KEY, gw_str((const char *)index, 32));
+		if (err == GW_OK && e->kind == GW_KIND_token && key_index(e->before_obj, index))
+			err = gw_txn_del(c->txn, GW_T_LOGIN, gw_login_token_key(index, token));
 	}
 	if (err != GW_OK && err != GW_E_NOT_FOUND)
 		return err;
@@ -113,6 +117,8 @@ static enum gw_err take_out(struct gw_ctx *c, const struct gw_edit *e)
 		err = gw_txn_del(c->txn, GW_T_ROW, key);
 	if (err == GW_OK && e->kind == GW_KIND_credential)
 		err = gw_sealed_delete_all(c->txn, e->id);
+	if (err == GW_OK && e->kind == GW_KIND_account)
+		err = gw_login_account_gone(c->txn, e->id);
 	return err;
 }
 
@@ -139,6 +145,7 @@ static enum gw_err put_in(struct gw_ctx *c, const struct gw_edit *e)
 {
 	struct walk w = { c, e };
 	uint8_t index[32];
+	char token[33];
 	enum gw_err err;
 
 	if (e->after_obj == NULL)
@@ -150,6 +157,10 @@ static enum gw_err put_in(struct gw_ctx *c, const struct gw_edit *e)
 		err = !key_index(e->after_obj, index)
 			  ? GW_E_CORRUPT
 			  : put_unique(c, e, GW_T_KEY, gw_str((const char *)index, 32), "/import_sha256");
+	if (err == GW_OK && e->kind == GW_KIND_token)
+		err = !key_index(e->after_obj, index)
+			  ? GW_E_CORRUPT
+			  : gw_txn_put(c->txn, GW_T_LOGIN, gw_login_token_key(index, token), e->id);
 	return err;
 }
 

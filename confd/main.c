@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "confd/login.h"
 #include "confd/root_key.h"
 #include "confd/server.h"
 #include "lib/crypto.h"
@@ -186,9 +187,13 @@ static void maintain(struct gw_server *s)
 		return; /* more of it at the next tick; the rest has time */
 	if (s->n_ticks % EACH_MINUTE == 0) {
 		(void)gw_maintain_secrets(&s->core);
+		gw_login_sweep(&s->core);
+		gw_idem_sweep(&s->core);
 		gw_revocation_sweep(s);
 		check_size(s);
 	}
+	if (s->n_ticks % (20 * EACH_SECOND) == 0)
+		gw_login_flush(&s->core);
 	if (s->n_ticks % (60 * EACH_MINUTE) == EACH_MINUTE)
 		(void)gw_maintain_history(&s->core);
 	if (s->n_ticks % (10 * EACH_SECOND) == 0)
@@ -316,6 +321,7 @@ int gw_confd_main(void)
 
 	gw_role_begin(&s->start, "confd", false);
 	setenv("UV_USE_IO_URING", "0", 1);
+	setenv("UV_THREADPOOL_SIZE", "2", 1); /* passwords */
 	if (gw_crypto_init() != GW_OK || uv_loop_init(&s->loop) != 0)
 		gw_role_fatal("cannot initialise cryptography or the event loop");
 	if (gw_beats_open(s->start.boot.runtime_dir, false, &s->beats) != GW_OK)

@@ -64,7 +64,7 @@ void gw_obj_print(struct gw_json_out *w, enum gw_cf_kind kind, const yyjson_val 
 
 		if (v == NULL || (f->flags & GW_CF_WO) || (is_portable && (f->flags & GW_CF_RO)))
 			continue;
-		if (kind == GW_KIND_key && gw_str_eq(gw_str_z(f->name), GW_LIT("index")))
+		if ((kind == GW_KIND_key || kind == GW_KIND_token) && gw_str_eq(gw_str_z(f->name), GW_LIT("index")))
 			continue;
 		gw_jw_key(w, gw_str_z(f->name));
 		gw_jw_val(w, v);

@@ -10,6 +10,7 @@
 
 #include "confd/edit.h"
 #include "confd/keyring.h"
+#include "confd/login.h"
 #include "confd/row.h"
 #include "confd/scope.h"
 #include "lib/sys/fd.h"
@@ -181,7 +182,8 @@ enum gw_err gw_core_open(struct gw_core *core, const struct gw_core_opts *o, boo
 {
 	*core = (struct gw_core){ .drain_ms = o->drain_ms };
 	gw_effects_init(&core->fx);
-	enum gw_err e = open_store(core, o, why);
+	core->login = gw_login_new();
+	enum gw_err e = core->login != NULL ? open_store(core, o, why) : GW_E_NOMEM;
 
 	if (e == GW_OK)
 		e = open_keyring(core, o, why);
@@ -200,6 +202,10 @@ enum gw_err gw_core_open(struct gw_core *core, const struct gw_core_opts *o, boo
 
 void gw_core_close(struct gw_core *core)
 {
+	if (core->store != NULL && core->login != NULL)
+		gw_login_flush(core);
+	gw_login_free(core->login);
+	core->login = NULL;
 	gw_keyring_free(core->keyring);
 	core->keyring = NULL;
 	gw_store_close(core->store);

@@ -19,6 +19,8 @@ static void send_answer(struct gw_channel *ch, uint64_t corr, const struct gw_re
 	GW_MSG_SET(&a, generation, r->generation);
 	GW_MSG_SET(&a, version, r->version);
 	GW_MSG_SET(&a, flags, is_applied);
+	if (r->retry_ms > 0)
+		GW_MSG_SET(&a, retry_ms, r->retry_ms);
 	if (lagging.n > 0)
 		GW_MSG_SET(&a, detail, lagging);
 	if (gw_channel_send(ch, &a) != GW_OK)
@@ -45,6 +47,7 @@ static enum gw_err copy_call(struct gw_wait *w, const struct gw_msg *m)
 	gw_buf_puts(&w->text, m->kind);
 	gw_buf_puts(&w->text, m->body);
 	gw_buf_puts(&w->text, m->actor);
+	gw_buf_puts(&w->text, m->idem);
 	if (w->text.err != GW_OK)
 		return w->text.err;
 	w->call = (struct gw_call){ .version = m->version, .deadline_ms = m->deadline_ms, .flags = (unsigned)m->flags };
@@ -52,6 +55,7 @@ static enum gw_err copy_call(struct gw_wait *w, const struct gw_msg *m)
 	w->call.kind = keep(&w->text, m->kind, &at);
 	w->call.body = keep(&w->text, m->body, &at);
 	w->call.actor = keep(&w->text, m->actor, &at);
+	w->call.idem = keep(&w->text, m->idem, &at);
 	return GW_OK;
 }
 
@@ -60,6 +64,7 @@ static void release(struct gw_wait *w)
 	if (w->text.p != NULL)
 		gw_wipe(w->text.p, w->text.cap);
 	gw_buf_clear(&w->text, KEEP_BYTES);
+	gw_kdf_done(&w->kdf);
 	gw_reply_done(&w->reply);
 	w->state = GW_WAIT_FREE;
 	w->channel = NULL;
@@ -103,6 +108,59 @@ static void refuse(struct gw_peer *p, uint64_t corr, enum gw_err e, const char *
 	gw_reply_done(&r);
 }
 
+static void put_in_line(struct gw_server *s, struct gw_wait *w)
+{
+	w->state = GW_WAIT_QUEUED;
+	s->queue[s->n_queued++] = (unsigned)(w - s->waits);
+	if (s->n_queued == 1)
+		uv_timer_start(&s->group, on_group, GW_CONFD_GROUP_MS, 0);
+	else if (s->n_queued >= GW_CONFD_BATCH)
+		gw_queue_flush(s);
+}
+
+/* --- passwords: derived beside the loop, then a write like any other --- */
+
+static void derive(uv_work_t *work)
+{
+	struct gw_wait *w = work->data;
+
+	gw_kdf_run(&w->kdf);
+}
+
+static void on_derived(uv_work_t *work, int status)
+{
+	struct gw_wait *w = work->data;
+	struct gw_server *s = w->server;
+
+	(void)status;
+	s->n_deriving--;
+	if (s->is_open && !s->is_released) {
+		w->call.kdf = &w->kdf;
+		put_in_line(s, w);
+		return;
+	}
+	w->reply.status = gw_err_info(GW_E_CONFD_DOWN)->http;
+	gw_buf_printf(&w->reply.body, "{\"error\":{\"name\":\"CONFD_DOWN\",\"message\":\"The configuration process "
+				      "is stopping. Try again in a second.\"}}");
+	finish(s, w, false);
+}
+
+static void begin_derive(struct gw_server *s, struct gw_wait *w)
+{
+	if (gw_kdf_begin(&s->core, &w->call, &w->kdf, &w->reply) != GW_OK) {
+		finish(s, w, false);
+		return;
+	}
+	w->state = GW_WAIT_DERIVING;
+	w->server = s;
+	w->work.data = w;
+	s->n_deriving++;
+	if (uv_queue_work(&s->loop, &w->work, derive, on_derived) != 0) {
+		derive(&w->work);
+		on_derived(&w->work, 0);
+	}
+}
+
 static void enqueue(struct gw_server *s, struct gw_peer *p, const struct gw_msg *m)
 {
 	struct gw_wait *w = free_wait(s);
@@ -116,22 +174,25 @@ static void enqueue(struct gw_server *s, struct gw_peer *p, const struct gw_msg 
 		refuse(p, m->corr, GW_E_TOO_BIG, "The body is larger than 32 MiB. Send it in parts.");
 		return;
 	}
+	if (gw_kdf_is_needed(&w->call) && s->n_deriving >= GW_CONFD_DERIVING) {
+		refuse(p, m->corr, GW_E_BUSY, "Too many sign-ins at once. Try again in a moment.");
+		return;
+	}
 	gw_reply_init(&w->reply);
-	w->state = GW_WAIT_QUEUED;
 	w->channel = p->channel;
 	w->corr = m->corr;
 	w->asked_ns = gw_now_ns();
 	w->deadline_at_ms = gw_now_ms() + (wait_ms < MAX_WAIT_MS ? wait_ms : MAX_WAIT_MS);
-	s->queue[s->n_queued++] = (unsigned)(w - s->waits);
-	if (s->n_queued == 1)
-		uv_timer_start(&s->group, on_group, GW_CONFD_GROUP_MS, 0);
-	else if (s->n_queued >= GW_CONFD_BATCH)
-		gw_queue_flush(s);
+	if (gw_kdf_is_needed(&w->call))
+		begin_derive(s, w);
+	else
+		put_in_line(s, w);
 }
 
 void gw_queue_call(struct gw_server *s, struct gw_peer *p, struct gw_msg *m)
 {
-	struct gw_call q = { m->name, m->kind, m->body, m->actor, m->version, m->deadline_ms, (unsigned)m->flags };
+	struct gw_call q = { m->name, m->kind, m->body, m->actor, m->idem, m->version, m->deadline_ms,
+			     (unsigned)m->flags, NULL };
 	struct gw_reply r;
 
 	if (!s->is_open || s->is_draining || s->is_releasing) {

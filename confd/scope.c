@@ -98,6 +98,12 @@ static bool member_may_read(const struct gw_actor *a, enum gw_cf_kind kind, cons
 		return true;
 	if (kind == GW_KIND_user)
 		return a->user.n > 0 && gw_str_eq(text_of(obj, "id"), a->user);
+	if (kind == GW_KIND_account || kind == GW_KIND_token) {
+		struct gw_str head, tail;
+
+		return gw_str_cut(a->key, ':', &head, &tail) && gw_str_eq(head, gw_str_z(gw_cf_kinds[kind].name)) &&
+		       gw_str_eq(tail, text_of(obj, "id"));
+	}
 	return kind == GW_KIND_key && a->user.n > 0 && gw_str_eq(text_of(obj, "user"), a->user);
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 #include <uv.h>
 #include "confd/call.h"
+#include "confd/login.h"
 #include "confd/open.h"
 #include "confd/publish.h"
 #include "lib/sys/role.h"
@@ -14,6 +15,7 @@ enum {
 	GW_CONFD_QUEUE = 256, /* writes under way; further ones are told to come again */
 	GW_CONFD_BATCH = 64, /* writes in one transaction */
 	GW_CONFD_GROUP_MS = 2, /* how long the first one waits for company */
+	GW_CONFD_DERIVING = 8, /* passwords being derived; further ones are told to come again */
 	GW_CONFD_AUDITS = 4096, /* audit records on their way to the logger */
 	GW_CONFD_TIMES = 1024 /* publications whose times are kept for the figures */
 };
@@ -36,7 +38,7 @@ struct gw_set {
 	struct gw_built image[GW_IMAGE_COUNT];
 };
 
-enum gw_wait_state { GW_WAIT_FREE, GW_WAIT_QUEUED, GW_WAIT_WORKERS };
+enum gw_wait_state { GW_WAIT_FREE, GW_WAIT_DERIVING, GW_WAIT_QUEUED, GW_WAIT_WORKERS };
 struct gw_wait { /* one write */
 	enum gw_wait_state state;
 	struct gw_channel *channel; /* NULL: the asker is gone */
@@ -44,6 +46,9 @@ struct gw_wait { /* one write */
 	struct gw_call call; /* views into text */
 	struct gw_buf text;
 	struct gw_reply reply;
+	struct gw_kdf kdf; /* DERIVING: its passwords, in a pool thread */
+	uv_work_t work;
+	struct gw_server *server;
 };
 
 struct gw_revoked {
@@ -63,7 +68,7 @@ struct gw_server {
 	/* writes */
 	struct gw_wait waits[GW_CONFD_QUEUE];
 	unsigned queue[GW_CONFD_QUEUE]; /* QUEUED ones in order of arrival */
-	unsigned n_queued;
+	unsigned n_queued, n_deriving;
 	uv_timer_t group;
 	/* images */
 	struct gw_publisher *publisher;

@@ -32,7 +32,7 @@ struct gw_store {
 };
 
 static const char *const table_names[GW_T_COUNT] = { "object",  "model",  "key",    "ref",  "sealed",
-						     "keyring", "change", "outbox", "meta", "row" };
+						     "keyring", "change", "outbox", "meta", "row", "login", "idem" };
 
 static enum gw_err from_mdb(struct gw_store *s, int rc)
 {

@@ -18,6 +18,8 @@
  *   CHANGE   be64 change_seq                          JSON of the change (confd/history.c)
  *   OUTBOX   be64 change_seq                          audit record for the logger, msgpack
  *   META     name                                     text: format, generation, change_seq, ...
+ *   LOGIN    confd/login.h                            tokens, sessions, password verifiers of the admin API
+ *   IDEM     confd/idem.c                             answers of calls with an Idempotency-Key
  *   ROW      as OBJECT, served kinds only             the object's image row: made once, when the object is written
  *
  * Every value: u8 1 | u32 crc32c(key || payload), little endian | payload; LMDB itself has no checksums. */
@@ -32,6 +34,8 @@ enum gw_table {
 	GW_T_OUTBOX,
 	GW_T_META,
 	GW_T_ROW,
+	GW_T_LOGIN,
+	GW_T_IDEM,
 	GW_T_COUNT
 };
 

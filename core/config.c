@@ -4,7 +4,7 @@
 #include "core/config_impl.h"
 
 /* Words of the rows' flags column. */
-enum { REQ = GW_CF_REQ, IMG = GW_CF_IMG, RO = GW_CF_RO, WO = GW_CF_WO, PLAT = GW_CF_PLAT };
+enum { REQ = GW_CF_REQ, IMG = GW_CF_IMG, RO = GW_CF_RO, WO = GW_CF_WO, PLAT = GW_CF_PLAT, VOL = GW_CF_VOL };
 
 /* Position of each row: its number in images, from 1. */
 enum {
@@ -88,6 +88,16 @@ static const struct gw_cf_field *const fields_deployment[] = {
 #undef GW_CF_WANT
 #define GW_CF_WANT model
 static const struct gw_cf_field *const fields_model[] = {
+#include "schemas/config.def"
+};
+#undef GW_CF_WANT
+#define GW_CF_WANT account
+static const struct gw_cf_field *const fields_account[] = {
+#include "schemas/config.def"
+};
+#undef GW_CF_WANT
+#define GW_CF_WANT token
+static const struct gw_cf_field *const fields_token[] = {
 #include "schemas/config.def"
 };
 #undef GW_CF_WANT

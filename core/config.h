@@ -39,7 +39,7 @@ enum gw_cf_type {
 	GW_CF_SECRET,
 	GW_CF_NANO
 };
-enum gw_cf_flags { GW_CF_REQ = 1, GW_CF_IMG = 2, GW_CF_RO = 4, GW_CF_WO = 8, GW_CF_PLAT = 16 };
+enum gw_cf_flags { GW_CF_REQ = 1, GW_CF_IMG = 2, GW_CF_RO = 4, GW_CF_WO = 8, GW_CF_PLAT = 16, GW_CF_VOL = 32 };
 enum gw_cf_owner { GW_CF_PLATFORM, GW_CF_ANY };
 
 struct gw_cf_field {

@@ -114,7 +114,8 @@ static void check_field(struct gw_cf_check *c, const struct gw_cf_field *f)
 		return;
 	}
 	if (f->flags & GW_CF_RO) {
-		check_read_only(c, f, v);
+		if (!(f->flags & GW_CF_VOL))
+			check_read_only(c, f, v);
 		return;
 	}
 	gw_cf_check_value(c, f, v);
@@ -129,10 +130,14 @@ static void put_canonical(struct gw_cf_check *c, struct gw_buf *out)
 	struct gw_cf_set sets[32];
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < k->n_fields && c->old; i++) {
+	for (unsigned i = 0; i < k->n_fields; i++) {
 		const struct gw_cf_field *f = k->fields[i];
-		yyjson_val *v = gw_cf_given(c->old, f);
+		yyjson_val *v = c->old ? gw_cf_given(c->old, f) : NULL;
 
+		if ((f->flags & GW_CF_VOL) && !v && gw_cf_given(c->in, f)) {
+			sets[n++] = (struct gw_cf_set){ .field = f->name, .type = GW_CF_SET_STR, .str = GW_LIT("") };
+			continue;
+		}
 		if (!(f->flags & GW_CF_RO) || !v)
 			continue;
 		GW_REQUIRE(n < sizeof(sets) / sizeof(sets[0]));

@@ -27,6 +27,8 @@
 #define GW_CF_IS_credential_credential     ~, 1
 #define GW_CF_IS_deployment_deployment     ~, 1
 #define GW_CF_IS_model_model               ~, 1
+#define GW_CF_IS_account_account           ~, 1
+#define GW_CF_IS_token_token               ~, 1
 
 #define GW_KIND(kind, plural, owner, served, doc)
 #define GW_FIELD_DEF(kind, name, type, def, min, max, flags, doc) GW_CF_IF(GW_CF_WANT, kind)(GW_CT_##type name;)
@@ -82,6 +84,16 @@ struct gw_cf_deployment {
 #undef GW_CF_WANT
 #define GW_CF_WANT model
 struct gw_cf_model {
+#include "schemas/config.def"
+};
+#undef GW_CF_WANT
+#define GW_CF_WANT account
+struct gw_cf_account {
+#include "schemas/config.def"
+};
+#undef GW_CF_WANT
+#define GW_CF_WANT token
+struct gw_cf_token {
 #include "schemas/config.def"
 };
 #undef GW_CF_WANT

@@ -128,6 +128,28 @@ void gw_hmac_free(struct gw_hmac *h)
 	free(h);
 }
 
+/* The PSA of Debian's Mbed TLS is built without PSA_ALG_PBKDF2_HMAC, so its loop is here, over PSA's SHA-256. One block of
+ * output: salt || 1 as the first message. */
+void gw_pbkdf2_sha256(const struct gw_secret *password, struct gw_str salt, uint32_t count, uint8_t out[32])
+{
+	uint8_t first[128], u[32];
+	struct gw_hmac h;
+
+	GW_REQUIRE(salt.n + 4 <= sizeof(first) && count > 0);
+	prepare(&h, gw_secret_expose(password));
+	memcpy(first, salt.p, salt.n);
+	memcpy(first + salt.n, "\0\0\0\1", 4);
+	gw_hmac_once(&h, gw_str((const char *)first, salt.n + 4), u);
+	memcpy(out, u, 32);
+	for (uint32_t i = 1; i < count; i++) {
+		gw_hmac_once(&h, gw_str((const char *)u, 32), u);
+		for (int k = 0; k < 32; k++)
+			out[k] ^= u[k];
+	}
+	gw_wipe(&h, sizeof(h));
+	gw_wipe(u, sizeof(u));
+}
+
 enum gw_err gw_hkdf_sha256(struct gw_str ikm, struct gw_str salt, struct gw_str info, uint8_t *out, size_t n)
 {
 	psa_key_derivation_operation_t d = psa_key_derivation_operation_init();

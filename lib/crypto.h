@@ -27,6 +27,10 @@ void gw_hmac_once(struct gw_hmac *h, struct gw_str msg, uint8_t out[32]);
 /* HKDF-SHA-256 (RFC 5869). n <= 8160. */
 GW_MUST enum gw_err gw_hkdf_sha256(struct gw_str ikm, struct gw_str salt, struct gw_str info, uint8_t *out, size_t n);
 
+/* PBKDF2-HMAC-SHA-256 (RFC 8018), 32 bytes. Slow on purpose: `count` times two HMACs' worth of SHA-256 (600,000: the better
+ * part of a second). For passwords only; never on an event loop. */
+void gw_pbkdf2_sha256(const struct gw_secret *password, struct gw_str salt, uint32_t count, uint8_t out[32]);
+
 /* AES-256-GCM (SP 800-38D): 12-byte nonce, 16-byte tag appended to the ciphertext. key is 32 bytes.
  * open refuses with GW_E_CRYPTO and writes nothing when the tag does not fit. */
 GW_MUST enum gw_err gw_aead_seal(const struct gw_secret *key, const uint8_t nonce[12], struct gw_str aad,

@@ -300,9 +300,11 @@ static void group_commit(void **state)
 	int want[6] = { 200, 412, 201, 400, 409, 201 };
 
 	for (int i = 0; i < 6; i++) {
-		q[i] = (struct gw_call){
-			GW_LIT("put"), GW_LIT("model"), gw_str_z(bodies[i]), GW_LIT(PLATFORM), i < 2 ? v : 0, 0, 0
-		};
+		q[i] = (struct gw_call){ .method = GW_LIT("put"),
+					 .kind = GW_LIT("model"),
+					 .body = gw_str_z(bodies[i]),
+					 .actor = GW_LIT(PLATFORM),
+					 .version = i < 2 ? v : 0 };
 		gw_reply_init(&r[i]);
 	}
 	gw_call_batch(&f->core, q, r, 6);

@@ -15,6 +15,7 @@
 
 #include "confd/call.h"
 #include "confd/keyring.h"
+#include "confd/login.h"
 #include "confd/open.h"
 #include "lib/crypto.h"
 #include "lib/sys/clock.h"
@@ -30,7 +31,9 @@ struct fixture {
 	struct gw_core_opts opts;
 	/* the last answer */
 	int status;
-	uint64_t version, generation;
+	uint64_t version, generation, retry_ms;
+	bool is_replay;
+	const char *idem; /* Idempotency-Key of the next calls, or NULL */
 	char *text;
 	yyjson_doc *doc;
 	yyjson_val *body;
@@ -107,18 +110,37 @@ static inline void fx_free(struct fixture *f)
 static inline int fx_call_as(struct fixture *f, const char *actor, const char *method, const char *kind,
 			     const char *body, uint64_t version, unsigned flags)
 {
-	struct gw_call q = { gw_str_z(method), gw_str_z(kind), gw_str_z(body), gw_str_z(actor), version, 0, flags };
+	struct gw_call q = { .method = gw_str_z(method),
+			     .kind = gw_str_z(kind),
+			     .body = gw_str_z(body),
+			     .actor = gw_str_z(actor),
+			     .idem = f->idem != NULL ? gw_str_z(f->idem) : GW_NIL,
+			     .version = version,
+			     .flags = flags };
 	struct gw_reply r;
+	struct gw_kdf kdf = { .n = 0 };
+	bool is_refused = false;
 
 	fx_clear(f);
 	gw_reply_init(&r);
-	if (gw_call_class(&q) == GW_CALL_WRITE)
+	if (gw_kdf_is_needed(&q)) {
+		is_refused = gw_kdf_begin(&f->core, &q, &kdf, &r) != GW_OK;
+		if (!is_refused)
+			gw_kdf_run(&kdf);
+		q.kdf = &kdf;
+	}
+	if (gw_call_class(&q) == GW_CALL_WRITE && !is_refused)
 		gw_call_batch(&f->core, &q, &r, 1);
+	else if (is_refused)
+		assert_int_not_equal(r.status, 200);
 	else
 		gw_call_run(&f->core, &q, &r);
 	f->status = r.status;
 	f->version = r.version;
 	f->generation = r.generation;
+	f->is_replay = r.is_replay;
+	f->retry_ms = r.retry_ms;
+	gw_kdf_done(&kdf);
 	f->text = calloc(1, r.body.n + 1);
 	assert_non_null(f->text);
 	memcpy(f->text, r.body.p, r.body.n);

@@ -69,6 +69,21 @@ static void test_hmac(void **state)
 	gw_secret_unref(key);
 }
 
+/* RFC 7914 11, and a count that needs the loop (checked with Python's hashlib). */
+static void test_pbkdf2(void **state)
+{
+	struct gw_secret *a = gw_secret_new("passwd", 6), *b = gw_secret_new("password", 8);
+	uint8_t out[32];
+
+	(void)state;
+	gw_pbkdf2_sha256(a, GW_LIT("salt"), 1, out);
+	expect_hex(out, "55ac046e56e3089fec1691c22544b605f94185216dde0465e68b9d57c20dacbc");
+	gw_pbkdf2_sha256(b, GW_LIT("saltsaltsaltsalt"), 600000, out);
+	expect_hex(out, "3257cf76e56a9cc4e3afa561c3fd4daa6952b61e91c4e365955121042cfb94a2");
+	gw_secret_unref(a);
+	gw_secret_unref(b);
+}
+
 static void test_hkdf_bounds(void **state)
 {
 	static uint8_t out[8161];
@@ -391,6 +406,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sha256),
 		cmocka_unit_test(test_hmac),
+		cmocka_unit_test(test_pbkdf2),
 		cmocka_unit_test(test_hkdf_bounds),
 		cmocka_unit_test(test_aead_round_trip),
 		cmocka_unit_test(test_aead_refuses_changes),
