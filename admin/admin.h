@@ -19,7 +19,8 @@
  *   objects.c  everything that is a CALL to confd activate.c waiting for a deployment's first probe
  *   status.c   processes, workers, crashes        metrics.c  /metrics
  *   query.c    log queries, in a pool thread      tail.c     log tail as server-sent events
- *   refused.c  audit of refused calls */
+ *   refused.c  audit of refused calls               session.c  signing in and out with a password
+ *   limits.c   rates of callers and of addresses    openapi.c  GET /openapi.json */
 enum gw_adm_roles {
 	GW_ADM_P = 1,
 	GW_ADM_O = 2,
@@ -71,6 +72,8 @@ struct gw_adm_req {
 	struct gw_arena arena;
 	struct gw_adm_principal who;
 	uint64_t if_match;
+	uint8_t sha[32]; /* SHA-256 of the token */
+	uint64_t retry_ms; /* with 429: Retry-After */
 	char request_id[36];
 	struct gw_str body;
 	/* what a handler keeps between its turns */
@@ -82,10 +85,21 @@ struct gw_adm_req {
 struct gw_adm_cached {
 	uint8_t sha[32];
 	uint64_t until_ms;
+	uint64_t good_ms; /* when it was let in last: such a token is asked about although its address is over its limit */
+	int64_t expires_us; /* 0 = never */
 	uint32_t n;
 	char json[1500];
 };
-enum { GW_ADM_CACHE = 64, GW_ADM_TAILS = 32 };
+enum { GW_ADM_CACHE = 64, GW_ADM_TAILS = 32, GW_ADM_BUCKETS = 1024 };
+enum { GW_ADM_SOURCES = 64 };
+struct gw_adm_source { /* unauthenticated calls of one address; the last cell is all others together */
+	char text[48];
+	uint64_t n;
+};
+struct gw_adm_bucket {
+	double left;
+	uint64_t at_ms;
+};
 
 struct gw_admin {
 	uv_loop_t loop;
@@ -99,7 +113,11 @@ struct gw_admin {
 	struct gw_h1_server *server;
 	struct gw_adm_cached cache[GW_ADM_CACHE];
 	struct gw_uuid7 uuid;
-	uint64_t n_unauthenticated, n_refused, audit_seq;
+	struct gw_adm_bucket callers[GW_ADM_BUCKETS], sources[GW_ADM_BUCKETS];
+	struct gw_adm_source unauthenticated[GW_ADM_SOURCES];
+	uint64_t rate, failures; /* of the settings: calls a second, failures a minute */
+	bool is_reading_settings;
+	uint64_t n_unauthenticated, n_refused, n_throttled, audit_seq;
 	char segments[512];
 	uint32_t n_tails, n_queries, n_open;
 	uv_timer_t tick, orphan, drain;
@@ -107,6 +125,8 @@ struct gw_admin {
 	bool is_stopping, is_draining;
 };
 
+/* routes.c: methods that a path has, for the Allow header: "GET, HEAD, PUT". Into out. */
+void gw_adm_route_allow(struct gw_arena *a, struct gw_str path, struct gw_buf *out);
 /* routes.c: path without query. GW_E_NO_ROUTE, GW_E_BAD_METHOD, GW_E_NOT_FOUND (no such kind). Fills route, kind, id of q. */
 GW_MUST enum gw_err gw_adm_route_find(struct gw_arena *a, enum gw_h1_method m, struct gw_str path,
 				      const struct gw_adm_route **out, struct gw_str *kind, struct gw_str *id);
@@ -121,8 +141,19 @@ void gw_adm_end(struct gw_adm_req *q); /* frees; after the answer, or when the c
 /* Value of a query parameter, decoded, in the arena; false when absent. */
 bool gw_adm_param(struct gw_adm_req *q, const char *name, struct gw_str *out);
 
+/* limits.c: 0 = go on, else how long to wait, in ms. `failed`: has_failed counts one, else it is only looked. */
+uint64_t gw_adm_limit_call(struct gw_admin *ad, struct gw_str caller);
+uint64_t gw_adm_limit_failed(struct gw_admin *ad, struct gw_str source, bool has_failed);
+void gw_adm_limit_seen(struct gw_admin *ad, struct gw_str source); /* one more unauthenticated call from there */
+void gw_adm_limits_read(struct gw_admin *ad); /* the figures, from confd */
+
+/* objects.c: a question to confd in the caller's name; its answer is the request's. ms 0 = the usual patience. */
+void gw_adm_call(struct gw_adm_req *q, const char *method, struct gw_str body, uint64_t more_flags, uint64_t ms);
+struct gw_str gw_adm_body_with_id(struct gw_adm_req *q); /* the path's id in front; NIL: answered */
+
 /* authn.c: calls gw_adm_authorized(q) or answers. */
 void gw_adm_authenticate(struct gw_adm_req *q);
+void gw_adm_forget(struct gw_admin *ad); /* verdicts of before a change */
 void gw_adm_authorized(struct gw_adm_req *q); /* serve.c */
 /* Roles and scope of the route against the principal. */
 GW_MUST enum gw_err gw_adm_may(const struct gw_adm_route *route, const struct gw_adm_principal *who);

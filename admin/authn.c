@@ -5,7 +5,7 @@
 #include "lib/sys/clock.h"
 #include "lib/text.h"
 
-enum { CACHE_MS = 1000, AUTH_MS = 2000 };
+enum { CACHE_MS = 1000, AUTH_MS = 2000, GOOD_MS = 600000 };
 
 unsigned gw_adm_role_bit(struct gw_str name)
 {
@@ -88,8 +88,15 @@ static void decide(struct gw_adm_req *q, struct gw_str json)
 
 	if (!e)
 		e = gw_adm_may(q->route, &q->who);
+	if (!e && (q->retry_ms = gw_adm_limit_call(q->ad, q->who.key)) != 0) {
+		e = GW_E_LIMIT;
+		q->ad->n_throttled++;
+	}
 	if (e)
-		gw_adm_fail(q, e, e == GW_E_FORBIDDEN ? GW_LIT("None of your roles allows this call.") : GW_NIL);
+		gw_adm_fail(q, e,
+			    e == GW_E_FORBIDDEN ? GW_LIT("None of your roles allows this call.")
+			    : e == GW_E_LIMIT ? GW_LIT("More calls than settings.admin_rate allows. Wait a moment.")
+					      : GW_NIL);
 	else
 		gw_adm_authorized(q);
 }
@@ -109,16 +116,52 @@ static void keep(struct gw_admin *ad, const uint8_t sha[32], struct gw_str json)
 	memcpy(c->json, json.p, json.n);
 	c->n = (uint32_t)json.n;
 	c->until_ms = gw_now_ms() + CACHE_MS;
+	c->good_ms = gw_now_ms();
+	c->expires_us = 0;
+	struct gw_json_span at = { 0 };
+	const struct gw_json_want want = { GW_LIT("expires_at"), &at };
+
+	gw_json_members(json, (struct gw_json_span){ 0, json.n, GW_JSON_OBJ }, &want, 1);
+	if (at.type == GW_JSON_STR && !gw_time_read(gw_str(json.p + at.off, at.len), &c->expires_us))
+		c->expires_us = 0;
 }
 
-struct asked {
-	uint8_t sha[32];
-};
+/* A write may have disabled, changed or deleted any caller: what was known before is asked again. */
+void gw_adm_forget(struct gw_admin *ad)
+{
+	for (int i = 0; i < GW_ADM_CACHE; i++)
+		ad->cache[i].until_ms = 0;
+}
+
+static bool is_known(const struct gw_adm_cached *c, const uint8_t sha[32])
+{
+	return c->until_ms > gw_now_ms() && gw_ct_eq(c->sha, sha, 32) &&
+	       (!c->expires_us || c->expires_us > gw_unix_us());
+}
+
+/* No verdict: too many wrong ones came from there. */
+static void throttle(struct gw_adm_req *q, uint64_t wait_ms)
+{
+	q->ad->n_throttled++;
+	q->retry_ms = wait_ms;
+	gw_adm_fail(q, GW_E_LIMIT,
+		    GW_LIT("Too many failed sign-ins or unknown tokens from this address. Wait a moment."));
+}
+
+static void not_let_in(struct gw_adm_req *q, enum gw_err e, struct gw_str words)
+{
+	uint64_t wait_ms = gw_adm_limit_failed(q->ad, gw_h1_peer(q->conn), true);
+
+	gw_adm_limit_seen(q->ad, gw_h1_peer(q->conn));
+	if (wait_ms)
+		throttle(q, wait_ms);
+	else
+		gw_adm_fail(q, e, words);
+}
 
 static void on_auth(void *ctx, enum gw_err err, struct gw_msg *m)
 {
 	struct gw_adm_req *q = ctx;
-	struct asked *as = q->state;
 
 	if (!q->conn) {
 		gw_adm_end(q);
@@ -129,13 +172,12 @@ static void on_auth(void *ctx, enum gw_err err, struct gw_msg *m)
 		return;
 	}
 	if (m->status != 200) {
-		q->ad->n_unauthenticated++;
-		gw_adm_fail(q, m->status == 403 ? GW_E_FORBIDDEN : GW_E_BAD_KEY,
-			    m->status == 403 ? GW_LIT("This key has no role on the admin API.")
-					     : GW_LIT("The admin token is not known, disabled or expired."));
+		not_let_in(q, m->status == 403 ? GW_E_FORBIDDEN : GW_E_BAD_KEY,
+			   m->status == 403 ? GW_LIT("This key has no role on the admin API.")
+					    : GW_LIT("The admin token is not known, disabled or expired."));
 		return;
 	}
-	keep(q->ad, as->sha, m->body);
+	keep(q->ad, q->sha, m->body);
 	decide(q, m->body);
 }
 
@@ -164,22 +206,27 @@ static void ask(struct gw_adm_req *q, const uint8_t sha[32])
 
 void gw_adm_authenticate(struct gw_adm_req *q)
 {
-	struct asked *as = GW_NEW(&q->arena, struct asked);
 	struct gw_str token;
-	enum gw_err e = as ? token_of(q, &token) : GW_E_NOMEM;
+	enum gw_err e = token_of(q, &token);
+	uint64_t wait_ms;
 
-	if (e) {
-		q->ad->n_unauthenticated++;
+	if (e) { /* nothing was guessed: counted, not held against the address */
+		gw_adm_limit_seen(q->ad, gw_h1_peer(q->conn));
 		gw_adm_fail(q, e,
-			    GW_LIT("Send the admin token as \"Authorization: Bearer <token>\" (the first one is in "
-				   "admin.token in the data folder)."));
+			   GW_LIT("Send the admin token as \"Authorization: Bearer <token>\" (the first one is in "
+				  "admin.token in the data folder)."));
 		return;
 	}
-	gw_sha256(token, as->sha);
-	q->state = as;
-	struct gw_adm_cached *c = cell_of(q->ad, as->sha);
-	if (c->until_ms > gw_now_ms() && gw_ct_eq(c->sha, as->sha, 32))
+	gw_sha256(token, q->sha);
+	struct gw_adm_cached *c = cell_of(q->ad, q->sha);
+	if (is_known(c, q->sha)) {
 		decide(q, gw_str(c->json, c->n));
+		return;
+	}
+	bool was_good = c->good_ms && gw_now_ms() - c->good_ms < GOOD_MS && gw_ct_eq(c->sha, q->sha, 32);
+	wait_ms = was_good ? 0 : gw_adm_limit_failed(q->ad, gw_h1_peer(q->conn), false);
+	if (wait_ms)
+		throttle(q, wait_ms);
 	else
-		ask(q, as->sha);
+		ask(q, q->sha);
 }

@@ -141,6 +141,8 @@ static void on_tick(uv_timer_t *t)
 {
 	struct gw_admin *ad = t->data;
 
+	if (ad->ticks++ % (5000 / TICK_MS) == 0)
+		gw_adm_limits_read(ad);
 	atomic_store_explicit(&ad->beats->roles[GW_ROLE_ADMIN].beat_ns, gw_now_ns(), memory_order_release);
 }
 

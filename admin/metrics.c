@@ -140,9 +140,12 @@ static void processes(struct gw_buf *b, const struct gw_admin *ad)
 		      "llmgw_config_generation %llu\n"
 		      "# HELP llmgw_admin_unauthenticated_total Admin calls without a valid token.\n# TYPE "
 		      "llmgw_admin_unauthenticated_total counter\n"
-		      "llmgw_admin_unauthenticated_total %llu\n",
+		      "llmgw_admin_unauthenticated_total %llu\n"
+		      "# HELP llmgw_admin_throttled_total Admin calls told to wait: too many of a caller, or too many wrong "
+		      "tokens of an address.\n# TYPE llmgw_admin_throttled_total counter\n"
+		      "llmgw_admin_throttled_total %llu\n",
 		      (unsigned long long)atomic_load(&ad->control->generation),
-		      (unsigned long long)ad->n_unauthenticated);
+		      (unsigned long long)ad->n_unauthenticated, (unsigned long long)ad->n_throttled);
 }
 
 void gw_adm_metrics(struct gw_adm_req *q)

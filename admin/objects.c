@@ -65,11 +65,22 @@ static void on_answer(void *ctx, enum gw_err err, struct gw_msg *m)
 		gw_adm_fail(q, err == GW_E_UP_TIMEOUT ? GW_E_CONFD_DOWN : err, GW_NIL);
 		return;
 	}
-	if (m->status >= 400)
+	if (q->route->audit == GW_ADM_WRITE && m->status < 300 && !(flags & FLAG_DRY)) {
+		gw_adm_forget(q->ad);
+		if (!q->kind_text.n || q->kind == GW_KIND_settings) /* apply, rollback */
+			gw_adm_limits_read(q->ad);
+	}
+	q->retry_ms = GW_MSG_HAS(m, retry_ms) ? m->retry_ms : 0;
+	if (q->route->roles == GW_ADM_NONE && m->status == 401) { /* a failed sign-in: nobody's act */
+		gw_adm_limit_seen(q->ad, gw_h1_peer(q->conn));
+		(void)gw_adm_limit_failed(q->ad, gw_h1_peer(q->conn), true);
+	} else if (m->status >= 400 && q->who.key.n)
 		gw_adm_audit_refused(q,
 				     m->status == 403   ? GW_E_FORBIDDEN
 				     : m->status == 404 ? GW_E_NOT_FOUND
+				     : m->status == 409 ? GW_E_CONFLICT
 				     : m->status == 412 ? GW_E_PRECONDITION
+				     : m->status == 422 ? GW_E_IDEM_MISMATCH
 							: GW_E_INVALID,
 				     (int)m->status);
 	if (q->route->run == gw_adm_config_apply && m->status == 200 && !(flags & (FLAG_DRY | FLAG_NO_WAIT)))
@@ -81,12 +92,12 @@ static void on_answer(void *ctx, enum gw_err err, struct gw_msg *m)
 			      GW_MSG_HAS(m, version) ? m->version : 0, m->generation);
 }
 
-static void call(struct gw_adm_req *q, const char *method, struct gw_str body, uint64_t more_flags)
+void gw_adm_call(struct gw_adm_req *q, const char *method, struct gw_str body, uint64_t more_flags, uint64_t ms)
 {
 	struct gw_msg m = { .type = GW_MSG_CALL };
 	uint64_t flags = flags_of(q) | more_flags;
 	struct gw_str who = actor(q), v;
-	uint64_t ms;
+	uint64_t wait_ms;
 
 	if (!who.p || !body.p) {
 		gw_adm_fail(q, GW_E_NOMEM, GW_NIL);
@@ -100,16 +111,27 @@ static void call(struct gw_adm_req *q, const char *method, struct gw_str body, u
 	if (q->if_match)
 		GW_MSG_SET(&m, version, q->if_match);
 	GW_MSG_SET(&m, flags, flags);
-	if (gw_adm_param(q, "timeout", &v) && gw_duration_read(v, &ms))
-		GW_MSG_SET(&m, deadline_ms, ms); /* for the workers; confd has the last word on how long */
+	if (gw_adm_param(q, "timeout", &v) && gw_duration_read(v, &wait_ms))
+		GW_MSG_SET(&m, deadline_ms, wait_ms); /* for the workers; confd has the last word on how long */
+	if (q->route->method == GW_H1_POST && q->route->roles != GW_ADM_NONE) {
+		struct gw_str idem = gw_str_trim(gw_h1_header(q->rq, GW_LIT("idempotency-key"), NULL));
+
+		if (idem.n)
+			GW_MSG_SET(&m, idem, idem);
+	}
 	q->state = (void *)(uintptr_t)flags;
 	if (!q->ad->confd) {
 		gw_adm_fail(q, GW_E_CONFD_DOWN, GW_NIL);
 		return;
 	}
-	enum gw_err e = gw_channel_ask(q->ad->confd, &m, CALL_MS, on_answer, q);
+	enum gw_err e = gw_channel_ask(q->ad->confd, &m, ms ? ms : CALL_MS, on_answer, q);
 	if (e)
 		gw_adm_fail(q, e == GW_E_BUSY ? GW_E_BUSY : GW_E_CONFD_DOWN, GW_NIL);
+}
+
+static void call(struct gw_adm_req *q, const char *method, struct gw_str body, uint64_t more_flags)
+{
+	gw_adm_call(q, method, body, more_flags, 0);
 }
 
 static struct gw_str id_body(struct gw_adm_req *q)
@@ -175,6 +197,11 @@ static struct gw_str with_id(struct gw_adm_req *q, const char *wrap)
 	if (!out.p)
 		gw_adm_fail(q, GW_E_TOO_BIG, GW_LIT("The object is too large."));
 	return out;
+}
+
+struct gw_str gw_adm_body_with_id(struct gw_adm_req *q)
+{
+	return with_id(q, NULL);
 }
 
 void gw_adm_objects_get(struct gw_adm_req *q)
@@ -277,6 +304,11 @@ void gw_adm_objects_list(struct gw_adm_req *q)
 	body = gw_arena_str(&q->arena, gw_buf_view(&b));
 	gw_buf_done(&b);
 	call(q, "list", body, 0);
+}
+
+void gw_adm_objects_bulk(struct gw_adm_req *q)
+{
+	call(q, "bulk", q->body, 0);
 }
 
 void gw_adm_config_apply(struct gw_adm_req *q)

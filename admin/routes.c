@@ -38,24 +38,21 @@ static struct gw_str segment(struct gw_str *rest)
 	return head;
 }
 
-/* One pattern segment against one path segment: literal, {kind}, {id} or {id}:verb. */
+/* One pattern segment against one path segment: literal, {kind}, {id}, {kind}:verb or {id}:verb. */
 static bool fits(struct gw_arena *a, struct gw_str want, struct gw_str got, struct gw_str *kind, struct gw_str *id)
 {
-	if (gw_str_eq(want, GW_LIT("{kind}"))) {
-		*kind = decode(a, got);
-		return kind->n && gw_str_find(got, ':') == got.n;
-	}
-	if (!gw_str_has_prefix(want, GW_LIT("{id}")))
+	bool is_kind = gw_str_has_prefix(want, GW_LIT("{kind}"));
+	if (!is_kind && !gw_str_has_prefix(want, GW_LIT("{id}")))
 		return gw_str_eq(want, got);
-	struct gw_str verb = gw_str_skip(want, 4);
+	struct gw_str verb = gw_str_skip(want, is_kind ? 6 : 4);
 	if (verb.n && (got.n <= verb.n || !gw_str_eq(gw_str_skip(got, got.n - verb.n), verb)))
 		return false;
 	got.n -= verb.n;
 	/* ids have no ':'; one with a verb that has no route is nothing */
 	if (!got.n || gw_str_find(got, ':') != got.n)
 		return false;
-	*id = decode(a, got);
-	return id->n > 0;
+	*(is_kind ? kind : id) = decode(a, got);
+	return is_kind ? kind->n > 0 : id->n > 0;
 }
 
 static bool path_fits(struct gw_arena *a, const char *pattern, struct gw_str path, struct gw_str *kind,
@@ -100,4 +97,22 @@ enum gw_err gw_adm_route_find(struct gw_arena *a, enum gw_h1_method m, struct gw
 		return GW_OK;
 	}
 	return is_path_known ? GW_E_BAD_METHOD : GW_E_NO_ROUTE;
+}
+
+void gw_adm_route_allow(struct gw_arena *a, struct gw_str path, struct gw_buf *out)
+{
+	static const char *const names[] = { [GW_H1_GET] = "GET",     [GW_H1_HEAD] = "HEAD",	 [GW_H1_POST] = "POST",
+					     [GW_H1_PUT] = "PUT",     [GW_H1_PATCH] = "PATCH", [GW_H1_DELETE] = "DELETE",
+					     [GW_H1_OPTIONS] = "OPTIONS" };
+	struct gw_mark mark = gw_arena_mark(a);
+
+	for (unsigned i = 0; i < gw_adm_n_routes; i++) {
+		struct gw_str k = GW_NIL, d = GW_NIL;
+
+		gw_arena_reset(a, mark);
+		if (!path_fits(a, gw_adm_routes[i].path, path, &k, &d) || (k.n && !is_admin_kind(k)))
+			continue;
+		gw_buf_puts(out, out->n ? GW_LIT(", ") : GW_LIT(""));
+		gw_buf_puts(out, gw_str_z(names[gw_adm_routes[i].method]));
+	}
 }

@@ -9,6 +9,45 @@
 
 enum { BODY_MAX = 32 << 20, ARENA_MAX = 4 << 20, OPEN_MAX = 512 };
 
+static void error_body(struct gw_buf *b, enum gw_err e, struct gw_str message, struct gw_str request_id)
+{
+	struct gw_json_out w;
+
+	gw_jw_init(&w, b);
+	gw_jw_obj(&w);
+	gw_jw_key(&w, GW_LIT("error"));
+	gw_jw_obj(&w);
+	gw_jw_kstr(&w, "name", gw_str_z(gw_err_info(e)->name));
+	gw_jw_kstr(&w, "code", gw_str_z(gw_err_info(e)->code));
+	gw_jw_kstr(&w, "message", message.n ? message : gw_str_z(gw_err_info(e)->doc));
+	if (request_id.n)
+		gw_jw_kstr(&w, "request_id", request_id);
+	gw_jw_end_obj(&w);
+	gw_jw_end_obj(&w);
+}
+
+/* 405 with the methods that this path has. */
+static void answer_allow(struct gw_h1_conn *c, struct gw_arena *a, struct gw_str path)
+{
+	struct gw_buf allow, body;
+
+	gw_buf_init(&allow, 256);
+	gw_buf_init(&body, 4096);
+	gw_adm_route_allow(a, path, &allow);
+	error_body(&body, GW_E_BAD_METHOD,
+		   gw_arena_printf(a, "This path takes %.*s.", GW_FMT(gw_buf_view(&allow))), GW_NIL);
+	const struct gw_h1_header h = { GW_LIT("allow"), gw_buf_view(&allow) };
+	struct gw_h1_answer an = { .status = 405,
+				   .headers = &h,
+				   .n_headers = 1,
+				   .content_type = GW_LIT("application/json"),
+				   .content_length = (int64_t)body.n };
+
+	gw_h1_reply(c, &an, gw_buf_view(&body));
+	gw_buf_done(&allow);
+	gw_buf_done(&body);
+}
+
 static enum gw_err on_head(void *ctx, struct gw_h1_conn *c, const struct gw_h1_request *rq, size_t *body_max)
 {
 	const struct gw_adm_route *route;
@@ -21,6 +60,12 @@ static enum gw_err on_head(void *ctx, struct gw_h1_conn *c, const struct gw_h1_r
 	(void)c;
 	gw_arena_init(&a, block, sizeof block, 8192);
 	e = gw_adm_route_find(&a, rq->method, rq->path, &route, &kind, &id);
+	if (e == GW_E_BAD_METHOD) {
+		answer_allow(c, &a, rq->path);
+		*body_max = 0;
+		gw_arena_done(&a);
+		return GW_OK;
+	}
 	gw_arena_done(&a);
 	if (e)
 		return e;
@@ -130,23 +175,6 @@ static void on_done(void *ctx, struct gw_h1_conn *c)
 	(void)c;
 }
 
-static void error_body(struct gw_buf *b, enum gw_err e, struct gw_str message, struct gw_str request_id)
-{
-	struct gw_json_out w;
-
-	gw_jw_init(&w, b);
-	gw_jw_obj(&w);
-	gw_jw_key(&w, GW_LIT("error"));
-	gw_jw_obj(&w);
-	gw_jw_kstr(&w, "name", gw_str_z(gw_err_info(e)->name));
-	gw_jw_kstr(&w, "code", gw_str_z(gw_err_info(e)->code));
-	gw_jw_kstr(&w, "message", message.n ? message : gw_str_z(gw_err_info(e)->doc));
-	if (request_id.n)
-		gw_jw_kstr(&w, "request_id", request_id);
-	gw_jw_end_obj(&w);
-	gw_jw_end_obj(&w);
-}
-
 static void on_bad(void *ctx, enum gw_err e, struct gw_str path, struct gw_buf *body)
 {
 	(void)ctx;
@@ -168,7 +196,7 @@ void gw_adm_end(struct gw_adm_req *q)
 void gw_adm_answer(struct gw_adm_req *q, int status, struct gw_str type, struct gw_str body, uint64_t version,
 		   uint64_t generation)
 {
-	struct gw_h1_header h[5];
+	struct gw_h1_header h[6];
 	uint32_t n = 0;
 
 	if (!q->conn) {
@@ -184,6 +212,11 @@ void gw_adm_answer(struct gw_adm_req *q, int status, struct gw_str type, struct 
 	if (generation)
 		h[n++] = (struct gw_h1_header){ GW_LIT("x-llmgw-generation"),
 						gw_arena_printf(&q->arena, "%llu", (unsigned long long)generation) };
+	if (status == 429)
+		h[n++] = (struct gw_h1_header){
+			GW_LIT("retry-after"),
+			gw_arena_printf(&q->arena, "%llu", (unsigned long long)(q->retry_ms + 999) / 1000)
+		};
 	struct gw_h1_answer a = {
 		.status = status, .headers = h, .n_headers = n, .content_type = type, .content_length = (int64_t)body.n
 	};

@@ -36,6 +36,22 @@ static void put_child(struct gw_json_out *w, const struct gw_control_child *c)
 	gw_jw_ku64(w, "sandbox", atomic_load(&c->sandbox));
 }
 
+/* Where calls without a valid token come from. */
+static void put_sources(struct gw_json_out *w, const struct gw_admin *ad)
+{
+	gw_jw_key(w, GW_LIT("unauthenticated_sources"));
+	gw_jw_arr(w);
+	for (int i = 0; i < GW_ADM_SOURCES; i++) {
+		if (!ad->unauthenticated[i].n)
+			continue;
+		gw_jw_obj(w);
+		gw_jw_kstr(w, "source", gw_str_z(ad->unauthenticated[i].text));
+		gw_jw_ku64(w, "calls", ad->unauthenticated[i].n);
+		gw_jw_end_obj(w);
+	}
+	gw_jw_end_arr(w);
+}
+
 static void put_worker(struct gw_json_out *w, const struct gw_admin *ad, uint32_t slot)
 {
 	const struct gw_control_child *c = &ad->control->workers[slot];
@@ -190,6 +206,8 @@ static void put_status(struct gw_adm_req *q, struct gw_str confd)
 	else
 		gw_jw_null(&w);
 	gw_jw_ku64(&w, "unauthenticated_admin_calls", ad->n_unauthenticated);
+	put_sources(&w, ad);
+	gw_jw_ku64(&w, "throttled_admin_calls", ad->n_throttled);
 	gw_jw_ku64(&w, "refused_admin_calls", ad->n_refused);
 	gw_jw_end_obj(&w);
 	answer_json(q, &b);

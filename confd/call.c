@@ -22,6 +22,7 @@ static const struct method methods[] = {
 	{ "put", GW_CALL_WRITE, gw_do_put, true, false, false },
 	{ "patch", GW_CALL_WRITE, gw_do_patch, true, false, false },
 	{ "delete", GW_CALL_WRITE, gw_do_delete, true, false, false },
+	{ "bulk", GW_CALL_WRITE, gw_do_bulk, true, false, false },
 	{ "credential-rotate", GW_CALL_WRITE, gw_do_rotate, false, false, false },
 	{ "apply", GW_CALL_WRITE, gw_do_apply, false, false, false },
 	{ "diff", GW_CALL_WRITE, gw_do_diff, false, false, true },
@@ -198,6 +199,10 @@ static void put_error(struct gw_ctx *c, enum gw_err e, struct gw_reply *r)
 			gw_jw_end_obj(&w);
 		}
 		gw_jw_end_arr(&w);
+	}
+	if (p->results.n > 0) {
+		gw_jw_key(&w, GW_LIT("results"));
+		gw_jw_raw(&w, p->results);
 	}
 	gw_jw_end_obj(&w);
 	gw_jw_end_obj(&w);

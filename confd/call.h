@@ -33,6 +33,7 @@ void gw_call_batch(struct gw_core *core, const struct gw_call *q, struct gw_repl
 /* --- the methods --- */
 typedef enum gw_err gw_method_fn(struct gw_ctx *c, const struct gw_call *q, enum gw_cf_kind kind);
 gw_method_fn gw_do_get, gw_do_list, gw_do_put, gw_do_patch, gw_do_delete, gw_do_rotate; /* call_object.c */
+gw_method_fn gw_do_bulk; /* call_bulk.c */
 gw_method_fn gw_do_apply, gw_do_diff, gw_do_validate, gw_do_export; /* call_stream.c */
 gw_method_fn gw_do_generations, gw_do_generation_diff, gw_do_rollback; /* history.c */
 gw_method_fn gw_do_audit_key, gw_do_status, gw_do_republish; /* call_ops.c */

@@ -85,6 +85,7 @@ struct gw_problem {
 	struct gw_cf_faults faults;
 	struct gw_used_by used_by[GW_MAX_USED_BY];
 	unsigned n_used_by;
+	struct gw_str results; /* JSON array: of each item of a bulk call that was not done */
 };
 
 /* One call on its way. Memory of the call is in `arena`; trees are freed with it. */
@@ -101,6 +102,7 @@ struct gw_ctx {
 	struct gw_problem problem;
 	int64_t now_us;
 	bool is_dry_run, is_create_only, is_yaml;
+	bool is_raised; /* this call has raised the generation: one call, one generation */
 	uint64_t if_match; /* 0 = any */
 	int doc; /* number of the document in a stream, -1 = no stream: pointers begin with it */
 	struct gw_yaml_pos *pos; /* of a YAML body */

@@ -388,8 +388,10 @@ enum gw_err gw_edits_write(struct gw_ctx *c, struct gw_edit *v, size_t n)
 		return e;
 	for (size_t i = 0; i < n; i++)
 		is_served |= !v[i].is_same && gw_cf_kinds[v[i].kind].is_served;
-	if (is_served)
+	if (is_served && !c->is_raised) {
 		e = gw_meta_set_u64(c->txn, "generation", ++generation);
+		c->is_raised = true;
+	}
 	for (size_t i = 0; e == GW_OK && i < n; i++) {
 		if (v[i].is_same)
 			continue;

@@ -39,6 +39,9 @@ static const struct {
 	{ GW_H1_GET, "/admin/v1/logs:tail", "logs_tail", "", "" },
 	{ GW_H1_GET, "/admin/v1/logs", "logs", "", "" },
 	{ GW_H1_GET, "/metrics", "metrics", "", "" },
+	{ GW_H1_POST, "/admin/v1/keys:bulk", "objects_bulk", "keys", "" },
+	{ GW_H1_POST, "/admin/v1/session", "session_open", "", "" },
+	{ GW_H1_POST, "/admin/v1/accounts/a:password", "account_password", "", "a" },
 };
 static const struct {
 	enum gw_h1_method m;
@@ -78,6 +81,9 @@ static const struct {
 	{ GW_H1_HEAD, "/admin/v1/keys", GW_E_BAD_METHOD },
 	{ GW_H1_OPTIONS, "/admin/v1/keys/k", GW_E_BAD_METHOD },
 	{ GW_H1_POST, "/metrics", GW_E_BAD_METHOD },
+	{ GW_H1_POST, "/admin/v1/nothing:bulk", GW_E_NO_ROUTE },
+	{ GW_H1_POST, "/admin/v1/:bulk", GW_E_NO_ROUTE },
+	{ GW_H1_GET, "/admin/v1/keys:bulk", GW_E_BAD_METHOD },
 };
 
 static void paths(void **state)
@@ -136,6 +142,10 @@ static const struct {
 	{ "logs_tail", "POTMVA" },
 	{ "audit_key", "PA!" },
 	{ "whoami", "POTMVA" },
+	{ "objects_bulk", "POTM" },
+	{ "session_open", "-" },
+	{ "session_close", "POTMVA" },
+	{ "account_password", "POTMVA" },
 	{ "metrics", "-" },
 	{ "livez", "-" },
 	{ "readyz", "-" },
