@@ -85,7 +85,8 @@ struct gw_adm_req {
 struct gw_adm_cached {
 	uint8_t sha[32];
 	uint64_t until_ms;
-	uint64_t good_ms; /* when it was let in last: such a token is asked about although its address is over its limit */
+	uint64_t
+	    good_ms; /* when it was let in last: such a token is asked about although its address is over its limit */
 	int64_t expires_us; /* 0 = never */
 	uint32_t n;
 	char json[1500];

@@ -95,8 +95,8 @@ static void decide(struct gw_adm_req *q, struct gw_str json)
 	if (e)
 		gw_adm_fail(q, e,
 			    e == GW_E_FORBIDDEN ? GW_LIT("None of your roles allows this call.")
-			    : e == GW_E_LIMIT ? GW_LIT("More calls than settings.admin_rate allows. Wait a moment.")
-					      : GW_NIL);
+			    : e == GW_E_LIMIT   ? GW_LIT("More calls than settings.admin_rate allows. Wait a moment.")
+						: GW_NIL);
 	else
 		gw_adm_authorized(q);
 }
@@ -213,8 +213,8 @@ void gw_adm_authenticate(struct gw_adm_req *q)
 	if (e) { /* nothing was guessed: counted, not held against the address */
 		gw_adm_limit_seen(q->ad, gw_h1_peer(q->conn));
 		gw_adm_fail(q, e,
-			   GW_LIT("Send the admin token as \"Authorization: Bearer <token>\" (the first one is in "
-				  "admin.token in the data folder)."));
+			    GW_LIT("Send the admin token as \"Authorization: Bearer <token>\" (the first one is in "
+				   "admin.token in the data folder)."));
 		return;
 	}
 	gw_sha256(token, q->sha);

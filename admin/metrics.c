@@ -134,18 +134,19 @@ static void processes(struct gw_buf *b, const struct gw_admin *ad)
 		if (ad->slots.slot[i] && ad->slots.is_live[i])
 			gw_buf_printf(b, "llmgw_worker_generation{slot=\"%u\"} %llu\n", i,
 				      (unsigned long long)atomic_load(&ad->slots.slot[i]->generation));
-	gw_buf_printf(b,
-		      "# HELP llmgw_config_generation Generation of the images last published.\n# TYPE "
-		      "llmgw_config_generation gauge\n"
-		      "llmgw_config_generation %llu\n"
-		      "# HELP llmgw_admin_unauthenticated_total Admin calls without a valid token.\n# TYPE "
-		      "llmgw_admin_unauthenticated_total counter\n"
-		      "llmgw_admin_unauthenticated_total %llu\n"
-		      "# HELP llmgw_admin_throttled_total Admin calls told to wait: too many of a caller, or too many wrong "
-		      "tokens of an address.\n# TYPE llmgw_admin_throttled_total counter\n"
-		      "llmgw_admin_throttled_total %llu\n",
-		      (unsigned long long)atomic_load(&ad->control->generation),
-		      (unsigned long long)ad->n_unauthenticated, (unsigned long long)ad->n_throttled);
+	gw_buf_printf(
+	    b,
+	    "# HELP llmgw_config_generation Generation of the images last published.\n# TYPE "
+	    "llmgw_config_generation gauge\n"
+	    "llmgw_config_generation %llu\n"
+	    "# HELP llmgw_admin_unauthenticated_total Admin calls without a valid token.\n# TYPE "
+	    "llmgw_admin_unauthenticated_total counter\n"
+	    "llmgw_admin_unauthenticated_total %llu\n"
+	    "# HELP llmgw_admin_throttled_total Admin calls told to wait: too many of a caller, or too many wrong "
+	    "tokens of an address.\n# TYPE llmgw_admin_throttled_total counter\n"
+	    "llmgw_admin_throttled_total %llu\n",
+	    (unsigned long long)atomic_load(&ad->control->generation), (unsigned long long)ad->n_unauthenticated,
+	    (unsigned long long)ad->n_throttled);
 }
 
 void gw_adm_metrics(struct gw_adm_req *q)

@@ -101,9 +101,10 @@ enum gw_err gw_adm_route_find(struct gw_arena *a, enum gw_h1_method m, struct gw
 
 void gw_adm_route_allow(struct gw_arena *a, struct gw_str path, struct gw_buf *out)
 {
-	static const char *const names[] = { [GW_H1_GET] = "GET",     [GW_H1_HEAD] = "HEAD",	 [GW_H1_POST] = "POST",
-					     [GW_H1_PUT] = "PUT",     [GW_H1_PATCH] = "PATCH", [GW_H1_DELETE] = "DELETE",
-					     [GW_H1_OPTIONS] = "OPTIONS" };
+	static const char *const names[] = {
+		[GW_H1_GET] = "GET",     [GW_H1_HEAD] = "HEAD",     [GW_H1_POST] = "POST",      [GW_H1_PUT] = "PUT",
+		[GW_H1_PATCH] = "PATCH", [GW_H1_DELETE] = "DELETE", [GW_H1_OPTIONS] = "OPTIONS"
+	};
 	struct gw_mark mark = gw_arena_mark(a);
 
 	for (unsigned i = 0; i < gw_adm_n_routes; i++) {

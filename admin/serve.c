@@ -34,8 +34,8 @@ static void answer_allow(struct gw_h1_conn *c, struct gw_arena *a, struct gw_str
 	gw_buf_init(&allow, 256);
 	gw_buf_init(&body, 4096);
 	gw_adm_route_allow(a, path, &allow);
-	error_body(&body, GW_E_BAD_METHOD,
-		   gw_arena_printf(a, "This path takes %.*s.", GW_FMT(gw_buf_view(&allow))), GW_NIL);
+	error_body(&body, GW_E_BAD_METHOD, gw_arena_printf(a, "This path takes %.*s.", GW_FMT(gw_buf_view(&allow))),
+		   GW_NIL);
 	const struct gw_h1_header h = { GW_LIT("allow"), gw_buf_view(&allow) };
 	struct gw_h1_answer an = { .status = 405,
 				   .headers = &h,
@@ -213,10 +213,9 @@ void gw_adm_answer(struct gw_adm_req *q, int status, struct gw_str type, struct 
 		h[n++] = (struct gw_h1_header){ GW_LIT("x-llmgw-generation"),
 						gw_arena_printf(&q->arena, "%llu", (unsigned long long)generation) };
 	if (status == 429)
-		h[n++] = (struct gw_h1_header){
-			GW_LIT("retry-after"),
-			gw_arena_printf(&q->arena, "%llu", (unsigned long long)(q->retry_ms + 999) / 1000)
-		};
+		h[n++] = (struct gw_h1_header){ GW_LIT("retry-after"),
+						gw_arena_printf(&q->arena, "%llu",
+								(unsigned long long)(q->retry_ms + 999) / 1000) };
 	struct gw_h1_answer a = {
 		.status = status, .headers = h, .n_headers = n, .content_type = type, .content_length = (int64_t)body.n
 	};

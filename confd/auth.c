@@ -23,8 +23,7 @@ static enum gw_err refuse_object(struct gw_ctx *c, const struct caller *who)
 		return gw_fail(c, GW_E_KEY_DISABLED, "The %s is disabled.", gw_cf_kinds[who->kind].name);
 	if (gw_time_read(gw_obj_str(who->obj, "expires_at"), &expires) && expires <= c->now_us)
 		return gw_fail(c, GW_E_KEY_EXPIRED, "The %s has expired.", gw_cf_kinds[who->kind].name);
-	if (who->kind == GW_KIND_key &&
-	    !gw_str_eq(gw_cf_str(who->obj, GW_KIND_key, "purpose"), GW_LIT("admin")))
+	if (who->kind == GW_KIND_key && !gw_str_eq(gw_cf_str(who->obj, GW_KIND_key, "purpose"), GW_LIT("admin")))
 		return gw_fail(c, GW_E_FORBIDDEN,
 			       "The key is for the data plane. The admin API needs a token or a key of purpose admin.");
 	return GW_OK;

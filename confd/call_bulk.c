@@ -76,8 +76,7 @@ static void put_result(struct gw_ctx *c, struct bulk *b, enum gw_err e, yyjson_v
 		gw_jw_key(w, GW_LIT("error"));
 		gw_jw_obj(w);
 		gw_jw_kstr(w, "name", gw_str_z(gw_err_info(e)->name));
-		gw_jw_kstr(w, "message",
-			   c->problem.message.n > 0 ? c->problem.message : gw_str_z(gw_err_info(e)->doc));
+		gw_jw_kstr(w, "message", c->problem.message.n > 0 ? c->problem.message : gw_str_z(gw_err_info(e)->doc));
 		if (c->problem.faults.n > 0)
 			gw_jw_kstr(w, "pointer", c->problem.faults.v[0].pointer);
 		gw_jw_end_obj(w);

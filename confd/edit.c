@@ -271,10 +271,10 @@ static bool is_own(const struct gw_ctx *c, const struct gw_edit *e)
 /* Nobody saws off the branch that he sits on. */
 static enum gw_err check_own(struct gw_ctx *c, const struct gw_edit *e, const yyjson_val *after)
 {
-	bool is_own_role = e->before_obj != NULL &&
-			   ((e->kind == GW_KIND_role_binding &&
-			     gw_str_eq(gw_obj_str(e->before_obj, "key"), c->actor.key)) ||
-			    (is_caller(e->kind) && is_own(c, e)));
+	bool is_own_role =
+	    e->before_obj != NULL &&
+	    ((e->kind == GW_KIND_role_binding && gw_str_eq(gw_obj_str(e->before_obj, "key"), c->actor.key)) ||
+	     (is_caller(e->kind) && is_own(c, e)));
 
 	if (is_own(c, e) && (after == NULL || gw_cf_bool(after, e->kind, "disabled")))
 		return gw_fail(c, GW_E_CONFLICT,

@@ -67,8 +67,8 @@ static enum gw_err replay(struct gw_ctx *c, struct gw_str row, struct gw_str key
 			       "This call was done already (Idempotency-Key), but its answer is not kept any more.");
 	gw_buf_puts(&r->body, gw_secret_expose(answer));
 	gw_secret_unref(answer);
-	c->status = (int)((uint8_t)rest.p[0] << 24 | (uint8_t)rest.p[1] << 16 | (uint8_t)rest.p[2] << 8 |
-			  (uint8_t)rest.p[3]);
+	c->status =
+	    (int)((uint8_t)rest.p[0] << 24 | (uint8_t)rest.p[1] << 16 | (uint8_t)rest.p[2] << 8 | (uint8_t)rest.p[3]);
 	c->generation = gw_be64_read(gw_str_skip(rest, 4));
 	c->version = gw_be64_read(gw_str_skip(rest, 12));
 	r->is_replay = true;

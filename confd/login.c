@@ -64,8 +64,7 @@ static bool is_right(struct gw_ctx *c, struct gw_str account, const uint8_t deri
 	char key[GW_LOGIN_NAME];
 	uint8_t want[32] = { 0 }, sha[32];
 	struct gw_str row;
-	bool has = gw_txn_get(c->txn, GW_T_LOGIN, password_key(account, key), &row) == GW_OK &&
-		   row.n == VERIFIER_BYTES;
+	bool has = gw_txn_get(c->txn, GW_T_LOGIN, password_key(account, key), &row) == GW_OK && row.n == VERIFIER_BYTES;
 
 	if (has)
 		memcpy(want, row.p + 21, 32);
@@ -280,8 +279,8 @@ enum gw_err gw_do_session_close(struct gw_ctx *c, const struct gw_call *q, enum 
 	if (e == GW_E_NOT_FOUND)
 		return gw_fail(c, GW_E_CONFLICT,
 			       "Only a session can be signed out. Disable or delete a token instead.");
-	struct gw_str name = gw_str_has_prefix(c->actor.key, GW_LIT("account:")) ? gw_str_skip(c->actor.key, 8)
-										 : c->actor.key;
+	struct gw_str name =
+	    gw_str_has_prefix(c->actor.key, GW_LIT("account:")) ? gw_str_skip(c->actor.key, 8) : c->actor.key;
 	if (e == GW_OK)
 		e = gw_change_note(c, "sign-out", "session", name);
 	gw_jw_obj(&c->out);

@@ -191,8 +191,9 @@ static void enqueue(struct gw_server *s, struct gw_peer *p, const struct gw_msg 
 
 void gw_queue_call(struct gw_server *s, struct gw_peer *p, struct gw_msg *m)
 {
-	struct gw_call q = { m->name, m->kind, m->body, m->actor, m->idem, m->version, m->deadline_ms,
-			     (unsigned)m->flags, NULL };
+	struct gw_call q = { m->name, m->kind,    m->body,        m->actor,
+			     m->idem, m->version, m->deadline_ms, (unsigned)m->flags,
+			     NULL };
 	struct gw_reply r;
 
 	if (!s->is_open || s->is_draining || s->is_releasing) {

@@ -31,8 +31,8 @@ struct gw_store {
 	atomic_bool wants_grow, is_full;
 };
 
-static const char *const table_names[GW_T_COUNT] = { "object",  "model",  "key",    "ref",  "sealed",
-						     "keyring", "change", "outbox", "meta", "row", "login", "idem" };
+static const char *const table_names[GW_T_COUNT] = { "object", "model",  "key",  "ref", "sealed", "keyring",
+						     "change", "outbox", "meta", "row", "login",  "idem" };
 
 static enum gw_err from_mdb(struct gw_store *s, int rc)
 {

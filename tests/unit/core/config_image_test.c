@@ -148,6 +148,8 @@ static const char *const samples[GW_KIND_COUNT] = {
 	    "{\"id\":\"d\",\"provider\":\"p\",\"credential\":\"c\",\"upstream_model\":\"m\",\"input_price\":150000}",
 	[GW_KIND_model] =
 	    "{\"id\":\"m\",\"targets\":[{\"deployment\":\"d\"},{\"deployment\":\"e\",\"weight\":9}],\"teams\":[\"t\"]}",
+	[GW_KIND_account] = "{\"id\":\"alice\",\"org\":\"acme\",\"role\":\"viewer\"}",
+	[GW_KIND_token] = "{\"id\":\"ci\",\"org\":\"acme\",\"team\":\"t1\",\"role\":\"viewer\"}",
 };
 
 /* Every cut and random damage: an answer, no read outside of the bytes (ASan), and strings inside them. */

@@ -404,18 +404,12 @@ static int set_up(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_sha256),
-		cmocka_unit_test(test_hmac),
-		cmocka_unit_test(test_pbkdf2),
-		cmocka_unit_test(test_hkdf_bounds),
-		cmocka_unit_test(test_aead_round_trip),
-		cmocka_unit_test(test_aead_refuses_changes),
-		cmocka_unit_test(test_signatures),
-		cmocka_unit_test(test_signature_known_answer),
-		cmocka_unit_test(test_equal_and_random),
-		cmocka_unit_test(test_wycheproof_gcm),
-		cmocka_unit_test(test_wycheproof_hmac),
-		cmocka_unit_test(test_wycheproof_hkdf),
+		cmocka_unit_test(test_sha256),           cmocka_unit_test(test_hmac),
+		cmocka_unit_test(test_pbkdf2),           cmocka_unit_test(test_hkdf_bounds),
+		cmocka_unit_test(test_aead_round_trip),  cmocka_unit_test(test_aead_refuses_changes),
+		cmocka_unit_test(test_signatures),       cmocka_unit_test(test_signature_known_answer),
+		cmocka_unit_test(test_equal_and_random), cmocka_unit_test(test_wycheproof_gcm),
+		cmocka_unit_test(test_wycheproof_hmac),  cmocka_unit_test(test_wycheproof_hkdf),
 	};
 	yyjson_doc *corpus = open_corpus("hmac_sha256_test.json");
 	int failed = cmocka_run_group_tests(tests, set_up, NULL);
