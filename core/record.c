@@ -85,10 +85,9 @@ static size_t value_bytes(const void *rec, const struct gw_rfield *f)
 	return f->type == GW_RF_ID16 ? 20 : 11;
 }
 
-/* Two passes: what is set and how much room it takes, then the bytes. Three times for each request, so it looks at each field once a
- * pass and makes room once. */
-static void pack(const void *rec, const struct gw_rfield *fields, unsigned n, bool only_start, size_t max_text,
-		 size_t max_json, struct gw_buf *out)
+/* Two passes: what is set and how much room it takes, then the bytes. */
+static void pack(const void *rec, const struct gw_rfield *fields, unsigned n, size_t max_text, size_t max_json,
+		 struct gw_buf *out)
 {
 	uint8_t set[128];
 	unsigned pairs = 0;
@@ -96,7 +95,7 @@ static void pack(const void *rec, const struct gw_rfield *fields, unsigned n, bo
 	uint8_t *p, *at;
 
 	for (unsigned i = 0; i < n; i++) {
-		if ((only_start && !fields[i].in_start) || !is_set(rec, &fields[i]))
+		if (!is_set(rec, &fields[i]))
 			continue;
 		set[pairs++] = (uint8_t)i;
 		bytes += value_bytes(rec, &fields[i]);
@@ -227,18 +226,112 @@ static size_t worst_bytes(const struct gw_rfield *f, size_t max_text, size_t max
 	}
 }
 
+/* Twice for each request, so the rows are written out as code instead of walked as a table. The map's count has two bytes: it is known
+ * only behind the last pair. */
+enum { STAGE_START = 1, STAGE_END = 2, MAP_BYTES = 3 };
+
+#define ROOM_STR(v)  (7 + (v).n)
+#define ROOM_JSON(v) (7 + (v).n)
+#define ROOM_U64(v)  10
+#define ROOM_I64(v)  10
+#define ROOM_BOOL(v) 2
+#define ROOM_ID16(v) 20
+
+#define SET_STR(v)  ((v).n > 0)
+#define SET_JSON(v) ((v).n > 0)
+#define SET_U64(v)  ((v) != 0)
+#define SET_I64(v)  ((v) != 0)
+#define SET_BOOL(v) (v)
+#define SET_ID16(v) ((v) != NULL)
+
+#define PUT_STR(at, v)  gw_mpr_str(at, (v).n > max_text ? cut(v, GW_RF_STR, max_text) : (v))
+#define PUT_JSON(at, v) gw_mpr_str(at, (v).n > max_json ? GW_NIL : (v))
+#define PUT_U64(at, v)  gw_mpr_u64(at, v)
+#define PUT_I64(at, v)  gw_mpr_i64(at, v)
+#define PUT_BOOL(at, v) gw_mpr_bool(at, v)
+#define PUT_ID16(at, v) gw_mpr_bin(at, v, 16)
+
+static inline __attribute__((always_inline)) size_t room_for(const struct gw_record *r, unsigned stages)
+{
+	size_t n = 0;
+
+#define GW_FIELD(name, type, stage, privacy, doc)                                                                      \
+	if (stages & (stage ? STAGE_START : STAGE_END))                                                                \
+		n += ROOM_##type(r->name);
+#include "schemas/record.def"
+#undef GW_FIELD
+	return n;
+}
+
+static inline __attribute__((always_inline)) uint8_t *
+put_pairs(const struct gw_record *r, unsigned stages, size_t max_text, size_t max_json, uint8_t *at, uint32_t *pairs)
+{
+	uint32_t n = 0;
+
+#define GW_FIELD(name, type, stage, privacy, doc)                                                                      \
+	if ((stages & (stage ? STAGE_START : STAGE_END)) && SET_##type(r->name)) {                                     \
+		*at++ = GW_RECORD_##name;                                                                              \
+		at = PUT_##type(at, r->name);                                                                          \
+		n++;                                                                                                   \
+	}
+#include "schemas/record.def"
+#undef GW_FIELD
+	*pairs += n;
+	return at;
+}
+
+static void put_map_head(uint8_t *p, uint32_t pairs)
+{
+	gw_mpr_be(p, 0xde, pairs, 2);
+}
+
+/* `first` are packed pairs, n_first of them, that go before. */
+static inline __attribute__((always_inline)) void pack_stages(const struct gw_record *r, unsigned stages,
+							      size_t max_text, size_t max_json, struct gw_str first,
+							      uint32_t n_first, struct gw_buf *out)
+{
+	uint8_t *p = (uint8_t *)gw_buf_room(out, MAP_BYTES + first.n + room_for(r, stages)), *at;
+	uint32_t pairs = n_first;
+
+	if (!p)
+		return;
+	at = p + MAP_BYTES;
+	if (first.n)
+		memcpy(at, first.p, first.n);
+	at = put_pairs(r, stages, max_text, max_json, at + first.n, &pairs);
+	put_map_head(p, pairs);
+	gw_buf_commit(out, (size_t)(at - p));
+}
+
 void gw_record_pack(const struct gw_record *r, bool stage_start, struct gw_buf *out)
 {
 	size_t max_text = MAX_TEXT, max_json = MAX_JSON, before = out->n;
 
-	pack(r, gw_record_fields, GW_RECORD_COUNT, stage_start, max_text, max_json, out);
-	/* Many long texts at once: cut them shorter until it fits. Each field has at least 64 bytes then. */
-	while (out->n - before > GW_RECORD_MAX_BYTES && max_text > 64) {
-		out->n = before;
-		max_text /= 2;
-		max_json = MAX_JSON / 4;
-		pack(r, gw_record_fields, GW_RECORD_COUNT, stage_start, max_text, max_json, out);
+	for (;; max_text /= 2, max_json = MAX_JSON / 4, out->n = before) {
+		if (stage_start)
+			pack_stages(r, STAGE_START, max_text, max_json, GW_NIL, 0, out);
+		else
+			pack_stages(r, STAGE_START | STAGE_END, max_text, max_json, GW_NIL, 0, out);
+		/* Many long texts at once: cut them shorter until it fits. Each field has at least 64 bytes then. */
+		if (out->n - before <= GW_RECORD_MAX_BYTES || max_text <= 64)
+			return;
 	}
+}
+
+void gw_record_pack_end(const struct gw_record *r, struct gw_str start, struct gw_buf *out)
+{
+	const uint8_t *head = (const uint8_t *)start.p;
+	size_t before = out->n;
+
+	if (start.n >= MAP_BYTES) {
+		GW_REQUIRE(head[0] == 0xde);
+		pack_stages(r, STAGE_END, MAX_TEXT, MAX_JSON, gw_str_skip(start, MAP_BYTES),
+			    (uint32_t)head[1] << 8 | head[2], out);
+		if (out->n - before <= GW_RECORD_MAX_BYTES)
+			return;
+		out->n = before;
+	}
+	gw_record_pack(r, false, out);
 }
 
 enum gw_err gw_record_unpack(struct gw_str bytes, struct gw_record *out)
@@ -272,7 +365,7 @@ enum gw_err gw_record_peek(struct gw_str bytes, struct gw_record_peek *out)
 
 	*out = (struct gw_record_peek){ 0 };
 	for (uint32_t i = 0; i < pairs && !r.err; i++) {
-		uint64_t number = gw_mp_read_u64(&r);
+		uint64_t number = r.at < r.end && *r.at < 0x80 ? *r.at++ : gw_mp_read_u64(&r);
 		const uint8_t *next = r.err ? NULL : gw_mpr_skip(r.at, r.end);
 
 		if (next && number != GW_RECORD_request_id && number != GW_RECORD_cost_nanousd &&
@@ -312,7 +405,7 @@ enum { MAX_ADMIN_JSON = 1 << 20 };
 
 void gw_admin_record_pack(const struct gw_admin_record *r, struct gw_buf *out)
 {
-	pack(r, gw_admin_fields, gw_admin_n_fields, false, MAX_TEXT, MAX_ADMIN_JSON, out);
+	pack(r, gw_admin_fields, gw_admin_n_fields, MAX_TEXT, MAX_ADMIN_JSON, out);
 }
 
 enum gw_err gw_admin_record_unpack(struct gw_str bytes, struct gw_admin_record *out)

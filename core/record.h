@@ -44,6 +44,8 @@ extern const unsigned gw_admin_n_fields;
  * 4 KiB is left out; a packed record never exceeds GW_RECORD_MAX_BYTES. */
 enum { GW_RECORD_MAX_BYTES = 16384 };
 void gw_record_pack(const struct gw_record *r, bool stage_start, struct gw_buf *out);
+/* The whole record, its START fields taken over from `start`, which gw_record_pack(r, true) made (NIL: packed anew). */
+void gw_record_pack_end(const struct gw_record *r, struct gw_str start, struct gw_buf *out);
 GW_MUST enum gw_err gw_record_unpack(struct gw_str bytes,
 				     struct gw_record *out); /* views into bytes; unknown keys skipped */
 /* What the logger needs of each record, without reading the rest. Not set: NULL, 0, false. Values of another type than theirs, and bytes

@@ -192,7 +192,8 @@ static const char *string_stop(const char *p, const char *end)
 	while (end - p >= 16) {
 		__m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
 		__m128i is_control = _mm_cmpeq_epi8(_mm_max_epu8(v, control), control);
-		__m128i hit = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash)), is_control);
+		__m128i hit =
+		    _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash)), is_control);
 		unsigned mask = (unsigned)_mm_movemask_epi8(hit);
 
 		if (mask)

@@ -5,7 +5,8 @@
 /* END carries START's fields and these at most; longer free text is cut until it fits what was reserved. */
 enum { END_EXTRA = 1792, SEND_MAX = 48 << 10, SEND_AT = 16 << 10, SEND_AFTER_MS = 5 };
 
-static void pack_identity(struct gw_req *r, struct gw_buf *out)
+/* What identifies the request, for when START is longer than an entry of the table. */
+static struct gw_str pack_identity(const struct gw_req *r, struct gw_buf *out)
 {
 	struct gw_record id = { .org = r->rec.org,
 				.team = r->rec.team,
@@ -18,46 +19,44 @@ static void pack_identity(struct gw_req *r, struct gw_buf *out)
 				.is_stream = r->rec.is_stream,
 				.generation = r->rec.generation };
 
-	gw_record_pack(&id, false, out);
-	if (out->n > GW_INFLIGHT_BODY) { /* long names: what identifies the request must stay */
+	gw_buf_clear(out, 64 << 10);
+	gw_record_pack(&id, true, out);
+	if (out->n > GW_INFLIGHT_BODY) {
 		id.requested_model = id.endpoint = GW_NIL;
-		gw_buf_clear(out, out->cap);
-		gw_record_pack(&id, false, out);
+		gw_buf_clear(out, 64 << 10);
+		gw_record_pack(&id, true, out);
 	}
+	return out->n > GW_INFLIGHT_BODY ? GW_NIL : gw_buf_view(out);
 }
 
-static bool take_inflight(struct gw_req *r, struct gw_buf *b)
-{
-	struct gw_worker *w = r->w;
-
-	gw_buf_clear(b, 64 << 10);
-	pack_identity(r, b);
-	struct gw_str body = gw_buf_view(b);
-	if (body.n > GW_INFLIGHT_BODY)
-		body.n = 0;
-	r->inflight = gw_inflight_take(w->inflight, &w->inflight_free, w->epoch, r->id, r->rec.ts_start_us, body);
-	return r->inflight >= 0;
-}
-
+/* START is packed once: into the table of requests under way, into the ring, and as the first part of END. */
 enum gw_err gw_record_start(struct gw_req *r)
 {
 	struct gw_worker *w = r->w;
 	struct gw_buf *b = &w->pack;
 	uint64_t seq, start_frame;
+	struct gw_str body;
 
-	if (!take_inflight(r, b))
-		return GW_E_BUSY;
 	gw_buf_clear(b, 64 << 10);
 	gw_record_pack(&r->rec, true, b);
-	start_frame = gw_ring_frame_bytes((uint32_t)b->n);
-	r->reserved_bytes = start_frame + gw_ring_frame_bytes((uint32_t)b->n + END_EXTRA);
+	body = r->start_record = gw_arena_str(&r->arena, gw_buf_view(b));
+	if (b->err || !body.p)
+		return GW_E_NOMEM;
+	if (body.n > GW_INFLIGHT_BODY)
+		body = pack_identity(r, b);
+	r->inflight = gw_inflight_take(w->inflight, &w->inflight_free, w->epoch, r->id, r->rec.ts_start_us, body);
+	if (r->inflight < 0)
+		return GW_E_BUSY;
+	body = r->start_record;
+	start_frame = gw_ring_frame_bytes((uint32_t)body.n);
+	r->reserved_bytes = start_frame + gw_ring_frame_bytes((uint32_t)body.n + END_EXTRA);
 	if (!gw_ring_reserve(&w->ring, r->reserved_bytes)) {
 		gw_inflight_give(w->inflight, &w->inflight_free, r->inflight);
 		r->inflight = -1;
 		gw_count(&w->page->metric[GW_M_records_refused], 1);
 		return GW_E_AUDIT_FULL;
 	}
-	GW_REQUIRE(gw_ring_put(&w->ring, GW_REC_START, gw_buf_view(b), &seq) == GW_OK);
+	GW_REQUIRE(gw_ring_put(&w->ring, GW_REC_START, body, &seq) == GW_OK);
 	gw_ring_unreserve(&w->ring, start_frame);
 	r->reserved_bytes -= start_frame;
 	w->inflight->entry[r->inflight].start_seq = seq;
@@ -72,7 +71,7 @@ static void pack_end(struct gw_req *r, struct gw_buf *b)
 				       &r->rec.tags };
 
 	gw_buf_clear(b, 64 << 10);
-	gw_record_pack(&r->rec, false, b);
+	gw_record_pack_end(&r->rec, r->start_record, b);
 	for (size_t i = 0; i < sizeof cut / sizeof cut[0]; i++) {
 		if (gw_ring_frame_bytes((uint32_t)b->n) <= r->reserved_bytes)
 			return;

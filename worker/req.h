@@ -75,6 +75,7 @@ struct gw_req {
 
 	/* records */
 	struct gw_record rec;
+	struct gw_str start_record; /* START as it went into the ring: END begins with it */
 	bool owes_end; /* START is in the ring */
 	uint64_t reserved_bytes;
 	int inflight; /* entry, -1 = none */

@@ -34,6 +34,14 @@ struct gw_key_load {
 };
 enum { GW_KEY_LOADS = 16384 };
 
+/* Labels of metrics to their cell (see steps/account.c). */
+enum { GW_CELL_MEMOS = 64, GW_CELL_MEMO_BYTES = 232 };
+struct gw_cell_memo {
+	struct gw_cell *cell;
+	size_t n;
+	char text[GW_CELL_MEMO_BYTES];
+};
+
 struct gw_worker {
 	uv_loop_t loop;
 	struct gw_role_start start;
@@ -88,6 +96,7 @@ struct gw_worker {
 	uint64_t sent_seq;
 	uint64_t unsent_since_ms;
 	struct gw_buf pack; /* scratch for packing records */
+	struct gw_cell_memo cell_memo[GW_CELL_MEMOS];
 
 	uv_timer_t tick, orphan, drain;
 	uv_prepare_t turn_end;

@@ -46,21 +46,38 @@ static void take_times(struct gw_req *r, uint64_t now)
 /* Steps that took no time tell nothing. */
 enum { STEP_SHOWN_NS = 10000 };
 
+static char *put_u64(char *at, uint64_t v)
+{
+	char digits[20];
+	size_t n = sizeof(digits);
+
+	do {
+		digits[--n] = (char)('0' + v % 10);
+		v /= 10;
+	} while (v);
+	memcpy(at, digits + n, sizeof(digits) - n);
+	return at + sizeof(digits) - n;
+}
+
 static void put_steps(struct gw_req *r)
 {
-	struct gw_buf *b = &r->w->pack;
+	char text[GW_STEP_COUNT * 48], *at = text;
 
-	gw_buf_clear(b, 64 << 10);
 	for (int i = 0; i < GW_STEP_COUNT; i++) {
+		size_t n;
+
 		if (r->step_ns[i] < STEP_SHOWN_NS)
 			continue;
-		if (b->n)
-			gw_buf_putc(b, ',');
-		gw_buf_puts(b, gw_str_z(gw_steps[i].name));
-		gw_buf_putc(b, '=');
-		gw_buf_put_u64(b, r->step_ns[i] / 1000);
+		if (at > text)
+			*at++ = ',';
+		n = strlen(gw_steps[i].name); /* names of steps are short words */
+		memcpy(at, gw_steps[i].name, n);
+		at += n;
+		*at++ = '=';
+		at = put_u64(at, r->step_ns[i] / 1000);
 	}
-	r->rec.steps_us = gw_arena_str(&r->arena, gw_buf_view(b));
+	if (at > text)
+		r->rec.steps_us = gw_arena_str(&r->arena, gw_str(text, (size_t)(at - text)));
 }
 
 static void fill(struct gw_req *r)
@@ -92,11 +109,39 @@ static enum gw_labelled class_of(int status)
 	return status >= 400 && status < 500 ? GW_L_requests_4xx : GW_L_requests_5xx;
 }
 
+/* The cell of these labels. Printing and finding them costs more than all the counting, so those seen last are remembered; cells
+ * stay where they are as long as the process lives. */
+static struct gw_cell *cell_of(struct gw_worker *w, const struct gw_record *rec)
+{
+	struct gw_cell_ids ids = { rec->model, rec->provider, rec->deployment, rec->org, rec->team };
+	const struct gw_str part[] = { rec->model, rec->provider, rec->deployment, rec->org, rec->team };
+	char text[GW_CELL_MEMO_BYTES], *at = text;
+	uint64_t h = 0;
+
+	for (size_t i = 0; i < sizeof(part) / sizeof(part[0]); i++) {
+		if (part[i].n >= (size_t)(text + sizeof(text) - at))
+			return gw_slot_cell(w->page, &ids);
+		if (part[i].n)
+			memcpy(at, part[i].p, part[i].n);
+		at += part[i].n;
+		*at++ = 0; /* ids hold no NUL */
+		h = h * 31 + part[i].n + (uint8_t)at[-1 - (part[i].n > 0)];
+	}
+	struct gw_cell_memo *m = &w->cell_memo[h % GW_CELL_MEMOS];
+	size_t n = (size_t)(at - text);
+
+	if (m->cell && m->n == n && memcmp(m->text, text, n) == 0)
+		return m->cell;
+	m->cell = gw_slot_cell(w->page, &ids);
+	m->n = n;
+	memcpy(m->text, text, n);
+	return m->cell;
+}
+
 static void count(struct gw_req *r)
 {
 	const struct gw_record *rec = &r->rec;
-	struct gw_cell_ids ids = { rec->model, rec->provider, rec->deployment, rec->org, rec->team };
-	struct gw_cell *c = gw_slot_cell(r->w->page, &ids);
+	struct gw_cell *c = cell_of(r->w, rec);
 	bool is_cut = r->err && r->out == GW_OUT_STREAMING;
 
 	gw_count(&c->counter[is_cut ? GW_L_requests_5xx : class_of(r->status)], 1);
