@@ -2,21 +2,40 @@
  * what is spelt with %XX, "//" or "/../" is simply not in the table. */
 #include "core/endpoint.h"
 
-static const struct gw_endpoint_info table[] = {
-	{ GW_EP_CHAT, "chat.completions", "POST", "/v1/chat/completions", true, true },
-	{ GW_EP_MODELS, "models.list", "GET", "/v1/models", true, false },
-	{ GW_EP_MODEL, "models.get", "GET", "/v1/models/", true, false },
-	{ GW_EP_ROOT, "root", "GET", "/", false, false },
-	{ GW_EP_LIVEZ, "livez", "GET", "/livez", false, false },
-	{ GW_EP_LIVEZ, "livez", "GET", "/health/liveliness", false, false },
-	{ GW_EP_LIVEZ, "livez", "GET", "/health/liveness", false, false },
-	{ GW_EP_READYZ, "readyz", "GET", "/readyz", false, false },
-	{ GW_EP_READYZ, "readyz", "GET", "/healthz", false, false },
-	{ GW_EP_READYZ, "readyz", "GET", "/health", false, false },
-	{ GW_EP_READYZ, "readyz", "GET", "/health/readiness", false, false },
+const struct gw_endpoint_info gw_endpoints[] = {
+#define GW_ENDPOINT(id, name, method, path, body, model, reply, usage, needs, fallback, doc)                           \
+	{ GW_EP_##id, GW_EPB_##body, GW_EPM_##model, GW_EPR_##reply, GW_EPU_##usage,                                   \
+	  name,       method,        path,           needs,          fallback,                                         \
+	  doc },
+#include "schemas/endpoints.def"
+#undef GW_ENDPOINT
 };
+const unsigned gw_n_endpoints = sizeof(gw_endpoints) / sizeof(gw_endpoints[0]);
 
-/* The path of a row, with or without its /v1; *arg is what follows a prefix row. */
+enum { ID_MAX = 200 };
+
+static bool is_id_byte(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
+	       c == '.';
+}
+
+/* One segment that means the same to every reader of URLs; "." and ".." do not. */
+static bool take_id(struct gw_str *path, struct gw_str *arg)
+{
+	size_t n = 0;
+	bool is_dots = true;
+
+	while (n < path->n && is_id_byte(path->p[n]))
+		is_dots &= path->p[n++] == '.';
+	if (n == 0 || n > ID_MAX || is_dots)
+		return false;
+	*arg = gw_str(path->p, n);
+	*path = gw_str_skip(*path, n);
+	return true;
+}
+
+/* The path of a row, with or without its /v1. */
 static bool fits(const struct gw_endpoint_info *e, struct gw_str path, struct gw_str *arg)
 {
 	struct gw_str want = gw_str_z(e->path);
@@ -24,13 +43,26 @@ static bool fits(const struct gw_endpoint_info *e, struct gw_str path, struct gw
 	*arg = GW_NIL;
 	if (gw_str_has_prefix(want, GW_LIT("/v1/")) && !gw_str_has_prefix(path, GW_LIT("/v1/")))
 		want = gw_str_skip(want, 3);
-	if (want.n > 1 && want.p[want.n - 1] == '/') {
-		if (path.n <= want.n || !gw_str_has_prefix(path, want))
-			return false;
-		*arg = gw_str_skip(path, want.n);
+	size_t hole = gw_str_find(want, '{');
+
+	if (hole == want.n)
+		return gw_str_eq(path, want);
+	if (path.n <= hole || memcmp(path.p, want.p, hole) != 0)
+		return false;
+	path = gw_str_skip(path, hole);
+	want = gw_str_skip(want, hole);
+	if (gw_str_eq(want, GW_LIT("{path}"))) {
+		*arg = path;
 		return true;
 	}
-	return gw_str_eq(path, want);
+	return take_id(&path, arg) && gw_str_eq(path, gw_str_skip(want, 4)); /* behind "{id}" */
+}
+
+enum { IS_GET = 1, IS_POST = 2, IS_DELETE = 4 };
+
+static unsigned bit_of(const char *method)
+{
+	return method[0] == 'G' ? IS_GET : method[0] == 'P' ? IS_POST : IS_DELETE;
 }
 
 /* HEAD is answered like GET, without a body. */
@@ -38,24 +70,37 @@ static bool may(const struct gw_endpoint_info *e, struct gw_str method)
 {
 	struct gw_str want = gw_str_z(e->method);
 
-	return gw_str_eq(method, want) || (gw_str_eq(want, GW_LIT("GET")) && gw_str_eq(method, GW_LIT("HEAD")));
+	return gw_str_eq(method, want) || (want.p[0] == 'G' && gw_str_eq(method, GW_LIT("HEAD")));
+}
+
+static struct gw_str allowed(unsigned methods)
+{
+	static const char *const words[] = {
+		"",       "GET, HEAD",         "POST",         "GET, HEAD, POST",
+		"DELETE", "GET, HEAD, DELETE", "POST, DELETE", "GET, HEAD, POST, DELETE",
+	};
+	return gw_str_z(words[methods]);
 }
 
 enum gw_err gw_endpoint_find(struct gw_str method, struct gw_str path, const struct gw_endpoint_info **out,
 			     struct gw_str *arg, struct gw_str *allow)
 {
-	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+	unsigned methods = 0;
+
+	for (const struct gw_endpoint_info *e = gw_endpoints; e < gw_endpoints + gw_n_endpoints; e++) {
 		struct gw_str rest;
 
-		if (!fits(&table[i], path, &rest))
+		if (!fits(e, path, &rest))
 			continue;
-		if (!may(&table[i], method)) {
-			*allow = table[i].has_body ? GW_LIT("POST") : GW_LIT("GET, HEAD");
-			return GW_E_BAD_METHOD;
-		}
-		*out = &table[i];
+		methods |= bit_of(e->method);
+		if (!may(e, method))
+			continue;
+		*out = e;
 		*arg = rest;
 		return GW_OK;
 	}
-	return GW_E_NO_ROUTE;
+	if (methods == 0)
+		return GW_E_NO_ROUTE;
+	*allow = allowed(methods);
+	return GW_E_BAD_METHOD;
 }

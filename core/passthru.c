@@ -2,6 +2,8 @@
  * (model, stream_options.include_usage), leave every other byte alone. New fields of the API need no change here. */
 #include "core/passthru.h"
 
+#include "core/passthru_impl.h"
+
 /* Fields of a chat request that some reader gives a meaning to. A key that equals one of them but for case would be read by
  * case-insensitive parsers (Go's) and not by others. */
 static const struct gw_str known[] = {
@@ -515,4 +517,24 @@ enum gw_err gw_chat_splice(struct gw_arena *a, struct gw_str body, const struct 
 	pieces[n++] = gw_str(body.p + at, body.n - at);
 	*n_pieces = n;
 	return GW_OK;
+}
+
+/* ---- for the other endpoints (passthru_impl.h) ---- */
+
+enum gw_err gw_passthru_check(struct gw_arena *a, struct gw_str body, const struct gw_json_want *want, size_t n,
+			      struct gw_str *param, struct gw_str *why)
+{
+	struct read r = { .a = a, .body = body, .param = param, .why = why };
+
+	return check(&r, want, n);
+}
+
+struct gw_json_span gw_passthru_whole(struct gw_str body)
+{
+	return whole(body);
+}
+
+struct gw_str gw_passthru_quote(struct gw_arena *a, struct gw_str s)
+{
+	return quote(a, s);
 }

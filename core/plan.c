@@ -102,6 +102,7 @@ static enum gw_err check_team(struct gw_plan_room *m, const struct gw_rows *rows
 		return not_found_is(e, GW_E_KEY_DISABLED);
 	if (team.disabled)
 		return GW_E_KEY_DISABLED;
+	s->may_relay_raw |= team.raw_relay;
 	return gw_plan_copy_list(m, &team.models, &s->team_models) ? GW_OK : GW_E_NOMEM;
 }
 
@@ -123,6 +124,7 @@ enum gw_err gw_plan_subject(struct gw_arena *a, const struct gw_rows *rows, stru
 		return GW_E_FORBIDDEN;
 	memcpy(s.key_index, key_index, sizeof(s.key_index));
 	s.expires_at_us = key.expires_at;
+	s.may_relay_raw = key.raw_relay;
 	s.key = gw_plan_copy(&m, key.id);
 	s.org = gw_plan_copy(&m, key.org);
 	s.team = gw_plan_copy(&m, key.team);

@@ -12,6 +12,7 @@ struct gw_subject {
 	struct gw_str key, org, team, user;
 	struct gw_strs key_models, team_models; /* access lists, "prefix*" allowed; empty = all */
 	int64_t expires_at_us; /* of the key, 0 = never */
+	bool may_relay_raw;
 };
 /* One deployment that may answer. */
 struct gw_candidate {
@@ -21,6 +22,7 @@ struct gw_candidate {
 	uint32_t weight, priority, provider_type; /* row of providers.def */
 	bool is_probe_needed; /* pending until its first healthy probe */
 	uint64_t input_price, output_price, cached_price; /* pico-USD per token */
+	uint64_t unit_price; /* pico-USD per image, second, character */
 	/* endpoint */
 	bool is_https;
 	struct gw_str host, base_path; /* base_path "" or "/v1" */

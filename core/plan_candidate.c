@@ -151,6 +151,7 @@ enum gw_err gw_plan_candidate(struct gw_plan_room *m, const struct gw_rows *rows
 	c.input_price = d.input_price;
 	c.output_price = d.output_price;
 	c.cached_price = d.cached_price;
+	c.unit_price = d.unit_price;
 	c.is_probe_needed = d.probe != PROBE_NONE && (d.activation == ACTIVATION_PROBE ||
 						      (d.activation == ACTIVATION_DEFAULT && is_probe_default));
 	if (!c.provider.p || !c.credential.p || !c.upstream_model.p || !c.region.p)

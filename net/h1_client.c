@@ -151,8 +151,10 @@ static void on_written(uv_write_t *w, int status)
 	}
 	if (c->state == UP_HANDSHAKE)
 		step_handshake(c);
-	else if (c->req)
-		pump_write(c);
+	else if (c->req) {
+		up_conn_write(c);
+		up_upload_tell_room(c);
+	}
 }
 
 static void on_plain_written(uv_write_t *w, int status)
@@ -202,6 +204,8 @@ static void all_sent(struct up_conn *c)
 		return;
 	c->is_all_sent = true;
 	c->req->times.sent_ns = gw_now_ns();
+	if (c->req->phase == UP_PH_SEND)
+		up_req_phase(c->req, UP_PH_FIRST);
 	gw_wipe(c->req->head.p, c->req->head.n); /* the credential is on its way and nobody reads it here again */
 }
 
@@ -227,8 +231,11 @@ static void pump_cipher(struct up_conn *c)
 				c->w_off = 0;
 			}
 		}
+		if (n == 0 && up_upload_next(c))
+			continue;
 		if (n == 0) {
-			all_sent(c);
+			if (!c->req->is_streamed || c->req->is_upload_ended)
+				all_sent(c);
 			return;
 		}
 		e = gw_tls_write(c->tls, up->gather, n);
@@ -252,8 +259,11 @@ static void pump_plain(struct up_conn *c)
 
 	while (!s->is_writing && !c->is_write_broken) {
 		n = rest_iov(c, iov, &total);
+		if (n == 0 && up_upload_next(c))
+			continue;
 		if (n == 0) {
-			all_sent(c);
+			if (!c->req->is_streamed || c->req->is_upload_ended)
+				all_sent(c);
 			return;
 		}
 		r = uv_try_write((uv_stream_t *)&s->tcp, iov, n);
@@ -498,8 +508,17 @@ void up_conn_serve(struct up_conn *c)
 	c->parse.on_head = on_head;
 	c->parse.on_body = on_body;
 	gw_h1p_start(&c->parse, q->is_head_request);
-	up_req_phase(q, UP_PH_FIRST);
+	up_req_phase(q, q->is_streamed ? UP_PH_SEND : UP_PH_FIRST);
+	q->is_room_owed = q->is_streamed;
+	up_conn_write(c);
+	up_upload_tell_room(c);
+}
+
+void up_conn_write(struct up_conn *c)
+{
 	pump_write(c);
+	if (c->req->phase == UP_PH_SEND)
+		up_req_phase(c->req, UP_PH_SEND);
 }
 
 void up_conn_pause(struct up_conn *c, bool is_paused)

@@ -265,10 +265,21 @@ static struct gw_str make_head(struct gw_h1_conn *c, const struct gw_h1_answer *
 	return gw_buf_view(b);
 }
 
+/* An answer before the end of a streamed body: the rest of it is read and thrown away. */
+static void stop_upload(struct gw_h1_conn *c)
+{
+	if (!gw_h1_is_uploading(c))
+		return;
+	c->must_close = true;
+	c->is_body_paused = false;
+	c->phase = GW_H1_PH_SERVING;
+}
+
 static bool may_answer(struct gw_h1_conn *c)
 {
 	if (c->answer != GW_H1_UNANSWERED)
 		return false;
+	stop_upload(c);
 	if (c->phase != GW_H1_PH_DEAD)
 		return true;
 	c->answer = GW_H1_ENDED; /* the client is gone: the owner is done with it */
@@ -303,6 +314,7 @@ void gw_h1_reply_start(struct gw_h1_conn *c, const struct gw_h1_answer *a)
 		c->answer = GW_H1_STARTED; /* swallowed up to reply_end */
 	if (c->answer != GW_H1_UNANSWERED)
 		return;
+	stop_upload(c);
 	c->length_left = a->content_length;
 	if (is_bodyless(c, a->status))
 		c->framing = GW_H1_NO_BODY;

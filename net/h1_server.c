@@ -33,6 +33,7 @@ const struct gw_h1_limits gw_h1_default_limits = {
 	.head_ms = 10000,
 	.idle_ms = 75000,
 	.body_total_ms = 120000,
+	.upload_total_ms = 1800000,
 	.write_stall_ms = 30000,
 	.body_min_rate = 1024,
 	.body_grace_ms = 10000,

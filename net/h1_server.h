@@ -10,6 +10,7 @@
  *
  *   bytes -> head complete -> ops.on_head (decide: body ceiling or streaming)
  *         -> body pieces: held in conn (default) -> ops.on_request(whole request)
+ *            or, after gw_h1_stream_body in on_head: ops.on_request(head) -> ops.on_body(piece) ... on_body(last piece)
  *   answer: head, then whole body, or pieces (chunked; identity until close for HTTP/1.0)
  *   after the answer: keep-alive -> next request, else lingering close
  * Errors of the protocol are answered by this module through ops.on_bad (which writes the body in the owner's dialect). */
@@ -23,6 +24,7 @@ struct gw_h1_limits {
 	uint32_t connections, connections_per_ip; /* 16k, 256; 0 = no limit */
 	uint32_t requests_per_connection; /* 10k */
 	uint64_t head_ms, idle_ms, body_total_ms, write_stall_ms; /* 10 s, 75 s, 120 s, 30 s */
+	uint64_t upload_total_ms; /* of bodies that are streamed, pauses of ours not counted: 30 min */
 	uint32_t body_min_rate, body_grace_ms; /* 1 KiB/s after 10 s */
 	uint64_t out_high_bytes,
 	    out_low_bytes; /* queue to the client: pause the source above, resume below: 256 KiB, 64 KiB */
@@ -69,6 +71,10 @@ struct gw_h1_ops {
 	void (*on_done)(void *ctx, struct gw_h1_conn *c);
 	/* Body of a protocol error answer (and of on_head errors), in the owner's dialect. path may be NIL. */
 	void (*on_bad)(void *ctx, enum gw_err e, struct gw_str path, struct gw_buf *body);
+	/* A piece of a streamed body (may be empty at its end); never from inside a call of the owner's. err: the body cannot be read
+	 * (too large, malformed, too slow) and nothing more comes; the owner answers with it. An answer that begins before the body's
+	 * end ends the body: the rest is thrown away, the connection closes after the answer. NULL where no body is streamed. */
+	void (*on_body)(void *ctx, struct gw_h1_conn *c, struct gw_str piece, bool is_end, enum gw_err err);
 };
 
 GW_MUST enum gw_err gw_h1_server_new(uv_loop_t *loop, const struct gw_h1_limits *lim, const struct gw_h1_ops *ops,
@@ -111,6 +117,11 @@ void gw_h1_reply_end(struct gw_h1_conn *c);
 /* Give up in the middle: what is queued is still written, then the connection is closed without the terminating chunk, so that
  * the client sees a cut. */
 void gw_h1_reply_cut(struct gw_h1_conn *c);
+/* In on_head: do not hold the body, give it to on_body as it comes; body_max still bounds it. on_request comes at once then. */
+void gw_h1_stream_body(struct gw_h1_conn *c);
+/* Stop reading a streamed body (what was read already still comes: at most 256 KiB), and go on. */
+void gw_h1_body_pause(struct gw_h1_conn *c);
+void gw_h1_body_resume(struct gw_h1_conn *c);
 /* Free the held request body early. */
 void gw_h1_release_body(struct gw_h1_conn *c);
 

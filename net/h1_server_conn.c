@@ -34,7 +34,7 @@ static int wanted_events(const struct gw_h1_conn *c)
 	bool may_read;
 
 	if (c->phase != GW_H1_PH_SERVING)
-		return UV_READABLE | writable;
+		return (c->is_body_paused ? UV_DISCONNECT : UV_READABLE) | writable;
 	if (c->is_eof)
 		return writable;
 	may_read = c->must_close ? c->discarded < GW_H1_LINGER_BYTES : gw_buf_len(&c->ahead) < c->s->lim.pipeline_bytes;
@@ -55,7 +55,7 @@ static enum gw_h1_due wanted_due(const struct gw_h1_conn *c)
 	case GW_H1_PH_HEAD:
 		return GW_H1_DUE_HEAD;
 	case GW_H1_PH_BODY:
-		return GW_H1_DUE_BODY;
+		return c->is_body_paused ? GW_H1_DUE_NONE : GW_H1_DUE_BODY;
 	case GW_H1_PH_LINGER:
 		return GW_H1_DUE_LINGER;
 	default:
@@ -177,6 +177,8 @@ void gw_h1_next_request(struct gw_h1_conn *c)
 	c->answer = GW_H1_UNANSWERED;
 	c->framing = GW_H1_NO_BODY;
 	c->is_served = c->is_complete = c->is_in_trailer = c->is_chunked = c->is_expecting = c->was_high = false;
+	c->is_streamed = c->is_body_paused = false;
+	c->upload_bytes = c->upload_max = 0;
 	c->blank_lines = 0;
 	c->refused = GW_OK;
 	c->head_first = c->line_at = c->fed = c->request_line_bytes = 0;
@@ -236,6 +238,32 @@ void gw_h1_conn_advance(struct gw_h1_conn *c)
 		free_if_over(c);
 	else
 		gw_h1_conn_settle(c);
+}
+
+/* ---- streamed bodies ---- */
+
+void gw_h1_stream_body(struct gw_h1_conn *c)
+{
+	c->is_streamed = true;
+}
+
+void gw_h1_body_pause(struct gw_h1_conn *c)
+{
+	if (c->is_body_paused || !gw_h1_is_uploading(c))
+		return;
+	c->is_body_paused = true;
+	c->paused_at_ms = uv_now(c->s->loop);
+	gw_h1_conn_settle(c);
+}
+
+/* The time of the pause is not the client's. */
+void gw_h1_body_resume(struct gw_h1_conn *c)
+{
+	if (!c->is_body_paused)
+		return;
+	c->is_body_paused = false;
+	c->body_since_ms += uv_now(c->s->loop) - c->paused_at_ms;
+	gw_h1_conn_settle(c);
 }
 
 /* ---- reading ---- */
@@ -308,7 +336,7 @@ static void read_some(struct gw_h1_conn *c)
 		}
 		take(c, gw_str(s->in, (size_t)n));
 		/* A short read emptied the socket; while a request is served the rest can wait in the kernel. */
-		if ((size_t)n < sizeof(s->in) || c->phase == GW_H1_PH_SERVING)
+		if ((size_t)n < sizeof(s->in) || c->phase == GW_H1_PH_SERVING || c->is_body_paused)
 			return;
 	}
 }

@@ -49,7 +49,7 @@ static bool is_body_too_slow(const struct gw_h1_conn *c)
 	const struct gw_h1_limits *lim = &c->s->lim;
 	uint64_t ms = uv_now(c->s->loop) - c->body_since_ms;
 
-	if (ms >= lim->body_total_ms)
+	if (ms >= (c->is_streamed ? lim->upload_total_ms : lim->body_total_ms))
 		return true;
 	return ms > lim->body_grace_ms && c->body_wire_bytes < (ms - lim->body_grace_ms) * lim->body_min_rate / 1000;
 }

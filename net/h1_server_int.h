@@ -39,6 +39,7 @@ enum {
 	GW_H1_KEEP_BYTES = 64 << 10, /* of each buffer, between the requests of a busy connection */
 	GW_H1_LINGER_BYTES = 16 << 20, /* discarded after a refusal, so that the client can read it */
 	GW_H1_LINGER_MS = 5000,
+	GW_H1_PIECE_BYTES = 256 << 10, /* of a streamed body, between two hand-overs */
 	GW_H1_TRIM_MS = 1000,
 	GW_H1_DRAIN_MS = 1000,
 	GW_H1_OUT_MAX_BYTES = 128 << 20, /* an owner that does not heed back-pressure is cut here */
@@ -72,6 +73,8 @@ struct gw_h1_conn {
 	bool was_high; /* on_drain is owed */
 	bool must_close; /* no further request */
 	bool is_trimmed, is_complete, is_in_trailer, is_chunked, is_expecting;
+	bool is_streamed, is_body_paused; /* the body goes to the owner as it comes */
+	uint64_t upload_max, upload_bytes, paused_at_ms;
 	uint8_t blank_lines;
 	enum gw_err refused; /* set inside a parser callback */
 	llhttp_t parser;
@@ -191,3 +194,9 @@ bool gw_h1_out_flush(struct gw_h1_conn *c);
 void gw_h1_out_bad(struct gw_h1_conn *c, enum gw_err e);
 void gw_h1_out_continue(struct gw_h1_conn *c);
 void gw_h1_out_options(struct gw_h1_conn *c);
+
+/* Is a streamed body on its way to the owner? */
+static inline bool gw_h1_is_uploading(const struct gw_h1_conn *c)
+{
+	return c->is_streamed && c->is_served && c->phase == GW_H1_PH_BODY;
+}

@@ -13,6 +13,11 @@ void gw_h1_refuse(struct gw_h1_conn *c, enum gw_err e)
 	if (e != GW_E_SLOW_CLIENT)
 		c->s->stats.malformed++;
 	c->must_close = true;
+	if (gw_h1_is_uploading(c)) { /* the owner has the request: the answer is its own */
+		c->phase = GW_H1_PH_SERVING;
+		c->s->ops.on_body(c->s->ctx, c, GW_NIL, true, e);
+		return;
+	}
 	c->phase = GW_H1_PH_SERVING; /* is_served stays false: the answer is ours */
 	gw_h1_out_bad(c, e);
 }
@@ -48,6 +53,11 @@ static int on_body(llhttp_t *p, const char *at, size_t n)
 {
 	struct gw_h1_conn *c = p->data;
 
+	c->upload_bytes += n;
+	if (c->is_streamed && c->upload_bytes > c->upload_max) {
+		c->refused = GW_E_TOO_BIG;
+		return -1;
+	}
 	gw_buf_put(&c->body, at, n);
 	if (!c->body.err)
 		return 0;
@@ -58,10 +68,11 @@ static int on_body(llhttp_t *p, const char *at, size_t n)
 static int on_chunk_header(llhttp_t *p)
 {
 	struct gw_h1_conn *c = p->data;
+	uint64_t room = c->is_streamed ? c->upload_max - c->upload_bytes : c->body.max - gw_buf_len(&c->body);
 
 	if (p->content_length == 0) {
 		c->is_in_trailer = true;
-	} else if (p->content_length > c->body.max - gw_buf_len(&c->body)) {
+	} else if (p->content_length > room) {
 		c->refused = GW_E_TOO_BIG;
 		return -1;
 	}
@@ -344,8 +355,16 @@ static void begin_body(struct gw_h1_conn *c)
 		gw_h1_refuse(c, GW_E_TOO_BIG);
 		return;
 	}
-	c->body.max = body_max;
 	c->body_since_ms = uv_now(c->s->loop);
+	if (c->is_streamed && c->rq.has_body) {
+		c->upload_max = body_max;
+		c->body.max = GW_H1_PIECE_BYTES;
+		c->is_served = true;
+		c->s->ops.on_request(c->s->ctx, c, &c->rq);
+		return;
+	}
+	c->is_streamed = false;
+	c->body.max = body_max;
 	if (c->rq.content_length > 0 && c->rq.content_length <= GW_H1_READ_BYTES)
 		(void)gw_buf_room(&c->body, (size_t)c->rq.content_length);
 }
@@ -426,6 +445,22 @@ static size_t take_head(struct gw_h1_conn *c, struct gw_str in)
 
 /* ---- body ---- */
 
+/* What the parser left in c->body goes to the owner. */
+static void hand_over(struct gw_h1_conn *c)
+{
+	struct gw_str piece = gw_buf_view(&c->body);
+	bool is_end = c->is_complete;
+
+	if (is_end) {
+		c->phase = GW_H1_PH_SERVING;
+		c->rq.body_done_ns = gw_now_ns();
+	}
+	c->rq.wire_bytes = c->head.n + c->body_wire_bytes;
+	if (piece.n || is_end)
+		c->s->ops.on_body(c->s->ctx, c, piece, is_end, GW_OK);
+	gw_buf_clear(&c->body, GW_H1_KEEP_BYTES);
+}
+
 static size_t take_body(struct gw_h1_conn *c, struct gw_str in)
 {
 	size_t taken;
@@ -433,7 +468,9 @@ static size_t take_body(struct gw_h1_conn *c, struct gw_str in)
 	if (!feed(c, in, &taken))
 		return in.n;
 	c->body_wire_bytes += taken;
-	if (c->is_complete)
+	if (c->is_streamed)
+		hand_over(c);
+	else if (c->is_complete)
 		serve(c);
 	return taken;
 }

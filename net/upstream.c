@@ -60,6 +60,10 @@ static void free_req(struct gw_up_req *q)
 	if (q->head.p)
 		gw_wipe(q->head.p, q->head.n);
 	gw_buf_clear(&q->head, KEEP_HEAD_BYTES);
+	if (q->is_streamed) {
+		gw_buf_done(&q->sending);
+		gw_buf_done(&q->waiting);
+	}
 	if (up->n_free_reqs >= KEEP_REQS) {
 		gw_buf_done(&q->head);
 		free(q);
@@ -68,6 +72,17 @@ static void free_req(struct gw_up_req *q)
 	q->next = up->free_reqs;
 	up->free_reqs = q;
 	up->n_free_reqs++;
+}
+
+static void start_upload(struct gw_up_req *q, const struct gw_up_send *s)
+{
+	q->is_streamed = true;
+	q->is_chunked = s->stream_length < 0;
+	q->on_room = s->on_room;
+	gw_buf_init(&q->sending, UP_UPLOAD_MAX);
+	gw_buf_init(&q->waiting, UP_UPLOAD_MAX);
+	q->body = &q->piece;
+	q->n_body = 1;
 }
 
 void up_req_end(struct gw_up_req *q, enum gw_err err, const char *detail)
@@ -91,6 +106,9 @@ void up_req_phase(struct gw_up_req *q, enum up_phase phase)
 		break;
 	case UP_PH_CONNECT:
 		q->phase_due_ms = now + q->deadlines.connect_ms;
+		break;
+	case UP_PH_SEND: /* while there is nothing to send the client has deadlines of its own */
+		q->phase_due_ms = up_upload_is_waiting(q) ? now + q->deadlines.idle_ms : UINT64_MAX;
 		break;
 	case UP_PH_FIRST:
 		q->phase_due_ms = now + q->deadlines.first_byte_ms;
@@ -126,6 +144,7 @@ static void on_deadline(void *ctx)
 	} rows[] = {
 		[UP_PH_QUEUE] = { GW_E_UP_QUEUE, "no connection became free in time" },
 		[UP_PH_CONNECT] = { GW_E_UP_CONNECT, "the connection was not made in time" },
+		[UP_PH_SEND] = { GW_E_UP_TIMEOUT, "the provider stopped taking the request's body" },
 		[UP_PH_FIRST] = { GW_E_UP_TIMEOUT, "the answer did not begin in time" },
 		[UP_PH_BODY] = { GW_E_UP_STALLED, "the answer stopped coming" },
 	};
@@ -224,7 +243,10 @@ static enum gw_err write_head(struct gw_up_req *q, const struct gw_up_send *s)
 	}
 	for (uint32_t i = 0; i < s->n_body; i++)
 		length += s->body[i].n;
-	if (s->n_body > 0 || s->method.p[0] == 'P') { /* POST, PUT, PATCH */
+	if (s->is_streamed && s->stream_length < 0) {
+		gw_buf_puts(b, GW_LIT("Transfer-Encoding: chunked\r\n"));
+	} else if (s->is_streamed || s->n_body > 0 || s->method.p[0] == 'P') { /* POST, PUT, PATCH */
+		length = s->is_streamed ? (uint64_t)s->stream_length : length;
 		gw_buf_puts(b, GW_LIT("Content-Length: "));
 		gw_buf_put_u64(b, length);
 		gw_buf_put(b, "\r\n", 2);
@@ -253,6 +275,8 @@ enum gw_err gw_upstream_send(struct gw_upstream *up, const struct gw_up_send *s,
 	q->ctx = ctx;
 	q->body = s->body;
 	q->n_body = s->n_body;
+	if (s->is_streamed)
+		start_upload(q, s);
 	q->is_head_request = gw_str_eq(s->method, GW_LIT("HEAD"));
 	q->deadlines = (struct gw_up_deadlines){
 		or_default(d->queue_ms, QUEUE_MS),           or_default(d->connect_ms, CONNECT_MS),

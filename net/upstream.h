@@ -73,11 +73,21 @@ struct gw_up_send {
 	uint32_t n_body;
 	struct gw_up_deadlines deadlines;
 	bool must_be_fresh; /* do not take a pooled connection (retry after UP_STALE) */
+	/* The body comes later, by gw_upstream_write; `body` is empty then. stream_length: its bytes, -1 = not known (chunked).
+	 * on_room (from the loop) says when: first as soon as there is a connection, so that what fails before has taken nothing,
+	 * then whenever the queue has room again after a write that said false. It must not end the request. */
+	bool is_streamed;
+	int64_t stream_length;
+	void (*on_room)(void *ctx);
 };
 /* Starts; *out is set before any callback can run (callbacks come from the loop, never from inside this call). An error
  * here (GW_E_INVALID: method, path or headers are not sendable; GW_E_NOMEM; GW_E_DRAINING) means: nothing was started. */
 GW_MUST enum gw_err gw_upstream_send(struct gw_upstream *u, const struct gw_up_send *s, const struct gw_up_ops *ops,
 				     void *ctx, struct gw_up_req **out);
+/* More of a streamed body: copied, sent as the provider takes it. False: the queue is above 256 KiB, wait for on_room. An answer may
+ * come before all is written. */
+bool gw_upstream_write(struct gw_up_req *q, struct gw_str bytes);
+void gw_upstream_write_end(struct gw_up_req *q);
 /* Client gone: closes the connection at once; on_end is NOT called. */
 void gw_upstream_cancel(struct gw_up_req *q);
 /* Stop reading; stops the first-byte and idle deadlines too (not the total). What has been read already still comes: at

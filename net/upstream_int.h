@@ -11,6 +11,7 @@
  *   upstream.c     requests: checking, head bytes, deadlines, their end
  *   pool.c         endpoints: idle connections (newest first), the queue, limits, the sweep
  *   h1_client.c    one connection: TLS, writing, reading, handing over what arrives
+ *   h1_client_upload.c   bodies that come while they are sent
  *   h1_client_connect.c  making it: name, address check, attempts over several addresses
  *
  * Ownership. A request is attached to at most one connection (q->conn, c->req) or waits in its endpoint's queue. A
@@ -79,7 +80,7 @@ struct gw_endpoint {
 	uint64_t last_used_ms;
 };
 
-enum up_phase { UP_PH_QUEUE, UP_PH_CONNECT, UP_PH_FIRST, UP_PH_BODY, UP_PH_PAUSED };
+enum up_phase { UP_PH_QUEUE, UP_PH_CONNECT, UP_PH_SEND /* streamed bodies */, UP_PH_FIRST, UP_PH_BODY, UP_PH_PAUSED };
 
 struct gw_up_req {
 	struct gw_upstream *up;
@@ -100,7 +101,13 @@ struct gw_up_req {
 	enum gw_err late_err; /* a failure found inside send, told from the loop */
 	char detail[128];
 	bool is_head_request, is_queued, had_body, is_ended;
+	/* a streamed body: what is being written, and what waits behind it */
+	bool is_streamed, is_chunked, is_upload_ended, is_room_owed;
+	void (*on_room)(void *ctx);
+	struct gw_buf sending, waiting;
+	struct gw_str piece;
 };
+enum { UP_UPLOAD_HIGH = 256 << 10, UP_UPLOAD_LOW = 64 << 10, UP_UPLOAD_MAX = 64 << 20 };
 
 enum { UP_BUCKETS = 256, UP_MAX_ENDPOINTS = 4096 };
 
@@ -150,3 +157,10 @@ void up_conn_give_up(struct up_conn *c); /* closes at once; c may be freed */
 /* Closes and ends its request with err. */
 void up_conn_fail(struct up_conn *c, enum gw_err err, const char *detail);
 void up_conn_pause(struct up_conn *c, bool is_paused);
+void up_conn_write(struct up_conn *c); /* what there is to write, as far as the socket takes it */
+
+/* h1_client_upload.c */
+/* The connection has written all that it knows of: is there more? */
+bool up_upload_next(struct up_conn *c);
+void up_upload_tell_room(struct up_conn *c);
+bool up_upload_is_waiting(const struct gw_up_req *q); /* for the provider to take what we have */

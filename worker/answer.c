@@ -1,7 +1,7 @@
 /* What goes back to the client: heads, whole answers, the end of a stream. */
-#include "worker/req.h"
+#include "worker/api.h"
 
-enum { HEADERS_MAX = 12 };
+enum { HEADERS_MAX = 20 };
 
 struct heads {
 	struct gw_h1_header v[HEADERS_MAX];
@@ -55,6 +55,8 @@ static void common(struct gw_req *r, struct heads *h)
 		add_u64(r, h, GW_LIT("x-llmgw-attempts"), r->attempts);
 	if (r->rec.generation)
 		add_u64(r, h, GW_LIT("x-llmgw-generation"), r->rec.generation);
+	for (uint32_t i = 0; r->api && !r->err && i < r->api->n_back; i++)
+		add(h, r->api->back[i].name, r->api->back[i].value);
 }
 
 void gw_answer_whole(struct gw_req *r, struct gw_str content_type, struct gw_str body)

@@ -2,7 +2,7 @@
 #include "core/error_body.h"
 #include "core/key.h"
 #include "lib/sys/clock.h"
-#include "worker/req.h"
+#include "worker/api.h"
 
 /* Above this a body is only read for a key that exists, so that strangers cannot make us hold much. */
 enum { STRANGER_BODY_MAX = 64 << 10 };
@@ -52,12 +52,15 @@ static enum gw_err on_head(void *ctx, struct gw_h1_conn *c, const struct gw_h1_r
 	struct gw_str arg, allow;
 	enum gw_err e = gw_endpoint_find(method_text(rq->method), rq->path, &ep, &arg, &allow);
 
-	(void)c;
 	*body_max = 0;
 	if (e)
 		return e;
-	if (!ep->has_body)
-		return GW_OK;
+	if (ep->id == GW_EP_API)
+		e = gw_api_admit(w, c, rq, ep, body_max);
+	if (e || ep->body == GW_EPB_NO)
+		return e;
+	if (ep->body != GW_EPB_JSON)
+		return key_exists(w, rq); /* strangers send nothing of this */
 	*body_max = w->limits.max_body_bytes;
 	if (rq->content_length >= 0 && (uint64_t)rq->content_length > *body_max)
 		return GW_E_TOO_BIG;
@@ -93,6 +96,7 @@ static bool answer_open(struct gw_worker *w, struct gw_h1_conn *c, const struct 
 		return true;
 	case GW_EP_NONE:
 	case GW_EP_CHAT:
+	case GW_EP_API:
 	case GW_EP_MODELS:
 	case GW_EP_MODEL:
 		return false;
@@ -163,4 +167,14 @@ static void on_bad(void *ctx, enum gw_err e, struct gw_str path, struct gw_buf *
 	gw_count(&w->page->errors[gw_slot_error_index(e)], 1);
 }
 
-const struct gw_h1_ops gw_front_ops = { on_head, on_request, on_gone, on_drain, on_done, on_bad };
+/* A piece of a body that is streamed; the request may have ended by now. */
+static void on_body(void *ctx, struct gw_h1_conn *c, struct gw_str piece, bool is_end, enum gw_err e)
+{
+	struct gw_req *r = gw_h1_user(c);
+
+	(void)ctx;
+	if (r)
+		gw_upload_take(r, piece, is_end, e);
+}
+
+const struct gw_h1_ops gw_front_ops = { on_head, on_request, on_gone, on_drain, on_done, on_bad, on_body };

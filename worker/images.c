@@ -43,13 +43,15 @@ static void read_settings(struct gw_worker *w)
 	char block[4096];
 
 	gw_arena_init(&a, block, sizeof block, sizeof block);
-	w->limits = (struct gw_cf_limits){
-		.max_body_bytes = 32 << 20, .max_in_flight_per_key = 256, .retries = 2, .hold_ms = 3000
-	};
+	w->limits = (struct gw_cf_limits){ .max_body_bytes = 32 << 20,
+					   .max_upload_bytes = 512 << 20,
+					   .max_in_flight_per_key = 256,
+					   .retries = 2,
+					   .hold_ms = 3000 };
 	if (rows.object(rows.ctx, GW_KIND_settings, GW_LIT("default"), &row) == GW_OK &&
 	    gw_cf_read_settings(row, &a, &s) == GW_OK) {
-		w->limits = (struct gw_cf_limits){ s.max_body_bytes, s.max_in_flight_per_key, s.retries, s.hold_ms,
-						   s.server_timing };
+		w->limits = (struct gw_cf_limits){ s.max_body_bytes, s.max_in_flight_per_key, s.retries,
+						   s.hold_ms,        s.server_timing,         s.max_upload_bytes };
 		gw_h1_set_caps(w->server, (uint32_t)s.max_connections, (uint32_t)s.max_connections_per_ip);
 	}
 	gw_arena_done(&a);

@@ -3,7 +3,8 @@
 #include "worker/req.h"
 
 /* END carries START's fields and these at most; longer free text is cut until it fits what was reserved. */
-enum { END_EXTRA = 1792, SEND_MAX = 48 << 10, SEND_AT = 16 << 10, SEND_AFTER_MS = 5 };
+/* API_EXTRA: a form tells model and user after START. */
+enum { END_EXTRA = 1792, API_EXTRA = 512, SEND_MAX = 48 << 10, SEND_AT = 16 << 10, SEND_AFTER_MS = 5 };
 
 /* What identifies the request, for when START is longer than an entry of the table. */
 static struct gw_str pack_identity(const struct gw_req *r, struct gw_buf *out)
@@ -49,7 +50,7 @@ enum gw_err gw_record_start(struct gw_req *r)
 		return GW_E_BUSY;
 	body = r->start_record;
 	start_frame = gw_ring_frame_bytes((uint32_t)body.n);
-	r->reserved_bytes = start_frame + gw_ring_frame_bytes((uint32_t)body.n + END_EXTRA);
+	r->reserved_bytes = start_frame + gw_ring_frame_bytes((uint32_t)body.n + END_EXTRA + (r->api ? API_EXTRA : 0));
 	if (!gw_ring_reserve(&w->ring, r->reserved_bytes)) {
 		gw_inflight_give(w->inflight, &w->inflight_free, r->inflight);
 		r->inflight = -1;

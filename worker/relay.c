@@ -3,7 +3,7 @@
 #include "core/error_body.h"
 #include "lib/json_write.h"
 #include "lib/sys/clock.h"
-#include "worker/req.h"
+#include "worker/api.h"
 
 /* Contiguous bytes of one upstream piece that pass unchanged: written to the client as one piece. */
 struct run {
@@ -88,14 +88,17 @@ static void on_head(void *ctx, struct gw_up_req *q, const struct gw_up_reply *re
 	read_retry_after(r, rep);
 	gw_buf_clear(&r->held, 16 << 10);
 	gw_json_scan_init(&r->scan, gw_usage_tree, r->values, GW_UP_PATHS);
-	if (rep->status >= 400)
-		return; /* the body says more */
+	if (rep->status >= 400) { /* the body says more */
+		if (r->api && gw_api_reply_head(r, rep, is_json_type(type)))
+			r->content_type = gw_arena_str(&r->arena, type);
+		return;
+	}
 	if (rep->status >= 300) {
 		fail_attempt(r, GW_E_UP_REDIRECT);
 	} else if (r->chat.is_stream && is_type(type, GW_LIT("text/event-stream"))) {
 		begin_stream(r);
 		return;
-	} else if (is_json_type(type)) {
+	} else if (r->api ? gw_api_reply_head(r, rep, is_json_type(type)) : is_json_type(type)) {
 		r->content_type = gw_arena_str(&r->arena, type);
 		return;
 	} else {
@@ -104,7 +107,7 @@ static void on_head(void *ctx, struct gw_up_req *q, const struct gw_up_reply *re
 	gw_req_run(r);
 }
 
-static void send_piece(struct gw_req *r, struct gw_str bytes)
+void gw_relay_send(struct gw_req *r, struct gw_str bytes)
 {
 	if (!r->conn || !bytes.n)
 		return;
@@ -121,7 +124,7 @@ static void flush(struct run *run)
 	struct gw_str p = run->pending;
 
 	run->pending = GW_NIL;
-	send_piece(run->r, p);
+	gw_relay_send(run->r, p);
 }
 
 void gw_relay_release(struct gw_req *r)
@@ -129,7 +132,7 @@ void gw_relay_release(struct gw_req *r)
 	if (r->out != GW_OUT_NONE || !r->conn)
 		return;
 	gw_answer_start_stream(r, GW_LIT("text/event-stream; charset=utf-8"), -1);
-	send_piece(r, gw_buf_view(&r->held));
+	gw_relay_send(r, gw_buf_view(&r->held));
 	gw_buf_clear(&r->held, 16 << 10);
 }
 
@@ -178,7 +181,7 @@ static void pass(struct run *run, struct gw_str raw)
 	if (is_inside)
 		run->pending = raw;
 	else
-		send_piece(r, raw);
+		gw_relay_send(r, raw);
 }
 
 static void on_event(void *ctx, const struct gw_sse_event *ev)
@@ -191,7 +194,11 @@ static void on_event(void *ctx, const struct gw_sse_event *ev)
 	if (r->ev_end || r->saw_done)
 		return; /* after the end nothing counts */
 	gw_buf_clear(scratch, 64 << 10);
-	if (gw_chat_event(ev, r->chat.wants_usage, r->values, scratch, &ce)) {
+	enum gw_err e =
+	    r->api ? gw_api_event(r->endpoint->usage, ev, r->chat.wants_usage, r->saw_content, r->values, scratch, &ce)
+		   : gw_chat_event(ev, r->chat.wants_usage, r->values, scratch, &ce);
+
+	if (e) {
 		fail_attempt(r, GW_E_UP_GARBLED);
 		return;
 	}
@@ -244,7 +251,7 @@ static void whole_piece(struct gw_req *r, struct gw_str piece)
 	}
 	if (r->out == GW_OUT_NONE)
 		gw_answer_start_stream(r, r->content_type, r->at.content_length);
-	send_piece(r, gw_buf_view(&r->held));
+	gw_relay_send(r, gw_buf_view(&r->held));
 	gw_buf_clear(&r->held, 16 << 10);
 	gw_buf_puts(&r->held, piece);
 }
@@ -264,6 +271,8 @@ static void on_body(void *ctx, struct gw_up_req *q, struct gw_str piece)
 		}
 	} else if (r->at.is_sse) {
 		stream_piece(r, piece);
+	} else if (r->api && !r->api->is_json) {
+		gw_api_relay_piece(r, piece);
 	} else {
 		whole_piece(r, piece);
 	}

@@ -1,5 +1,5 @@
 /* A request's birth, its end, and the few moves that all steps share. */
-#include "worker/req.h"
+#include "worker/api.h"
 #include <stdlib.h>
 #include "lib/sys/clock.h"
 
@@ -106,6 +106,7 @@ void gw_req_end(struct gw_req *r)
 		gw_secret_unref(r->secret);
 	if (r->has_sse)
 		gw_sse_done(&r->sse);
+	gw_api_done(r);
 	gw_arena_done(&r->arena);
 	gw_buf_clear(&r->held, 16 << 10);
 	gw_buf_clear(&r->attempt_log, 4096);

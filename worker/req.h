@@ -59,6 +59,7 @@ struct gw_req {
 	struct gw_str token_header; /* view of the token inside the connection; never stored */
 	struct gw_str body;
 	struct gw_chat_request chat;
+	struct gw_api *api; /* of endpoints other than chat (worker/api.h); NULL for chat */
 	enum gw_err parse_err;
 	struct gw_str parse_param, parse_why;
 	bool is_http10;
@@ -130,10 +131,25 @@ void gw_req_gone(struct gw_req *r);
 /* Is there an event that every waiting step must give way to? Returns the step to go to, or GW_STEP_wait. */
 enum gw_step_id gw_req_event(struct gw_req *r);
 
+/* steps/send.c: the request to the provider with its credential. more: NULL for chat. */
+struct gw_send_more {
+	struct gw_str method, content_type, accept;
+	const struct gw_up_header *pass; /* further headers */
+	uint32_t n_pass;
+	bool is_streamed; /* see struct gw_up_send */
+	int64_t stream_length;
+	void (*on_room)(void *ctx);
+};
+GW_MUST enum gw_err gw_send_with(struct gw_req *r, const struct gw_candidate *c, struct gw_str path,
+				 const struct gw_str *pieces, uint32_t n_pieces, const struct gw_send_more *more);
+/* steps/parse.c: what the body said, into the record. */
+void gw_parse_note_body(struct gw_req *r);
+
 /* relay.c */
 extern const struct gw_up_ops gw_relay_ops;
 /* Everything before the first content goes out now (hold over, or content came). */
 void gw_relay_release(struct gw_req *r);
+void gw_relay_send(struct gw_req *r, struct gw_str bytes); /* to the client; pauses the provider when that is slow */
 void gw_relay_drop_attempt(struct gw_req *r); /* cancel and clear what the attempt left */
 void gw_relay_note_attempt(struct gw_req *r); /* one line in attempt_log */
 /* answer.c: a whole answer is kept (views must last) until account has written END; then gw_answer_deliver sends what is left. */

@@ -42,6 +42,17 @@ struct gw_cell_memo {
 	char text[GW_CELL_MEMO_BYTES];
 };
 
+/* Which deployment answers for a key where no model is named (see steps/route.c). */
+enum gw_route_verdict { GW_ROUTE_FOUND, GW_ROUTE_PROVIDERS, GW_ROUTE_CREDENTIALS, GW_ROUTE_MODELS };
+struct gw_route_memo {
+	uint64_t generation, hash; /* generation 0: nothing remembered */
+	uint8_t key_index[32];
+	enum gw_route_verdict verdict;
+	char asked_provider[64], asked_deployment[64]; /* what the client named */
+	char deployment[64], provider[64], credential[64]; /* what was found; "" = nothing */
+};
+enum { GW_ROUTE_MEMOS = 64 };
+
 struct gw_worker {
 	uv_loop_t loop;
 	struct gw_role_start start;
@@ -64,9 +75,11 @@ struct gw_worker {
 	struct gw_image_job *image_jobs; /* sets on their way in; the first is being hashed */
 	struct gw_hmac *pepper;
 	struct gw_memos memos; /* what is remembered of the images */
+	struct gw_route_memo routes[GW_ROUTE_MEMOS];
 	struct gw_cf_limits { /* settings "default", read at each swap */
 		uint64_t max_body_bytes, max_in_flight_per_key, retries, hold_ms;
 		bool server_timing;
+		uint64_t max_upload_bytes;
 	} limits;
 
 	/* sockets */

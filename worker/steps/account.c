@@ -1,6 +1,6 @@
 /* account: what it was and what it cost; END goes into the ring, then the last bytes leave. */
 #include "lib/sys/clock.h"
-#include "worker/req.h"
+#include "worker/api.h"
 
 static uint64_t us_between(uint64_t from, uint64_t to)
 {
@@ -99,6 +99,8 @@ static void fill(struct gw_req *r)
 	rec->usage_source = r->usage.is_known ? GW_LIT("provider") : GW_LIT("none");
 	rec->bytes_out = r->bytes_out + (r->out == GW_OUT_STREAMING ? r->tail.n : 0);
 	rec->chunks = r->chunks;
+	if (r->api)
+		gw_api_account(r);
 	put_steps(r);
 }
 

@@ -1,5 +1,5 @@
 /* auth: the key's row, its org, team and user; the START record. From here on the request owes an END. */
-#include "worker/req.h"
+#include "worker/api.h"
 
 static enum gw_err look_up(struct gw_req *r)
 {
@@ -46,5 +46,5 @@ enum gw_step_id gw_step_auth(struct gw_req *r)
 		r->err_param = r->parse_param;
 		return gw_req_fail(r, r->parse_err, r->parse_why);
 	}
-	return r->endpoint->id == GW_EP_CHAT ? GW_STEP_resolve : GW_STEP_models;
+	return r->api ? gw_api_after_auth(r) : r->endpoint->id == GW_EP_CHAT ? GW_STEP_resolve : GW_STEP_models;
 }

@@ -16,6 +16,8 @@ static void whole(struct gw_req *r)
 static void midway(struct gw_req *r)
 {
 	gw_buf_clear(&r->held, 16 << 10);
+	if (!r->at.is_sse)
+		return; /* in the middle of other bytes there is nothing to say */
 	gw_error_event(&r->held, r->err, r->err_detail, gw_str(r->id_text, sizeof r->id_text));
 	r->tail = gw_buf_view(&r->held);
 }

@@ -1,6 +1,6 @@
 /* judge: an attempt failed and the client has seen nothing of it. Again, another deployment, or give up. */
 #include "lib/sys/clock.h"
-#include "worker/req.h"
+#include "worker/api.h"
 
 static void begin_again(struct gw_req *r)
 {
@@ -44,6 +44,8 @@ enum gw_step_id gw_step_judge(struct gw_req *r)
 		.deadline_ns = r->deadline_ns,
 		.has_more_candidates = (r->tried & all) != all,
 	};
+	if (r->api && r->api->up && (r->api->up->is_given || r->api->up->err))
+		return give_up(r); /* half a body cannot be sent again */
 	switch (gw_judge(&in)) {
 	case GW_JUDGE_GIVE_UP:
 		return give_up(r);

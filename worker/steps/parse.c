@@ -1,7 +1,7 @@
 /* parse: the key's place, the context headers, the body. Faults of the body wait until the key is known, so that they leave a record. */
 #include "core/key.h"
 #include "lib/url.h"
-#include "worker/req.h"
+#include "worker/api.h"
 
 static struct gw_str cut(struct gw_str s, size_t max)
 {
@@ -62,11 +62,10 @@ static struct gw_str shown_model(const struct gw_req *r, struct gw_str name)
 	return cut(name, 200);
 }
 
-static void read_body(struct gw_req *r)
+void gw_parse_note_body(struct gw_req *r)
 {
 	struct gw_record *rec = &r->rec;
 
-	r->parse_err = gw_chat_read(&r->arena, r->body, &r->chat, &r->parse_param, &r->parse_why);
 	rec->is_stream = r->chat.is_stream;
 	rec->requested_model = shown_model(r, r->chat.model);
 	rec->end_user = cut(r->chat.user, 200);
@@ -102,9 +101,15 @@ enum gw_step_id gw_step_parse(struct gw_req *r)
 	r->rec.client_ip = gw_h1_peer(r->conn);
 	r->rec.worker = r->w->slot;
 	r->err = gw_key_from_headers(&keys, &r->token_header);
-	if (r->endpoint->id == GW_EP_CHAT && !r->err)
-		read_body(r);
-	else if (r->endpoint->id == GW_EP_MODEL && !r->err)
+	if (r->err || r->endpoint->id == GW_EP_MODELS)
+		return GW_STEP_auth;
+	if (r->endpoint->id == GW_EP_MODEL) {
 		read_path(r);
+		return GW_STEP_auth;
+	}
+	r->parse_err = r->endpoint->id == GW_EP_CHAT
+			   ? gw_chat_read(&r->arena, r->body, &r->chat, &r->parse_param, &r->parse_why)
+			   : gw_api_parse(r);
+	gw_parse_note_body(r);
 	return GW_STEP_auth;
 }

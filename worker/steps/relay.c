@@ -1,6 +1,6 @@
 /* relay: waits while relay.c pumps, then decides how the attempt ended. */
 #include "core/error_body.h"
-#include "worker/req.h"
+#include "worker/api.h"
 
 static enum gw_err read_error_reply(struct gw_req *r)
 {
@@ -9,6 +9,8 @@ static enum gw_err read_error_reply(struct gw_req *r)
 
 	gw_upstream_error_read(&r->arena, r->at.status, gw_buf_view(&r->held), GW_NIL, GW_NIL, &secret,
 			       secret.n ? 1 : 0, &ue);
+	if (r->api)
+		ue.err = gw_api_error(r, ue.err);
 	r->at.detail = ue.message;
 	r->at.told = ue;
 	if (ue.param.n)
@@ -29,10 +31,14 @@ static enum gw_err end_of_stream(struct gw_req *r)
 static enum gw_err end_of_whole(struct gw_req *r)
 {
 	gw_usage_take(&r->usage, r->values);
+	if (r->api && !r->api->is_json)
+		return GW_OK;
 	if (r->values[GW_UP_MODEL].type == GW_JSON_STR)
 		r->response_model = gw_arena_str(&r->arena, gw_scan_str(&r->values[GW_UP_MODEL]));
-	if (r->values[GW_UP_FINISH].type == GW_JSON_STR)
+	if (r->values[GW_UP_FINISH].type == GW_JSON_STR && r->endpoint->usage != GW_EPU_MEDIA)
 		r->finish_reason = gw_arena_str(&r->arena, gw_scan_str(&r->values[GW_UP_FINISH]));
+	if (r->endpoint->reply == GW_EPR_AS_IT_IS)
+		return GW_OK; /* what it is, is the provider's business */
 	return r->scan.is_broken || !r->scan.is_done ? GW_E_UP_GARBLED : GW_OK;
 }
 
@@ -82,7 +88,7 @@ enum gw_step_id gw_step_relay(struct gw_req *r)
 	if (!r->ev_end)
 		return GW_STEP_wait;
 	r->at.err = how_it_ended(r);
-	if (!r->at.err)
+	if (!r->at.err || (r->api && r->api->is_raw_error))
 		return done_well(r);
 	if (r->out == GW_OUT_NONE) {
 		r->at.err = unbegun(r, r->at.err);

@@ -1,7 +1,7 @@
 /* send: the credential, the spliced body, the request to the provider. */
 #include "core/provider.h"
 #include "lib/sys/clock.h"
-#include "worker/req.h"
+#include "worker/api.h"
 
 enum { AUTH_VALUE_MAX = 17 << 10 };
 
@@ -21,20 +21,32 @@ static enum gw_err endpoint_of(struct gw_req *r, const struct gw_candidate *c, s
 }
 
 /* The auth header's value lies in a stack buffer that is wiped: gw_upstream_send has copied it by then. */
-static enum gw_err send_with(struct gw_req *r, const struct gw_candidate *c, struct gw_endpoint *ep, struct gw_str path,
-			     const struct gw_str *pieces, uint32_t n_pieces)
+enum gw_err gw_send_with(struct gw_req *r, const struct gw_candidate *c, struct gw_str path,
+			 const struct gw_str *pieces, uint32_t n_pieces, const struct gw_send_more *more)
 {
 	const struct gw_provider *p = &gw_providers[c->provider_type];
 	struct gw_str prefix = gw_auth_header_prefix(p->auth),
 		      secret = r->secret ? gw_secret_expose(r->secret) : GW_NIL;
-	struct gw_up_header h[5];
+	struct gw_up_header h[5 + GW_API_PASS];
+	struct gw_endpoint *ep;
 	uint32_t n = 0;
 	char value[AUTH_VALUE_MAX];
 	enum gw_err e;
 
-	h[n++] = (struct gw_up_header){ GW_LIT("content-type"), GW_LIT("application/json") };
-	h[n++] = (struct gw_up_header){ GW_LIT("accept"),
-					r->chat.is_stream ? GW_LIT("text/event-stream") : GW_LIT("application/json") };
+	e = endpoint_of(r, c, &ep);
+	if (e)
+		return e;
+	if (!more) {
+		h[n++] = (struct gw_up_header){ GW_LIT("content-type"), GW_LIT("application/json") };
+		h[n++] = (struct gw_up_header){ GW_LIT("accept"), r->chat.is_stream ? GW_LIT("text/event-stream")
+										    : GW_LIT("application/json") };
+	} else {
+		if (more->content_type.n)
+			h[n++] = (struct gw_up_header){ GW_LIT("content-type"), more->content_type };
+		h[n++] = (struct gw_up_header){ GW_LIT("accept"), more->accept };
+		for (uint32_t i = 0; i < more->n_pass; i++)
+			h[n++] = more->pass[i];
+	}
 	h[n++] = (struct gw_up_header){ GW_LIT("user-agent"), GW_LIT("llmgw/" LLMGW_VERSION) };
 	if (r->rec.trace_id.n)
 		h[n++] = (struct gw_up_header){ GW_LIT("traceparent"), r->traceparent };
@@ -56,6 +68,13 @@ static enum gw_err send_with(struct gw_req *r, const struct gw_candidate *c, str
 		.deadlines = { c->queue_ms, c->connect_ms, c->first_token_ms, c->idle_ms, c->total_ms },
 		.must_be_fresh = r->had_stale_retry,
 	};
+	if (more) {
+		s.method = more->method;
+		s.is_streamed = more->is_streamed;
+		s.stream_length = more->stream_length;
+		s.on_room = more->on_room;
+		s.must_be_fresh |= more->is_streamed; /* half an upload cannot be sent again */
+	}
 	e = gw_upstream_send(r->w->upstream, &s, &gw_relay_ops, r, &r->at.up);
 	if (secret.n)
 		gw_wipe(value, prefix.n + secret.n);
@@ -79,7 +98,6 @@ static enum gw_err dispatch(struct gw_req *r)
 {
 	const struct gw_candidate *c = &r->plan.candidates[r->at.candidate];
 	struct gw_str *pieces = GW_NEW_N(&r->arena, struct gw_str, 8);
-	struct gw_endpoint *ep;
 	uint32_t n_pieces = 0;
 	enum gw_err e;
 
@@ -91,8 +109,7 @@ static enum gw_err dispatch(struct gw_req *r)
 	struct gw_str path = chat_path(r, c->base_path);
 	if (!path.p)
 		return GW_E_NOMEM;
-	e = endpoint_of(r, c, &ep);
-	return e ? e : send_with(r, c, ep, path, pieces, n_pieces);
+	return gw_send_with(r, c, path, pieces, n_pieces, NULL);
 }
 
 static bool has_credential(struct gw_req *r, const struct gw_candidate *c)
@@ -134,7 +151,7 @@ enum gw_step_id gw_step_send(struct gw_req *r)
 	r->attempts++;
 	if (r->attempts > 1)
 		gw_count(&r->w->page->metric[GW_M_retries], 1);
-	enum gw_err e = dispatch(r);
+	enum gw_err e = r->api ? gw_api_dispatch(r, c) : dispatch(r);
 	if (e) {
 		r->at.err = e;
 		return GW_STEP_judge;

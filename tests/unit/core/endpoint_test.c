@@ -43,6 +43,14 @@ static void found(void **st)
 	expect("GET", "/readyz", GW_EP_READYZ, "");
 	expect("GET", "/healthz", GW_EP_READYZ, "");
 	expect("GET", "/health/readiness", GW_EP_READYZ, "");
+	expect("POST", "/v1/embeddings", GW_EP_API, "");
+	expect("GET", "/files", GW_EP_API, "");
+	expect("POST", "/v1/files", GW_EP_API, "");
+	expect("GET", "/v1/files/file-a.B_9/content", GW_EP_API, "file-a.B_9");
+	expect("DELETE", "/v1/responses/resp_1", GW_EP_API, "resp_1");
+	expect("POST", "/v1/responses/resp_1/cancel", GW_EP_API, "resp_1");
+	expect("POST", "/v1/responses/input_tokens", GW_EP_API, "");
+	expect("GET", "/providers/p/a/b", GW_EP_API, "p/a/b");
 }
 
 static void not_found(void **st)
@@ -65,7 +73,14 @@ static void not_found(void **st)
 					     "/v1/chat%2fcompletions",
 					     "v1/models",
 					     "*",
-					     "/v1/embeddings" };
+					     "/v1/files/",
+					     "/v1/files/..",
+					     "/v1/files/a/b",
+					     "/v1/files/a/content/",
+					     "/v1/files/a%2fb",
+					     "/v1/responses/./input_items",
+					     "/providers/",
+					     "/v1/providers/x/y" };
 
 	(void)st;
 	for (size_t i = 0; i < N_OF(paths); i++)
@@ -75,6 +90,8 @@ static void not_found(void **st)
 	refuse("OPTIONS", "/v1/chat/completions", GW_E_BAD_METHOD, "POST");
 	refuse("DELETE", "/v1/models/x", GW_E_BAD_METHOD, "GET, HEAD");
 	refuse("post", "/v1/chat/completions", GW_E_BAD_METHOD, "POST");
+	refuse("DELETE", "/v1/files", GW_E_BAD_METHOD, "GET, HEAD, POST");
+	refuse("POST", "/v1/files/x", GW_E_BAD_METHOD, "GET, HEAD, DELETE");
 }
 
 int main(void)
