@@ -12,6 +12,7 @@
  *   mockllm_http.c     cutting requests out of the byte stream
  *   mockllm_conn.c     a connection: reading, TLS, the steps of an answer, closing well or badly
  *   mockllm_chat.c     chat completions and models, answered as a good provider would
+ *   mockllm_endpoints.c  the endpoints beside chat
  *   mockllm_fault.c    the table of faults: how a bad provider would
  *   mockllm_control.c  /mock/...: rules for the next requests, counters, what was received
  *
@@ -36,7 +37,7 @@ struct mock_options {
 };
 extern struct mock_options mock_options;
 
-enum { MOCK_MAX_REQUEST = 64 << 20, MOCK_MAX_OUT = 256 << 20 };
+enum { MOCK_MAX_REQUEST = 256 << 20, MOCK_MAX_OUT = 256 << 20 };
 
 struct mock_request { /* views into conn->in */
 	struct gw_str head; /* request line to empty line */
@@ -111,6 +112,8 @@ void mock_error(struct mock_conn *c, int status, const char *type, const char *c
 
 void mock_answer(struct mock_conn *c); /* a whole request is there: choose the first step */
 void mock_answer_head(struct mock_conn *c); /* only its head: faults that do not wait for the body */
+bool mock_endpoint(struct mock_conn *c); /* one of the other endpoints; false: no such path */
+void mock_fault_now(struct mock_conn *c); /* the fault that was chosen */
 void mock_chat_start(struct mock_conn *c); /* the good answer */
 void mock_chat_json(struct mock_conn *c, struct gw_buf *b, const char *usage);
 void mock_chat_event(struct mock_conn *c, const char *delta_json, const char *finish);

@@ -72,14 +72,20 @@ static void status_fault(struct mock_conn *c)
 		   "A scripted failure", "");
 }
 
+void mock_fault_now(struct mock_conn *c)
+{
+	if (c->fault->start)
+		c->fault->start(c);
+	else
+		status_fault(c);
+}
+
 static void chat_now(struct mock_conn *c)
 {
 	if (!c->fault)
 		mock_chat_start(c);
-	else if (c->fault->start)
-		c->fault->start(c);
 	else
-		status_fault(c);
+		mock_fault_now(c);
 }
 
 static void chat(struct mock_conn *c)
@@ -124,7 +130,7 @@ static void route(struct mock_conn *c)
 		models(c);
 	else if (gw_str_eq(c->rq.method, GW_LIT("GET")) && at)
 		model(c, gw_str_skip(path, (size_t)(at - path.p) + models_path.n));
-	else
+	else if (!mock_endpoint(c))
 		mock_error(c, 404, "invalid_request_error", "unknown_url", "Unknown request URL", "");
 }
 

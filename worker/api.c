@@ -83,7 +83,7 @@ static enum gw_err read_raw(struct gw_req *r, struct gw_api *a)
 {
 	struct gw_str rest;
 
-	if (!gw_str_cut(r->path_arg, '/', &a->provider, &rest) || !gw_api_path_is_plain(rest)) {
+	if (!gw_str_cut(r->path_arg, '/', &a->provider, &rest) || !a->provider.n || !gw_api_path_is_plain(rest)) {
 		r->parse_why =
 		    GW_LIT("The path is /providers/{name}/{path}; the path may have no dot segments, empty segments, "
 			   "encoded slashes, backslashes or percent signs.");

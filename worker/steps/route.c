@@ -22,7 +22,8 @@ static void copy(char to[64], struct gw_str s)
 {
 	size_t n = s.n < 63 ? s.n : 63;
 
-	memcpy(to, s.p, n);
+	if (n)
+		memcpy(to, s.p, n);
 	to[n] = 0;
 }
 
@@ -77,7 +78,7 @@ static void search_tenant(struct search *s, const char *prefix, struct gw_str ow
 	if (owner.n > 64 || (prefix[0] && !owner.n) || s->out->verdict == GW_ROUTE_PROVIDERS)
 		return;
 	s->tenant = gw_str(tenant, (size_t)snprintf(tenant, sizeof(tenant), "%s%.*s", prefix, GW_FMT(owner)));
-	memcpy(from, s->tenant.p, s->tenant.n);
+	memcpy(from, tenant, s->tenant.n);
 	from[s->tenant.n] = 0x1f;
 	if (gw_image_walk(config, GW_DB_MODEL, gw_str(from, s->tenant.n + 1), on_model, s) != GW_OK)
 		s->err = GW_E_CORRUPT;

@@ -112,6 +112,21 @@ struct gw_str gw_h1_header(const struct gw_h1_request *rq, struct gw_str name, u
 		*count = n;
 	return first;
 }
+void gw_h1_stream_body(struct gw_h1_conn *c)
+{
+	c->is_streamed = true;
+}
+
+void gw_h1_body_pause(struct gw_h1_conn *c)
+{
+	c->is_body_paused = true;
+}
+
+void gw_h1_body_resume(struct gw_h1_conn *c)
+{
+	c->is_body_paused = false;
+}
+
 uint32_t gw_h1_open(const struct gw_h1_server *s)
 {
 	(void)s;
@@ -152,6 +167,8 @@ enum gw_err gw_upstream_send(struct gw_upstream *u, const struct gw_up_send *s, 
 	q->ops = ops;
 	q->ctx = ctx;
 	q->must_be_fresh = s->must_be_fresh;
+	q->stream_length = s->is_streamed ? s->stream_length : -2;
+	q->on_room = s->on_room;
 	q->times.queued_ns = gw_now_ns();
 	gw_buf_init(&q->body, 1 << 20);
 	for (uint32_t i = 0; i < s->n_body; i++)
@@ -165,6 +182,17 @@ enum gw_err gw_upstream_send(struct gw_upstream *u, const struct gw_up_send *s, 
 	fake.n_sent++;
 	*out = q;
 	return GW_OK;
+}
+
+bool gw_upstream_write(struct gw_up_req *q, struct gw_str bytes)
+{
+	gw_buf_puts(&q->body, bytes);
+	return !q->is_full;
+}
+
+void gw_upstream_write_end(struct gw_up_req *q)
+{
+	q->is_upload_ended = true;
 }
 
 bool up_is_alive(const struct gw_up_req *q)

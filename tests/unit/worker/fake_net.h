@@ -6,7 +6,7 @@
  * too: it moves by `fake_tick_ns` at every look, and by fake_pass_ms(). */
 struct gw_h1_conn {
 	void *user;
-	bool is_started, is_ended, is_cut, is_whole, is_blocked;
+	bool is_started, is_ended, is_cut, is_whole, is_blocked, is_streamed, is_body_paused;
 	int status;
 	int64_t length;
 	struct gw_buf out; /* body bytes */
@@ -19,7 +19,9 @@ struct gw_up_req {
 	const struct gw_up_ops *ops;
 	void *ctx;
 	struct gw_up_times times;
-	bool is_paused, must_be_fresh;
+	bool is_paused, must_be_fresh, is_full, is_upload_ended;
+	int64_t stream_length; /* of a streamed body; -2: none */
+	void (*on_room)(void *ctx);
 	char auth[256];
 	struct gw_buf body;
 };

@@ -183,7 +183,7 @@ static inline int set_up(void **state)
 	gw_buf_init(&w->pack, 4 << 20);
 	w->loads = calloc(GW_KEY_LOADS, sizeof *w->loads);
 	assert_int_equal(gw_lease_init(w), GW_OK);
-	w->limits = (struct gw_cf_limits){ 32 << 20, 256, 2, 3000, false };
+	w->limits = (struct gw_cf_limits){ 32 << 20, 256, 2, 3000, false, 512 << 20 };
 	w->pepper = gw_hmac_new(pepper);
 	gw_secret_unref(pepper);
 	gw_key_index(w->pepper, GW_LIT(TOKEN), key_index);

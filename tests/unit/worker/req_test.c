@@ -368,6 +368,8 @@ static void every_step_was_run(void **state)
 
 		if (i == GW_STEP_account || i == GW_STEP_end) /* END is written inside account */
 			continue;
+		if (i == GW_STEP_form || i == GW_STEP_route) /* api_test.c */
+			continue;
 		snprintf(name, sizeof name, ",%s=", gw_steps[i].name);
 		if (!strstr(steps_seen, name))
 			fail_msg("no request of these tests went through %s: %.200s", gw_steps[i].name, steps_seen);
