@@ -114,7 +114,7 @@ bool gw_upload_knows_model(const struct gw_req *r)
 
 /* ---- towards the provider ---- */
 
-/* One step of passing on; false when the provider has enough for now. */
+/* One step of passing on; false when the provider can take no more at the moment. */
 static bool give(struct gw_req *r, struct gw_str upstream_model)
 {
 	struct gw_upload *u = r->api->up;

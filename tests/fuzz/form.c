@@ -38,7 +38,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	MUST_HOLD(a.is_done == b.is_done && a.at == b.at);
 	for (int i = 0; i < GW_FORM_FIELDS; i++) {
 		MUST_HOLD(a.has[i] == b.has[i]);
-		MUST_HOLD(gw_str_eq(gw_form_value(&a, (enum gw_form_field)i), gw_form_value(&b, (enum gw_form_field)i)));
+		MUST_HOLD(
+		    gw_str_eq(gw_form_value(&a, (enum gw_form_field)i), gw_form_value(&b, (enum gw_form_field)i)));
 	}
 	if (a.has[GW_FORM_MODEL]) {
 		MUST_HOLD(a.model_at + a.model_n <= text.n);
