@@ -139,6 +139,9 @@ int cli_fetch(struct cli *c, const char *plural, const char *id, struct cli_repl
 /* Objects (a JSON array) to config:apply; while a transaction is open they are kept for its commit instead. */
 int cli_apply(struct cli *c, struct gw_str objects, struct cli_reply *r, bool *is_kept);
 
+/* cmd_watch.c: changes of a kind, or of one object, until interrupted or --count. */
+int cli_watch(struct cli *c, const char *plural, const char *id);
+
 /* print.c */
 enum cli_format { CLI_TABLE, CLI_JSON, CLI_YAML, CLI_NAME, CLI_JSONPATH };
 enum cli_format cli_format(const struct cli *c); /* wide is a table too */
@@ -175,6 +178,10 @@ int cli_say_end(int rc); /* prints what was kept back; returns rc */
 void cli_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void cli_hint(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void cli_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Notes are said at once, also beside JSON: for what goes on until it is interrupted. */
+void cli_say_live(void);
+/* From now on into this buffer, a line each; NULL: as before. For who wants to say it in another place. */
+void cli_say_to(struct gw_buf *b);
 /* The gateway's own name of the error and JSON arrays of what is at fault: for errors as JSON. */
 void cli_error_facts(const char *code, long http, struct gw_str faults, struct gw_str used_by);
 bool cli_confirm(struct cli *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

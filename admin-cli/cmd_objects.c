@@ -236,7 +236,8 @@ int cli_cmd_get(struct cli *c)
 
 	if (!plural)
 		return CLI_USAGE;
-	return c->n_args == 2 ? show(c, plural, c->args[1]) : cli_list(c, plural);
+	int rc = c->n_args == 2 ? show(c, plural, c->args[1]) : cli_list(c, plural);
+	return !rc && c->o.watch ? cli_watch(c, plural, c->n_args == 2 ? c->args[1] : NULL) : rc;
 }
 
 /* --- files --- */

@@ -18,10 +18,11 @@ const struct cli_exit_row cli_exits[CLI_N_EXITS] = {
 };
 
 static struct {
-	bool is_json, is_quiet, has_error, has_progress, colours;
+	bool is_json, is_quiet, is_live, has_error, has_progress, colours;
 	char message[8192], hint[8192], code[64];
 	long http;
 	struct gw_buf details, faults, used_by; /* faults, used_by: JSON arrays */
+	struct gw_buf *to; /* not NULL: errors, hints and notes go here instead */
 } say;
 
 static bool is_word_json(const char *w)
@@ -68,6 +69,23 @@ const char *cli_paint(enum cli_colour k)
 	return say.colours ? codes[k] : "";
 }
 
+void cli_say_live(void)
+{
+	say.is_live = true;
+}
+
+void cli_say_to(struct gw_buf *b)
+{
+	say.to = b;
+}
+
+static bool is_taken(const char *text)
+{
+	if (say.to)
+		gw_buf_printf(say.to, "%s\n", text);
+	return say.to != NULL;
+}
+
 static void line_out(const char *before, const char *text)
 {
 	bool red = say.colours && isatty(STDERR_FILENO) && before[0];
@@ -98,6 +116,8 @@ __attribute__((format(printf, 1, 0))) static void words(char text[8192], const c
 void cli_error(const char *fmt, ...)
 {
 	WORDS(text);
+	if (is_taken(text))
+		return;
 	if (!say.is_json)
 		line_out("llmgwctl: ", text);
 	else if (say.has_error)
@@ -110,6 +130,8 @@ void cli_error(const char *fmt, ...)
 void cli_hint(const char *fmt, ...)
 {
 	WORDS(text);
+	if (is_taken(text))
+		return;
 	if (!say.is_json)
 		line_out("", text);
 	else
@@ -120,7 +142,9 @@ void cli_hint(const char *fmt, ...)
 void cli_note(const char *fmt, ...)
 {
 	WORDS(text);
-	if (say.is_json)
+	if (is_taken(text))
+		return;
+	if (say.is_json && !(say.is_live && !say.has_error))
 		keep(text);
 	else if (!say.is_quiet || say.has_error)
 		line_out("", text);

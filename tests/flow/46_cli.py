@@ -348,3 +348,177 @@ def play_describe(shared):
     assert {"kind": "deployment", "id": "mock-1", "by": "provider"} in d["used_by"] and d["object"]["id"] == "mock" and d["changes"]
     assert json.loads(good(g, "describe", "model", "mock-1", "--json"))["health"][0]["deployment"] == "mock-1"
     assert 'Did you mean "mock"?' in bad(g, 3, "describe", "provider", "mokc")
+
+
+# --- edit ---
+def editor(where, name, *steps):
+    """An editor that does one thing each time it is opened, and keeps what it was shown and how the file was protected."""
+    log = where / f"{name}.seen"
+    log.mkdir()
+    script = where / name
+    cases = "\n".join(f"{n + 1}) {s} ;;" for n, s in enumerate(steps))
+    script.write_text(f"#!/bin/sh\nn=$(ls {log} | wc -l); n=$((n + 1)); cp \"$1\" {log}/$n; stat -c '%a %n' \"$1\" \"$(dirname \"$1\")\" >>{where}/{name}.modes\n"
+                      f"case $n in\n{cases}\nesac\n")
+    script.chmod(0o755)
+    return script, log
+
+
+def edit(g, home, script, *args):
+    return run(g, "edit", *args, env=env_of(g, home, EDITOR=script, TMPDIR=home))
+
+
+def play_edit(shared, home, where):
+    g = shared
+    model(g, "ed-1", owned_by="before")
+    script, log = editor(where, "ed", "sed -i 's/before/after/' \"$1\"")
+    r = edit(g, home, script, "model", "ed-1")
+    assert r.returncode == 0 and "is changed" in r.stderr, r.stderr
+    assert g.admin("GET", "models/ed-1").json["owned_by"] == "after"
+    shown = (log / "1").read_text()
+    assert "kind: model" in shown and "version" in shown.splitlines()[0] and "created_at" not in shown
+    modes = (where / "ed.modes").read_text().split("\n")
+    assert modes[0].startswith("600 ") and modes[1].startswith("700 "), modes
+    assert not list(home.glob("llmgwctl-*")), "nothing is left behind"
+
+
+def play_edit_that_changes_nothing(shared, home, where):
+    g = shared
+    version = model(g, "ed-2").json["version"]
+    for name, step in (("same", "true"), ("touch", "touch \"$1\""), ("empty", ": >\"$1\"")):
+        r = edit(g, home, editor(where, name, step)[0], "model", "ed-2")
+        assert r.returncode == 0 and "left as it was" in r.stderr, r.stderr
+    r = edit(g, home, editor(where, "broken", "exit 3")[0], "model", "ed-2")
+    assert r.returncode == 1 and "editor" in r.stderr
+    assert g.admin("GET", "models/ed-2").json["version"] == version
+    assert not list(home.glob("llmgwctl-*"))
+
+
+def play_edit_refused_opens_again_with_the_reason(shared, home, where):
+    g = shared
+    model(g, "ed-3")
+    script, log = editor(where, "ed", "echo 'hiden: true' >>\"$1\"", "sed -i 's/^hiden/owned_by: [1]#/' \"$1\"", "sed -i 's/^owned_by.*/hidden: true/' \"$1\"")
+    r = edit(g, home, script, "model", "ed-3")
+    assert r.returncode == 0, r.stderr
+    assert g.admin("GET", "models/ed-3").json["hidden"] is True
+    second = (log / "2").read_text().splitlines()
+    at = second.index("hiden: true")
+    assert second[at + 1].startswith("#! ^") and 'did you mean "hidden"?' in second[at + 1], second
+    third = (log / "3").read_text()
+    assert "#! " in third and "owned_by" in third and "hiden: true" not in third
+    # given up: the text is kept for its writer, the object is as it was
+    script, log = editor(where, "giveup", "echo 'nonsense: 1' >>\"$1\"", "true")
+    r = edit(g, home, script, "model", "ed-3")
+    assert r.returncode == 5 and "nonsense" in r.stderr and "kept in" in r.stderr, r.stderr
+    kept = list(home.glob("llmgwctl-*/*.yaml"))
+    assert len(kept) == 1 and "nonsense: 1" in kept[0].read_text() and kept[0].stat().st_mode & 0o777 == 0o600
+
+
+def play_edit_tells_a_race(shared, home, where):
+    """Somebody changes the object while it is open in the editor: it is told, theirs is shown, and nothing is overwritten unseen."""
+    g = shared
+    model(g, "ed-4", owned_by="mine")
+    theirs = f"{CTL} apply -f {where}/theirs.yaml >/dev/null"
+    (where / "theirs.yaml").write_text("kind: model\nid: ed-4\nowned_by: theirs\ntargets: [{deployment: mock-1}]\n")
+    script, log = editor(where, "ed", f"{theirs}; sed -i 's/mine/mine-too/' \"$1\"", "true")
+    r = edit(g, home, script, "model", "ed-4")
+    assert r.returncode == 4 and "changed meanwhile" in r.stderr, r.stderr
+    assert g.admin("GET", "models/ed-4").json["owned_by"] == "theirs"
+    assert "owned_by: theirs" in (log / "2").read_text() and "owned_by: mine-too" in (log / "2").read_text()
+    script, log = editor(where, "ed2", f"sed -i 's/theirs/again/' {where}/theirs.yaml; {theirs}; sed -i 's/theirs/mine-too/' \"$1\"",
+                         "echo 'hidden: true' >>\"$1\"")
+    r = edit(g, home, script, "model", "ed-4")
+    now = g.admin("GET", "models/ed-4").json
+    assert r.returncode == 0 and now["owned_by"] == "mine-too" and now["hidden"] is True, "seen, then saved on purpose"
+
+
+def play_edit_keeps_kind_and_id(shared, home, where):
+    g = shared
+    model(g, "ed-5")
+    script, log = editor(where, "ed", "sed -i 's/^id: .*/id: other/' \"$1\"", "true")
+    r = edit(g, home, script, "model", "ed-5")
+    assert r.returncode == 5 and "stay as they are" in r.stderr
+    assert g.admin("GET", "models/other").status == 404
+    assert 'Did you mean "ed-5"?' in bad(g, 3, "edit", "model", "ed-55", env=env_of(g, home, EDITOR="true"))
+
+
+def play_edit_in_a_transaction(shared, home, where):
+    """It waits for commit, and carries the version that was read: a change in between is refused then."""
+    g = shared
+    model(g, "ed-6", owned_by="a")
+    good(g, "begin", home=home)
+    script, _ = editor(where, "ed", "sed -i 's/owned_by: a/owned_by: b/' \"$1\"")
+    r = edit(g, home, script, "model", "ed-6")
+    assert r.returncode == 0 and "kept for commit" in r.stderr and g.admin("GET", "models/ed-6").json["owned_by"] == "a"
+    model(g, "ed-6", owned_by="c")
+    err = bad(g, 4, "commit", "--yes", home=home)
+    assert "version" in err and g.admin("GET", "models/ed-6").json["owned_by"] == "c"
+    good(g, "abort", "--yes", home=home)
+
+
+# --- watch ---
+def first_words(p, words):
+    """The first line on standard error, which must come soon."""
+    watchdog = threading.Timer(20 * SLOW, p.kill)
+    watchdog.start()
+    try:
+        line = p.stderr.readline()
+    finally:
+        watchdog.cancel()
+    assert words in line, line
+
+
+class Watch:
+    def __init__(self, g, *args, token=None):
+        env = env_of(g)
+        if token:
+            env["LLMGW_ADMIN_TOKEN"] = token
+        self.p = subprocess.Popen([CTL, "watch", *args, "--interval", "100ms"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
+        first_words(self.p, "watching")
+
+    def end(self):
+        try:
+            out, err = self.p.communicate(timeout=20 * SLOW)
+        finally:
+            self.p.kill()
+        assert self.p.returncode == 0, err
+        return out
+
+
+def play_watch_tells_changes(shared):
+    g = shared
+    model(g, "w-0")
+    all_of_them, one = Watch(g, "models", "-o", "json", "--count", "4"), Watch(g, "model", "w-1", "--count", "2")
+    model(g, "w-1", owned_by="first")
+    model(g, "w-2")
+    model(g, "w-1", owned_by="second")
+    assert g.admin("DELETE", "models/w-2").status == 200
+    events = [json.loads(line) for line in all_of_them.end().splitlines()]
+    assert [(e["act"], e["id"]) for e in events] == [("create", "w-1"), ("create", "w-2"), ("update", "w-1"), ("delete", "w-2")]
+    text = one.end()
+    assert "create model/w-1" in text and "update model/w-1" in text and "- owned_by: first" in text and "+ owned_by: second" in text
+    assert "w-2" not in text
+
+
+def play_watch_without_the_change_log(shared):
+    """A viewer may not read the change log: it is told what is different."""
+    g = shared
+    key = json.loads(good(g, "key", "create", "watcher", "--purpose", "admin", "-o", "json"))
+    assert g.admin("PUT", "role_bindings/watcher", {"key": "watcher", "role": "viewer"}).status in (200, 201)
+    w = Watch(g, "models", "--count", "2", token=key["token"])
+    model(g, "v-1")
+    model(g, "v-2")
+    text = w.end()
+    assert "create model/v-1" in text and "create model/v-2" in text
+
+
+def play_get_and_watch(shared):
+    g = shared
+    model(g, "gw-1")
+    p = subprocess.Popen([CTL, "get", "model", "gw-1", "-w", "--count", "1", "--interval", "100ms"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                         text=True, env=env_of(g))
+    first_words(p, "watching")
+    model(g, "gw-1", hidden=True)
+    out, _ = p.communicate(timeout=20 * SLOW)
+    assert p.returncode == 0 and "id: gw-1" in out and "+ hidden: yes" in out
+    assert "--interval" in bad(g, 2, "watch", "models", "--interval", "1ms")
+    bad(g, 7, "watch", "models", "--server", "http://127.0.0.1:9")
