@@ -6,6 +6,7 @@ static const char *const first_examples[] = {
 	"llmgwctl credential set openai-main --provider openai --from-env OPENAI_API_KEY",
 	"llmgwctl model add gpt-4o --provider openai --upstream gpt-4o --credential openai-main",
 	"llmgwctl key create --name ci",
+	"llmgwctl top",
 	"llmgwctl get models -o wide",
 };
 enum { N_FIRST = sizeof first_examples / sizeof first_examples[0] };

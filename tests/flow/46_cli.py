@@ -296,7 +296,7 @@ def bash(g, *words, home=None):
 
 def play_completion_in_bash(shared, home):
     g = shared
-    assert {"get", "context", "key", "explain"} <= set(bash(g, ""))
+    assert {"get", "context", "key", "top"} <= set(bash(g, ""))
     assert bash(g, "expl") == ["explain"]
     assert set(bash(g, "context", "")) == {"list", "use", "set", "delete"}
     assert set(bash(g, "get", "mod")) == {"model", "models"}
@@ -522,3 +522,52 @@ def play_get_and_watch(shared):
     assert p.returncode == 0 and "id: gw-1" in out and "+ hidden: yes" in out
     assert "--interval" in bad(g, 2, "watch", "models", "--interval", "1ms")
     bad(g, 7, "watch", "models", "--server", "http://127.0.0.1:9")
+
+
+# --- top ---
+def play_top_once_shows_the_traffic_just_made(shared):
+    g = shared
+    model(g, "top-1")
+    before = json.loads(good(g, "top", "--once", "-o", "json"))
+    of = lambda s, name: next((m for m in s["models"] if m["model"] == name), {"requests": 0})  # noqa: E731
+    for _ in range(7):
+        assert g.chat(model="top-1").status == 200
+    after = json.loads(good(g, "top", "--once", "-o", "json"))
+    assert of(after, "top-1")["requests"] - of(before, "top-1")["requests"] == 7, after
+    row = of(after, "top-1")
+    assert 0 < row["duration_p50_s"] <= row["duration_p99_s"] < 60 and row["tokens_output"] > 0 and row["cost_usd"] > 0
+    assert len(after["workers"]) == 2 and all(w["ready"] for w in after["workers"]) and after["generation"] > 0
+    assert {"deployment": "mock-1", "state": "active"} in after["health"]
+    screen = good(g, "top", "--once")
+    line = next(s for s in screen.splitlines() if s.startswith("top-1"))
+    assert line.split()[1] == str(int(row["requests"])), screen
+    assert "WORKER" in screen and "DEPLOYMENT" in screen and "\x1b" not in screen
+
+
+def play_top_without_a_terminal_is_a_line_an_interval(shared):
+    g = shared
+    out = good(g, "top", "--count", "2", "--interval", "200ms").splitlines()
+    assert len(out) == 2 and all("req/s" in s and "workers 2/2" in s for s in out), out
+    done = threading.Event()
+
+    def load():
+        while not done.is_set():
+            g.chat()
+
+    t = threading.Thread(target=load)
+    t.start()
+    try:
+        until(lambda: json.loads(good(g, "top", "--count", "1", "--interval", "300ms", "-o", "json"))["requests"] > 0, 20)
+    finally:
+        done.set()
+        t.join()
+    assert "--interval" in bad(g, 2, "top", "--interval", "0")
+    assert "--sort-by" in bad(g, 2, "top", "--sort-by", "mood")
+    bad(g, 7, "top", "--once", "--server", "http://127.0.0.1:9")
+
+
+def play_top_on_a_terminal(shared):
+    """Takes the screen, obeys its keys, and gives the terminal back as it was."""
+    g = shared
+    text, rc = on_terminal(g, ["top", "--interval", "200ms"], [("order: rate", "s"), ("order: p99", "p"), ("PAUSED", "p"), ("p pause", "q")])
+    assert rc == 0 and "\x1b[?1049h" in text and text.rstrip().endswith("\x1b[?1049l") and "MODEL" in text
