@@ -39,7 +39,7 @@ static void on_closed(uv_handle_t *h)
 	gw_buf_clear(&c->in, 0);
 	gw_buf_clear(&c->line, 0);
 	gw_buf_clear(&c->sending, 0);
-	if (was_used && !c->run->is_over && !c->is_held) {
+	if (was_used && !c->run->is_over && !c->is_held && c->run->conns + c->run->n_active > c) {
 		c->run->stats.reconnects++;
 		bench_conn_open(c);
 	} /* else the tick tries again: no storm against an address that refuses */
@@ -52,6 +52,8 @@ static void close_conn(struct bench_conn *c)
 	c->is_closing = true;
 	if (c->state == BENCH_IDLE || c->state == BENCH_BUSY)
 		c->run->n_open--;
+	else if (c->state == BENCH_CONNECTING)
+		c->run->n_connecting--;
 	uv_close((uv_handle_t *)&c->tcp, on_closed);
 }
 
@@ -61,7 +63,7 @@ void bench_conn_fail(struct bench_conn *c, enum bench_error why)
 		return;
 	if (c->state == BENCH_BUSY) {
 		c->must_close = true;
-		bench_run_failed(c, why);
+		bench_load_failed(c, why);
 	} else if (c->state == BENCH_CONNECTING) {
 		if (!c->run->is_over)
 			c->run->stats.errors[why]++;
@@ -142,8 +144,10 @@ void bench_conn_send(struct bench_conn *c, struct gw_str request, uint64_t due_n
 static void ready(struct bench_conn *c)
 {
 	c->state = BENCH_IDLE;
+	c->rest_ns = 0;
 	c->run->n_open++;
-	bench_run_ready(c);
+	c->run->n_connecting--;
+	bench_load_ready(c);
 }
 
 static void take_plain(struct bench_conn *c, const char *p, size_t n)
@@ -156,7 +160,7 @@ static void take_plain(struct bench_conn *c, const char *p, size_t n)
 	if (c->state == BENCH_IDLE && c->must_close)
 		close_conn(c);
 	else if (c->state == BENCH_IDLE)
-		bench_run_ready(c);
+		bench_load_ready(c);
 }
 
 static void take_cipher(struct bench_conn *c, const char *p, size_t n)
@@ -173,7 +177,7 @@ static void take_cipher(struct bench_conn *c, const char *p, size_t n)
 		e = gw_tls_handshake(c->tls);
 		flush_tls(c);
 		if (e != GW_OK && e != GW_E_AGAIN) {
-			bench_run_note(c->run, gw_tls_why(c->tls), GW_NIL);
+			bench_load_note(c->run, gw_tls_why(c->tls), GW_NIL);
 			bench_conn_fail(c, BENCH_E_TLS);
 		}
 		if (e != GW_OK || c->is_closing)
@@ -215,7 +219,7 @@ static void on_connect(uv_connect_t *q, int status)
 	if (c->is_closing)
 		return;
 	if (status != 0) {
-		bench_run_note(c->run, uv_strerror(status), GW_NIL);
+		bench_load_note(c->run, uv_strerror(status), GW_NIL);
 		bench_conn_fail(c, BENCH_E_CONNECT);
 		return;
 	}
@@ -228,7 +232,7 @@ static void on_connect(uv_connect_t *q, int status)
 		ready(c);
 		return;
 	}
-	if (gw_tls_new(c->run->tls, gw_str_z(bench_options.host_name), NULL, &c->tls) != GW_OK) {
+	if (gw_tls_new(c->run->tls, gw_str_z(c->run->host), NULL, &c->tls) != GW_OK) {
 		bench_conn_fail(c, BENCH_E_TLS);
 		return;
 	}
@@ -244,6 +248,7 @@ void bench_conn_open(struct bench_conn *c)
 	GW_REQUIRE(uv_tcp_init(&c->run->loop, &c->tcp) == 0);
 	c->tcp.data = c->connect.data = c;
 	c->state = BENCH_CONNECTING;
+	c->run->n_connecting++;
 	c->since_ns = gw_now_ns();
 	if (uv_tcp_connect(&c->connect, &c->tcp, (const struct sockaddr *)&c->run->address, on_connect) != 0)
 		bench_conn_fail(c, BENCH_E_CONNECT);

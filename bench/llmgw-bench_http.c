@@ -19,6 +19,14 @@ static bool read_header(struct bench_conn *c, struct gw_str line)
 		c->part = BENCH_CHUNK_LINE;
 	} else if (name.n == 10 && gw_str_ieq(name, GW_LIT("connection")) && gw_str_ieq(value, GW_LIT("close"))) {
 		c->must_close = true;
+	} else if (name.n == 13 && gw_str_ieq(name, GW_LIT("server-timing"))) {
+		if (c->is_counted)
+			bench_steps_header(c->run, value);
+	} else if (name.n == 19 && gw_str_ieq(name, GW_LIT("x-llmgw-overhead-us"))) {
+		uint64_t us;
+
+		if (c->is_counted && gw_str_u64(value, &us))
+			bench_steps_add(c->run, GW_LIT("overhead"), (double)us);
 	}
 	return true;
 }
@@ -55,7 +63,7 @@ static void event_line(struct bench_conn *c, struct gw_str line)
 		return;
 	at = memmem(line.p, line.n, content, sizeof(content) - 1);
 	if (at && at + sizeof(content) - 1 < line.p + line.n && at[sizeof(content) - 1] != '"')
-		bench_run_chunk(c);
+		bench_load_chunk(c);
 	else if (line.n >= 12 && memcmp(line.p + 6, "[DONE]", 6) == 0)
 		c->has_done = true;
 }
@@ -65,9 +73,9 @@ static void take_body(struct bench_conn *c, struct gw_str s)
 	const char *nl;
 	size_t n;
 
-	if (!(bench_options.is_stream || c->is_held) || c->status != 200) {
+	if (!c->is_stream || c->status != 200) {
 		if (c->status != 200)
-			bench_run_note(c->run, NULL, s);
+			bench_load_note(c->run, NULL, s);
 		return;
 	}
 	while (s.n > 0) {
@@ -191,19 +199,19 @@ static enum step step(struct bench_conn *c)
 
 static void finish(struct bench_conn *c)
 {
-	bool whole = !(bench_options.is_stream || c->is_held) || c->has_done || c->status != 200;
+	bool whole = !c->is_stream || c->has_done || c->status != 200;
 
 	c->part = BENCH_HEAD;
 	if (c->status == 200 && whole)
-		bench_run_done(c);
+		bench_load_done(c);
 	else if (c->status == 200)
-		bench_run_failed(c, BENCH_E_CUT_STREAM);
+		bench_load_failed(c, BENCH_E_CUT_STREAM);
 	else
-		bench_run_failed(c, c->status == 401       ? BENCH_E_401
-				    : c->status == 429     ? BENCH_E_429
-				    : c->status / 100 == 4 ? BENCH_E_4XX
-				    : c->status / 100 == 5 ? BENCH_E_5XX
-							   : BENCH_E_STATUS);
+		bench_load_failed(c, c->status == 401       ? BENCH_E_401
+				     : c->status == 429     ? BENCH_E_429
+				     : c->status / 100 == 4 ? BENCH_E_4XX
+				     : c->status / 100 == 5 ? BENCH_E_5XX
+							    : BENCH_E_STATUS);
 }
 
 bool bench_http_feed(struct bench_conn *c, const char *p, size_t n)

@@ -1,19 +1,18 @@
-/* The course of a run, and when requests start. In the open loop request i is due at t0 + i * interval whatever happens to
- * the others; if no connection is free it waits, and the wait is part of its latency. */
+/* The course of a run: connect, hold, quiet window, warm-up, measurement, drain, settle. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/timerfd.h>
-#include <unistd.h>
 #include "bench/llmgw-bench.h"
+#include "lib/secret.h"
 #include "lib/sys/clock.h"
 
 enum {
 	TICK_MS = 5,
 	PENDING_STREAMS = 512,
+	PENDING_CONNECTS = 256,
 	CONNECT_MS = 10000,
+	RETRY_MS = 100,
 	HOLD_MS = 90000,
-	DRAIN_MS = 15000,
-	MIN_PERIOD_NS = 100000
+	DRAIN_MS = 15000
 };
 #define MS 1000000ull
 
@@ -21,14 +20,12 @@ static void next_phase(struct bench_run *r, enum bench_phase p);
 
 /* --- histograms --- */
 
-void bench_hist_init(struct bench_hist *h)
-{
-	h->slots = calloc(gw_hist_slots(GW_HIST_SUB_BITS, BENCH_HIST_BITS), sizeof(uint64_t));
-	GW_REQUIRE(h->slots != NULL);
-}
-
 void bench_hist_add(struct bench_hist *h, uint64_t ns)
 {
+	if (!h->slots) {
+		h->slots = calloc(gw_hist_slots(GW_HIST_SUB_BITS, BENCH_HIST_BITS), sizeof(uint64_t));
+		GW_REQUIRE(h->slots != NULL);
+	}
 	h->slots[gw_hist_index(ns, GW_HIST_SUB_BITS, BENCH_HIST_BITS)]++;
 	h->n++;
 	h->sum += ns;
@@ -36,241 +33,85 @@ void bench_hist_add(struct bench_hist *h, uint64_t ns)
 		h->max = ns;
 }
 
+void bench_hist_clear(struct bench_hist *h)
+{
+	if (h->slots && h->n > 0)
+		memset(h->slots, 0, gw_hist_slots(GW_HIST_SUB_BITS, BENCH_HIST_BITS) * sizeof(uint64_t));
+	h->n = h->sum = h->max = 0;
+}
+
+void bench_hist_free(struct bench_hist *h)
+{
+	free(h->slots);
+	*h = (struct bench_hist){ 0 };
+}
+
 double bench_hist_us(const struct bench_hist *h, double q)
 {
-	uint64_t v = gw_hist_quantile(h->slots, gw_hist_slots(GW_HIST_SUB_BITS, BENCH_HIST_BITS), GW_HIST_SUB_BITS, q);
+	uint64_t v;
 
+	if (h->n == 0)
+		return 0;
+	v = gw_hist_quantile(h->slots, gw_hist_slots(GW_HIST_SUB_BITS, BENCH_HIST_BITS), GW_HIST_SUB_BITS, q);
 	return (double)(v < h->max ? v : h->max) / 1000.0;
-}
-
-/* --- starting requests --- */
-
-static uint64_t due_by(const struct bench_run *r, uint64_t now)
-{
-	uint64_t end = now < r->window_to_ns ? now : r->window_to_ns;
-
-	uint64_t n = end < r->t0_ns ? 0 : (end - r->t0_ns) / r->interval_ns + 1;
-
-	return bench_options.requests > 0 && n > bench_options.requests ? bench_options.requests : n;
-}
-
-static bool may_start(const struct bench_run *r, uint64_t now)
-{
-	if (!r->is_loading)
-		return false;
-	if (bench_options.requests > 0 && r->started >= bench_options.requests)
-		return false;
-	return r->interval_ns == 0 || r->started < due_by(r, now);
-}
-
-static void start(struct bench_run *r, struct bench_conn *c, uint64_t now)
-{
-	uint64_t due = r->interval_ns ? r->t0_ns + r->started * r->interval_ns : now;
-
-	c->is_counted = due >= r->window_from_ns && due <= r->window_to_ns;
-	r->started++;
-	r->in_flight++;
-	bench_conn_send(c, gw_buf_view(&r->request), due);
-}
-
-/* Starts what is due on the connections that are free. */
-static void pump(struct bench_run *r, bool by_clock)
-{
-	uint64_t now = gw_now_ns();
-
-	while (r->n_free > 0 && may_start(r, now)) {
-		struct bench_conn *c = &r->conns[r->free_list[--r->n_free]];
-
-		if (c->state != BENCH_IDLE) /* closed while it waited */
-			continue;
-		if (by_clock && r->is_measuring)
-			bench_hist_add(&r->stats.late, now - (r->t0_ns + r->started * r->interval_ns));
-		start(r, c, now);
-	}
-}
-
-void bench_run_ready(struct bench_conn *c)
-{
-	struct bench_run *r = c->run;
-	uint64_t now;
-
-	if (c->is_held) {
-		bench_conn_send(c, gw_buf_view(&r->hold_request), gw_now_ns());
-		return;
-	}
-	now = gw_now_ns();
-	if (may_start(r, now)) {
-		start(r, c, now);
-		return;
-	}
-	/* a connection that was closed and opened again may still be listed: never twice more than there are */
-	if (r->n_free == r->n_conns) {
-		uint32_t kept = 0;
-
-		for (uint32_t i = 0; i < r->n_free; i++)
-			if (r->conns[r->free_list[i]].state == BENCH_IDLE && &r->conns[r->free_list[i]] != c)
-				r->free_list[kept++] = r->free_list[i];
-		r->n_free = kept;
-	}
-	r->free_list[r->n_free++] = (uint32_t)(c - r->conns);
-}
-
-/* --- what connections tell --- */
-
-static void ended(struct bench_conn *c)
-{
-	c->state = BENCH_IDLE;
-	c->run->in_flight--;
-	c->run->ended++;
-}
-
-void bench_run_done(struct bench_conn *c)
-{
-	struct bench_run *r = c->run;
-
-	if (c->is_held) {
-		bench_run_failed(c, BENCH_E_HELD);
-		return;
-	}
-	ended(c);
-	if (r->is_measuring)
-		r->stats.in_window++;
-	if (c->is_counted)
-		bench_hist_add(&r->stats.latency, gw_now_ns() - c->due_ns);
-}
-
-void bench_run_failed(struct bench_conn *c, enum bench_error why)
-{
-	struct bench_run *r = c->run;
-
-	if (c->is_held) {
-		if (!r->is_over) {
-			r->stats.errors[BENCH_E_HELD]++;
-			r->stats.held -= c->status == 200;
-		}
-		c->state = BENCH_IDLE;
-		c->must_close = true;
-		return;
-	}
-	ended(c);
-	if (c->is_counted && !r->is_over)
-		r->stats.errors[why]++;
-}
-
-void bench_run_chunk(struct bench_conn *c)
-{
-	uint64_t now;
-
-	if (c->is_held)
-		return;
-	now = gw_now_ns();
-	if (c->is_counted)
-		bench_hist_add(c->chunk_ns ? &c->run->stats.gap : &c->run->stats.ttft,
-			       now - (c->chunk_ns ? c->chunk_ns : c->due_ns));
-	c->chunk_ns = now;
-	if (c->run->is_measuring)
-		c->run->stats.chunks++;
-}
-
-void bench_run_note(struct bench_run *r, const char *text, struct gw_str detail)
-{
-	char *to = r->stats.first_error;
-
-	if (*to)
-		return;
-	snprintf(to, sizeof(r->stats.first_error), "%s%.*s", text ? text : "", (int)(detail.n < 200 ? detail.n : 200),
-		 detail.p ? detail.p : "");
-	for (; *to; to++)
-		if ((unsigned char)*to < 0x20 || *to == 0x7f)
-			*to = ' ';
 }
 
 /* --- phases --- */
 
-static void tell(const char *what)
+static void tell(const struct bench_run *r, const char *what)
 {
-	if (!bench_options.is_silent)
-		fprintf(stderr, "llmgw-bench: %s\n", what);
+	if (!r->o->is_silent)
+		fprintf(stderr, "%sllmgw-bench: %s%s", r->o->is_terminal ? "\r\033[K" : "", what,
+			r->o->is_terminal ? "" : "\n");
 }
 
+/* One line that is written over on a terminal; a line each five seconds elsewhere. */
 static void progress(struct bench_run *r, uint64_t now)
 {
-	uint64_t errors = 0;
+	uint64_t errors = 0, requests = r->o->plan.requests, end = bench_plan_ms(&r->o->plan),
+		 at = (now - r->t0_ns) / MS;
+	char line[240];
 
-	if (now - r->told_ns < 1000 * MS || bench_options.is_silent)
+	if (now < r->t0_ns || r->o->is_silent || now - r->told_ns < (r->o->is_terminal ? 250 : 5000) * MS)
 		return;
 	for (int i = 0; i < BENCH_E_N; i++)
 		errors += r->stats.errors[i];
-	fprintf(stderr, "llmgw-bench: %s, %.0f req/s, %llu under way, %llu errors\n",
-		r->phase == BENCH_MEASURE ? "measuring" : "warming up",
-		(double)(r->ended - r->told_ended) * 1e9 / (double)(now - r->told_ns), (unsigned long long)r->in_flight,
-		(unsigned long long)errors);
+	if (requests > 0)
+		at = r->ended * 1000, end = requests * 1000;
+	snprintf(line, sizeof(line),
+		 "%s%s%llu of %llu%s, %.0f requests/s, %llu under way, %u connections, %llu errors, p99 %.1f ms",
+		 r->o->label ? r->o->label : "", r->o->label ? ": " : "",
+		 (unsigned long long)(at < end ? at : end) / 1000, (unsigned long long)end / 1000,
+		 requests > 0 ? "" : " s", (double)(r->ended - r->told_ended) * 1e9 / (double)(now - r->told_ns),
+		 (unsigned long long)r->in_flight, r->n_open, (unsigned long long)errors,
+		 bench_hist_us(&r->stats.all.latency, 0.99) / 1000);
+	tell(r, line);
+	r->has_told = true;
 	r->told_ns = now;
 	r->told_ended = r->ended;
 }
 
-static void on_arrival(uv_poll_t *p, int status, int events)
+static void begin_window(struct bench_run *r)
 {
-	struct bench_run *r = p->data;
-	uint64_t n;
-
-	(void)status;
-	(void)events;
-	if (read(r->arrival_fd, &n, sizeof(n)) > 0)
-		pump(r, true);
-}
-
-/* A timer of its own: the loop's counts milliseconds. Above 10,000 a second arrivals come in small groups. */
-static void start_arrivals(struct bench_run *r)
-{
-	uint64_t period = r->interval_ns > MIN_PERIOD_NS ? r->interval_ns : MIN_PERIOD_NS;
-	struct itimerspec t = { .it_value = { (time_t)(r->t0_ns / (1000 * MS)), (long)(r->t0_ns % (1000 * MS)) },
-				.it_interval = { (time_t)(period / (1000 * MS)), (long)(period % (1000 * MS)) } };
-
-	r->arrival_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-	GW_REQUIRE(r->arrival_fd >= 0 && uv_poll_init(&r->loop, &r->arrival, r->arrival_fd) == 0);
-	GW_REQUIRE(timerfd_settime(r->arrival_fd, TFD_TIMER_ABSTIME, &t, NULL) == 0);
-	r->arrival.data = r;
-	GW_REQUIRE(uv_poll_start(&r->arrival, UV_READABLE, on_arrival) == 0);
-}
-
-static void start_load(struct bench_run *r)
-{
-	uint64_t duration = bench_options.requests ? 1ull << 50 : bench_options.duration_ms * MS;
-
-	r->t0_ns = gw_now_ns() + 1 * MS;
-	r->window_from_ns = bench_options.requests ? 0 : r->t0_ns + bench_options.warmup_ms * MS;
-	r->window_to_ns = r->t0_ns + bench_options.warmup_ms * MS + duration;
-	r->interval_ns = bench_options.rate ? 1000 * MS / bench_options.rate : 0;
-	r->is_loading = true;
-	r->told_ns = r->t0_ns;
-	if (r->interval_ns)
-		start_arrivals(r);
-}
-
-/* The two ends of a window: CPU of the others first and last, ours in between. */
-static void window_begin(struct bench_run *r, uint64_t *own, uint64_t *others)
-{
-	*own = gw_cpu_ns();
-	*others = bench_cpu_read().ns;
+	r->stats.own_cpu_ns = gw_cpu_ns();
+	bench_procs_begin(&r->procs);
 	r->from_ns = gw_now_ns();
 }
 
 static void begin_measure(struct bench_run *r)
 {
-	window_begin(r, &r->stats.own_cpu_ns, &r->stats.cpu_ns);
+	begin_window(r);
+	r->point_cpu_ns = 0;
 	r->is_measuring = true;
 }
 
 static void end_measure(struct bench_run *r)
 {
-	struct bench_cpu cpu;
-
 	r->stats.window_ns = gw_now_ns() - r->from_ns;
-	cpu = bench_cpu_read();
-	r->stats.cpu_ns = cpu.ns - r->stats.cpu_ns;
+	r->stats.used = bench_procs_read_all(&r->procs);
+	if (r->stats.used.rss_bytes > r->stats.peak_rss)
+		r->stats.peak_rss = r->stats.used.rss_bytes;
 	r->stats.own_cpu_ns = gw_cpu_ns() - r->stats.own_cpu_ns;
-	r->stats.processes = cpu.processes;
 	r->is_measuring = false;
 }
 
@@ -281,45 +122,34 @@ static void on_handle_closed(uv_handle_t *h)
 
 static void end_all(struct bench_run *r)
 {
-	r->is_loading = false;
-	if (r->interval_ns)
-		for (uint64_t due = due_by(r, gw_now_ns()); r->started < due; r->started++)
-			r->stats.errors[BENCH_E_NOT_STARTED]++;
+	bench_load_end(r);
 	for (uint32_t i = 0; i < r->n_conns; i++) /* what is still under way has waited too long */
 		if (r->conns[i].state == BENCH_BUSY)
 			bench_conn_fail(&r->conns[i], BENCH_E_TIMEOUT);
 	r->is_over = true;
-	for (uint32_t i = 0; i < r->n_conns + bench_options.hold_streams; i++)
+	for (uint32_t i = 0; i < r->n_conns + r->o->hold_streams; i++)
 		bench_conn_fail(&r->conns[i], BENCH_E_CLOSED);
 	uv_close((uv_handle_t *)&r->tick, on_handle_closed);
-	if (r->interval_ns) {
-		uv_close((uv_handle_t *)&r->arrival, on_handle_closed);
-		close(r->arrival_fd);
-	}
 }
 
 static void next_phase(struct bench_run *r, enum bench_phase p)
 {
-	uint64_t own;
-	char why[128];
-
 	r->phase = p;
 	r->phase_ns = gw_now_ns();
 	switch (p) {
 	case BENCH_HOLD:
-		if (bench_options.hold_streams > 0)
-			tell("opening the streams that are held");
+		if (r->o->hold_streams > 0)
+			tell(r, "opening the streams that are held");
 		break;
 	case BENCH_QUIET:
-		if (!bench_cpu_find(why, sizeof(why)))
-			tell(why);
-		window_begin(r, &own, &r->stats.quiet_cpu_ns);
+		begin_window(r);
 		break;
 	case BENCH_WARM:
-		start_load(r);
-		if (bench_options.requests > 0) /* all of them count */
+		bench_steps_scrape(r, false);
+		bench_series_begin(r, gw_now_ns());
+		bench_load_begin(r);
+		if (r->o->plan.requests > 0) /* all of them count */
 			next_phase(r, BENCH_MEASURE);
-		pump(r, false);
 		break;
 	case BENCH_MEASURE:
 		begin_measure(r);
@@ -335,22 +165,27 @@ static void next_phase(struct bench_run *r, enum bench_phase p)
 	}
 }
 
+static void give_up(struct bench_run *r, uint32_t have, uint64_t want, const char *what, int seconds)
+{
+	fprintf(stderr, "%sllmgw-bench: only %u of %llu %s at %s after %d s%s%s\n", r->o->is_terminal ? "\r\033[K" : "",
+		have, (unsigned long long)want, what, r->o->url, seconds, *r->stats.first_error ? ": " : "",
+		r->stats.first_error);
+	r->result = 1;
+	next_phase(r, BENCH_END);
+}
+
 static void tick_connect(struct bench_run *r, uint64_t age)
 {
-	if (r->n_open >= r->n_conns)
+	if (r->n_open >= r->n_active)
 		next_phase(r, BENCH_HOLD);
-	else if (age > CONNECT_MS * MS) {
-		fprintf(stderr, "llmgw-bench: %u of %u connections to %s after %d s%s%s\n", r->n_open, r->n_conns,
-			bench_options.url, CONNECT_MS / 1000, *r->stats.first_error ? ": " : "", r->stats.first_error);
-		r->result = 1;
-		next_phase(r, BENCH_END);
-	}
+	else if (age > CONNECT_MS * MS)
+		give_up(r, r->n_open, r->n_active, "connections", CONNECT_MS / 1000);
 }
 
 /* A few at a time: thousands of connections (and handshakes behind them) at once would measure their deadlines. */
 static void open_held(struct bench_run *r)
 {
-	uint32_t all = r->n_conns + (uint32_t)bench_options.hold_streams, pending = 0;
+	uint32_t all = r->n_conns + (uint32_t)r->o->hold_streams, pending = 0;
 
 	for (uint32_t i = r->n_conns; i < all; i++)
 		pending += r->conns[i].state != BENCH_CLOSED;
@@ -365,55 +200,65 @@ static void open_held(struct bench_run *r)
 static void tick_hold(struct bench_run *r, uint64_t age)
 {
 	open_held(r);
-	if (r->stats.held >= bench_options.hold_streams)
-		next_phase(r, bench_options.hold_streams > 0 && bench_options.n_roots > 0 ? BENCH_QUIET : BENCH_WARM);
-	else if (age > HOLD_MS * MS) {
-		fprintf(stderr, "llmgw-bench: only %u of %llu streams are open after %d s%s%s\n", r->stats.held,
-			(unsigned long long)bench_options.hold_streams, HOLD_MS / 1000,
-			*r->stats.first_error ? ": " : "", r->stats.first_error);
-		r->result = 1;
-		next_phase(r, BENCH_END);
-	}
+	if (r->stats.held >= r->o->hold_streams)
+		next_phase(r, r->o->hold_streams > 0 && r->o->n_roots > 0 ? BENCH_QUIET : BENCH_WARM);
+	else if (age > HOLD_MS * MS)
+		give_up(r, r->stats.held, r->o->hold_streams, "streams", HOLD_MS / 1000);
 }
 
 static void tick_quiet(struct bench_run *r, uint64_t age)
 {
-	if (age < bench_options.quiet_ms * MS)
+	if (age < r->o->quiet_ms * MS)
 		return;
-	r->stats.quiet_cpu_ns = bench_cpu_read().ns - r->stats.quiet_cpu_ns;
+	r->stats.quiet = bench_procs_read_all(&r->procs);
+	r->stats.quiet_cpu_ns = r->stats.quiet.cpu_ns;
 	r->stats.quiet_ns = gw_now_ns() - r->from_ns;
 	next_phase(r, BENCH_WARM);
 }
 
 static void tick_load(struct bench_run *r, uint64_t now, uint64_t age)
 {
-	bool all_ended = bench_options.requests > 0 && r->ended >= bench_options.requests;
+	uint64_t requests = r->o->plan.requests;
+	bool all_ended = requests > 0 && r->ended >= requests;
 
 	progress(r, now);
+	bench_load_tick(r, now);
+	if (r->phase != BENCH_DRAIN)
+		bench_series_tick(r, now);
 	if (r->phase == BENCH_WARM && now >= r->window_from_ns)
 		next_phase(r, BENCH_MEASURE);
-	else if (r->phase == BENCH_MEASURE && (all_ended || (!bench_options.requests && now >= r->window_to_ns)))
+	else if (r->phase == BENCH_MEASURE && (all_ended || (!requests && now >= r->window_to_ns)))
 		next_phase(r, BENCH_DRAIN);
 	else if (r->phase == BENCH_DRAIN) {
-		if (!r->interval_ns)
+		if (!r->o->plan.is_open)
 			r->is_loading = false;
-		if ((r->in_flight == 0 && !may_start(r, now)) || age > DRAIN_MS * MS)
+		if ((r->in_flight == 0 && !bench_load_may_start(r, now)) || age > DRAIN_MS * MS)
 			next_phase(r, BENCH_END);
 	}
 }
 
-/* Connections that were refused try again; requests that take too long end. */
+/* Connections that are wanted and not there, a few at a time; those that were refused try again a little later. */
+static void open_more(struct bench_run *r, uint64_t now)
+{
+	for (uint32_t i = 0; i < r->n_active && r->n_connecting < PENDING_CONNECTS; i++) {
+		struct bench_conn *c = &r->conns[i];
+
+		if (c->state == BENCH_CLOSED && !c->is_closing &&
+		    (c->since_ns == 0 || now - c->since_ns > RETRY_MS * MS))
+			bench_conn_open(c);
+	}
+}
+
+/* Requests that take too long end. */
 static void watch_conns(struct bench_run *r, uint64_t now)
 {
 	for (uint32_t i = 0; i < r->n_conns; i++) {
 		struct bench_conn *c = &r->conns[i];
 		uint64_t age = now > c->since_ns ? now - c->since_ns : 0;
 
-		if (c->state == BENCH_CLOSED && !c->is_closing)
-			bench_conn_open(c);
-		else if (c->state == BENCH_CONNECTING && age > CONNECT_MS / 2 * MS)
+		if (c->state == BENCH_CONNECTING && age > CONNECT_MS / 2 * MS)
 			bench_conn_fail(c, BENCH_E_CONNECT);
-		else if (c->state == BENCH_BUSY && age > bench_options.timeout_ms * MS)
+		else if (c->state == BENCH_BUSY && age > r->o->plan.timeout_ms * MS)
 			bench_conn_fail(c, BENCH_E_TIMEOUT);
 	}
 }
@@ -425,6 +270,8 @@ static void on_tick(uv_timer_t *t)
 
 	if (r->ticks++ % 20 == 0)
 		watch_conns(r, now);
+	if (r->n_open < r->n_active + r->stats.held)
+		open_more(r, now);
 	switch (r->phase) {
 	case BENCH_CONNECT:
 		tick_connect(r, age);
@@ -445,37 +292,121 @@ static void on_tick(uv_timer_t *t)
 	}
 }
 
-int bench_run(struct bench_run *r)
-{
-	uint32_t all = (uint32_t)(bench_options.connections + bench_options.hold_streams);
-	char why[128];
+/* --- before and after --- */
 
-	r->n_conns = (uint32_t)bench_options.connections;
+static bool find_address(struct bench_run *r)
+{
+	uv_getaddrinfo_t q;
+
+	snprintf(r->host, sizeof(r->host), "%.*s", GW_FMT(r->url.host));
+	if (uv_getaddrinfo(&r->loop, &q, NULL, r->host, NULL, NULL) != 0) {
+		fprintf(stderr, "llmgw-bench: no address for %s\n", r->host);
+		return false;
+	}
+	memcpy(&r->address, q.addrinfo->ai_addr, q.addrinfo->ai_addrlen);
+	if (r->address.ss_family == AF_INET)
+		((struct sockaddr_in *)&r->address)->sin_port = htons(r->url.port);
+	else
+		((struct sockaddr_in6 *)&r->address)->sin6_port = htons(r->url.port);
+	uv_freeaddrinfo(q.addrinfo);
+	return true;
+}
+
+static bool set_up_tls(struct bench_run *r)
+{
+	struct gw_str ca = gw_str_z(r->o->ca_path);
+
+	if (r->o->host_name)
+		snprintf(r->host, sizeof(r->host), "%s", r->o->host_name);
+	if (gw_tls_client_ctx(GW_NIL, ca, &r->tls) == GW_OK)
+		return true;
+	fprintf(stderr, "llmgw-bench: the certificates %s%s cannot be used\n", ca.n ? "in " : "of this system",
+		ca.n ? ca.p : "");
+	return false;
+}
+
+static bool set_up(struct bench_run *r)
+{
+	uint32_t all = bench_plan_connections(&r->o->plan) + (uint32_t)r->o->hold_streams;
+	char why[256] = "";
+
+	if (gw_url_parse(gw_str_z(r->o->url), &r->url) != GW_OK || !find_address(r) ||
+	    (r->url.is_https && !set_up_tls(r)))
+		return false;
+	memcpy(r->procs.roots, r->o->roots, sizeof(r->procs.roots));
+	r->procs.n_roots = r->o->n_roots;
+	if (!bench_procs_find(&r->procs, why, sizeof(why)) || !bench_requests_make(r, why, sizeof(why))) {
+		fprintf(stderr, "llmgw-bench: %s\n", why);
+		return false;
+	}
+	r->n_conns = bench_plan_connections(&r->o->plan);
+	r->n_active = bench_plan_connections_at(&r->o->plan, 0);
+	r->n_active = r->n_active ? r->n_active : 1;
 	r->conns = calloc(all, sizeof(r->conns[0]));
 	r->free_list = calloc(r->n_conns, sizeof(uint32_t));
 	r->scratch = malloc(BENCH_SCRATCH);
-	GW_REQUIRE(r->conns && r->free_list && r->scratch && uv_loop_init(&r->loop) == 0);
-	bench_hist_init(&r->stats.latency);
-	bench_hist_init(&r->stats.ttft);
-	bench_hist_init(&r->stats.gap);
-	bench_hist_init(&r->stats.late);
-	if (!bench_cpu_find(why, sizeof(why))) {
-		fprintf(stderr, "llmgw-bench: %s\n", why);
-		return 2;
-	}
+	GW_REQUIRE(r->conns && r->free_list && r->scratch);
 	for (uint32_t i = 0; i < all; i++)
 		bench_conn_init(r, &r->conns[i], i >= r->n_conns);
-	GW_REQUIRE(uv_timer_init(&r->loop, &r->tick) == 0);
-	r->tick.data = r;
-	next_phase(r, BENCH_CONNECT);
-	GW_REQUIRE(uv_timer_start(&r->tick, on_tick, 0, TICK_MS) == 0);
-	uv_run(&r->loop, UV_RUN_DEFAULT);
-	for (uint32_t i = 0; i < all; i++)
+	return true;
+}
+
+int bench_run(struct bench_run *r, const struct bench_options *o)
+{
+	*r = (struct bench_run){ .o = o };
+	bench_rng_init(&r->rng, o->plan.seed);
+	GW_REQUIRE(uv_loop_init(&r->loop) == 0);
+	if (set_up(r)) {
+		r->stats.base = bench_procs_read_all(&r->procs);
+		GW_REQUIRE(uv_timer_init(&r->loop, &r->tick) == 0);
+		r->tick.data = r;
+		next_phase(r, BENCH_CONNECT);
+		GW_REQUIRE(uv_timer_start(&r->tick, on_tick, 0, TICK_MS) == 0);
+		uv_run(&r->loop, UV_RUN_DEFAULT);
+		bench_steps_scrape(r, true);
+		if (o->settle_ms > 0 && o->n_roots > 0 && r->result == 0) {
+			gw_sleep_ms(o->settle_ms);
+			r->stats.after = bench_procs_read_all(&r->procs);
+		}
+	} else {
+		r->result = 1;
+	}
+	if (o->is_terminal && r->has_told)
+		fputs("\r\033[K", stderr);
+	for (uint32_t i = 0; r->conns && i < r->n_conns + o->hold_streams; i++)
 		bench_conn_free(&r->conns[i]);
 	gw_tls_ctx_free(r->tls);
+	uv_run(&r->loop, UV_RUN_DEFAULT);
 	GW_REQUIRE(uv_loop_close(&r->loop) == 0);
+	return r->result;
+}
+
+static void free_set(struct bench_set *s)
+{
+	bench_hist_free(&s->latency);
+	bench_hist_free(&s->ttft);
+	bench_hist_free(&s->gap);
+}
+
+void bench_run_free(struct bench_run *r)
+{
+	struct bench_stats *s = &r->stats;
+
+	free_set(&s->all);
+	for (int i = 0; i < BENCH_MAX_CLASSES; i++)
+		free_set(&s->classes[i]);
+	for (uint32_t i = 0; i < s->n_steps; i++)
+		bench_hist_free(&s->steps[i].hist);
+	bench_hist_free(&s->late);
+	bench_hist_free(&s->now);
+	bench_hist_free(&s->now_ttft);
+	for (uint32_t i = 0; i < r->requests.n; i++)
+		gw_wipe(r->requests.items[i].whole.p, r->requests.items[i].whole.n);
+	if (r->requests.held.p)
+		gw_wipe(r->requests.held.p, r->requests.held.n);
+	bench_requests_free(&r->requests);
+	bench_procs_free(&r->procs);
 	free(r->conns);
 	free(r->free_list);
 	free(r->scratch);
-	return r->result;
 }
