@@ -176,6 +176,9 @@ static bool is_visible(const struct gw_edit *e, enum gw_cf_kind kind, const yyjs
 		return true;
 	if (kind == GW_KIND_team) /* the owner's org has it; the platform's models may name any team */
 		return org.n == 0 || gw_str_eq(org, t_org);
+	/* of the platform's, a tenant's object names only what is shared; providers are, by being reachable at all */
+	if (org.n > 0 && t_org.n == 0 && (kind == GW_KIND_deployment || kind == GW_KIND_model))
+		return gw_cf_bool(target, kind, "shared");
 	return t_org.n == 0 || (gw_str_eq(t_org, org) && (t_team.n == 0 || gw_str_eq(t_team, team)));
 }
 

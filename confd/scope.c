@@ -159,6 +159,8 @@ bool gw_scope_may_use(const struct gw_actor *a, enum gw_cf_kind target_kind, con
 		return true;
 	if (target_kind == GW_KIND_provider && text_of(target, "org").n == 0)
 		return true;
+	if ((target_kind == GW_KIND_deployment || target_kind == GW_KIND_model) && text_of(target, "org").n == 0)
+		return gw_cf_bool(target, target_kind, "shared");
 	if (target_kind == GW_KIND_org || target_kind == GW_KIND_team)
 		return gw_scope_may_read(a, target_kind, target);
 	struct where w = scope_of(target_kind, target);

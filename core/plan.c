@@ -109,7 +109,8 @@ static enum gw_err check_team(struct gw_plan_room *m, const struct gw_rows *rows
 enum gw_err gw_plan_subject(struct gw_arena *a, const struct gw_rows *rows, struct gw_str key_row, int64_t now_us,
 			    const uint8_t key_index[32], struct gw_subject *out)
 {
-	struct gw_plan_room m = { a, SIZE_MAX }; /* access lists may be long; the arena has a ceiling of its own */
+	struct gw_plan_room m = { .arena = a,
+				  .left = SIZE_MAX }; /* access lists may be long; the arena has a ceiling of its own */
 	struct gw_subject s = { 0 };
 	struct gw_cf_key key;
 	enum gw_err e = gw_cf_read_key(key_row, a, &key);
@@ -200,8 +201,8 @@ static enum gw_err find_in_tenant(const struct gw_rows *rows, struct gw_arena *a
 	return e;
 }
 
-static enum gw_err find_model(const struct gw_rows *rows, struct gw_arena *a, const struct gw_subject *s,
-			      struct gw_str name, struct gw_cf_model *model)
+enum gw_err gw_plan_find(const struct gw_rows *rows, struct gw_arena *a, const struct gw_subject *s, struct gw_str name,
+			 struct gw_cf_model *model)
 {
 	enum gw_err e = GW_E_NOT_FOUND;
 
@@ -220,6 +221,7 @@ static enum gw_err follow_aliases(const struct gw_rows *rows, struct gw_arena *a
 {
 	for (int i = 0; model->alias_of.n; i++) {
 		struct gw_str id = gw_arena_str(a, model->alias_of), row;
+		bool is_tenants = model->org.n > 0;
 		enum gw_err e;
 
 		if (i == MAX_ALIASES)
@@ -232,6 +234,8 @@ static enum gw_err follow_aliases(const struct gw_rows *rows, struct gw_arena *a
 		if (e)
 			return not_found_is(e, GW_E_MODEL_NOT_FOUND);
 		if (model->disabled || !may_see(s, model->org, model->team))
+			return GW_E_MODEL_NOT_FOUND;
+		if (is_tenants && !model->org.n && !model->shared)
 			return GW_E_MODEL_NOT_FOUND;
 		if (!has_team(model, s->team))
 			return GW_E_MODEL_DENIED;
@@ -294,13 +298,13 @@ static enum gw_err make_candidates(struct gw_plan_room *m, uint32_t n, struct gw
 enum gw_err gw_plan_resolve(struct gw_arena *a, const struct gw_rows *rows, const struct gw_subject *s,
 			    struct gw_str name, struct gw_plan *out)
 {
-	struct gw_plan_room m = { a, GW_PLAN_MAX_BYTES };
+	struct gw_plan_room m = { .arena = a, .left = GW_PLAN_MAX_BYTES, .has_owner = true };
 	struct gw_plan plan = { .generation = out->generation };
 	struct gw_cf_target targets[GW_PLAN_MAX_CANDIDATES];
 	struct gw_cf_model model;
 	bool is_probe_default = true;
 	uint32_t n = 0;
-	enum gw_err e = find_model(rows, a, s, name, &model);
+	enum gw_err e = gw_plan_find(rows, a, s, name, &model);
 
 	if (!e)
 		e = gw_plan_may_use(rows, s, &model);
@@ -311,7 +315,9 @@ enum gw_err gw_plan_resolve(struct gw_arena *a, const struct gw_rows *rows, cons
 	if (e)
 		return e;
 	plan.model = gw_plan_copy(&m, model.id);
-	if (!plan.model.p || !plan.name.p)
+	m.org = gw_arena_str(a, model.org);
+	m.team = gw_arena_str(a, model.team);
+	if (!plan.model.p || !plan.name.p || !m.org.p || !m.team.p)
 		return GW_E_NOMEM;
 	e = keep_targets(&m, &model, targets, &n);
 	if (!e)

@@ -57,6 +57,10 @@ GW_MUST enum gw_err gw_plan_subject(struct gw_arena *a, const struct gw_rows *ro
  * left out. MODEL_NOT_FOUND (also when it is another tenant's), MODEL_DENIED, MODEL_DOWN (no enabled deployment), NOMEM. */
 GW_MUST enum gw_err gw_plan_resolve(struct gw_arena *a, const struct gw_rows *rows, const struct gw_subject *s,
 				    struct gw_str name, struct gw_plan *out);
+/* The model object of this name that the subject sees first: its team's, its org's, the platform's; disabled ones are passed over.
+ * MODEL_NOT_FOUND. For GET /v1/models: a name is listed once, as what it resolves to. */
+GW_MUST enum gw_err gw_plan_find(const struct gw_rows *rows, struct gw_arena *a, const struct gw_subject *s,
+				 struct gw_str name, struct gw_cf_model *model);
 /* May this subject use this model object (its row)? For GET /v1/models. */
 GW_MUST enum gw_err gw_plan_may_use(const struct gw_rows *rows, const struct gw_subject *s,
 				    const struct gw_cf_model *m);

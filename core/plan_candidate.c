@@ -36,7 +36,8 @@ static enum gw_err put_endpoint(struct gw_plan_room *m, const struct gw_cf_provi
 				struct gw_candidate *c)
 {
 	struct gw_str text = p->base_url.n ? p->base_url : gw_str_z(row->base_url);
-	struct gw_plan_room pem = { m->arena, SIZE_MAX }; /* certificates are long: they count against the arena only */
+	struct gw_plan_room pem = { .arena = m->arena,
+				    .left = SIZE_MAX }; /* certificates are long: they count against the arena only */
 	struct gw_url url;
 
 	if (gw_url_parse(text, &url))
@@ -127,6 +128,17 @@ static enum gw_err read_credential(struct gw_plan_room *m, const struct gw_rows 
 	return GW_OK;
 }
 
+/* A model's targets are of its own org (and its own team, or the whole org); a tenant's may also be what the platform shares. confd
+ * says the same when the model is written; here it counts when sharing ends afterwards. */
+static bool may_target(const struct gw_plan_room *m, const struct gw_cf_deployment *d)
+{
+	if (!m->has_owner)
+		return true;
+	if (!d->org.n)
+		return !m->org.n || d->shared;
+	return gw_str_eq(d->org, m->org) && (!d->team.n || gw_str_eq(d->team, m->team));
+}
+
 enum gw_err gw_plan_candidate(struct gw_plan_room *m, const struct gw_rows *rows, const struct gw_cf_target *target,
 			      bool is_probe_default, struct gw_plan *plan)
 {
@@ -141,7 +153,7 @@ enum gw_err gw_plan_candidate(struct gw_plan_room *m, const struct gw_rows *rows
 		e = gw_cf_read_deployment(bytes, m->arena, &d);
 	if (e)
 		return e;
-	if (d.disabled)
+	if (d.disabled || !may_target(m, &d))
 		return GW_E_NOT_FOUND;
 	c.deployment_version = d.version;
 	c.provider = gw_plan_copy(m, d.provider);

@@ -8,6 +8,8 @@
 struct gw_plan_room {
 	struct gw_arena *arena;
 	size_t left;
+	bool has_owner; /* of the model whose targets are looked at: */
+	struct gw_str org, team;
 };
 /* .p NULL when the plan or the arena is full. */
 struct gw_str gw_plan_copy(struct gw_plan_room *m, struct gw_str s);

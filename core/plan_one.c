@@ -17,7 +17,7 @@ static enum gw_err probe_of(const struct gw_rows *rows, struct gw_arena *a, stru
 enum gw_err gw_plan_one(struct gw_arena *a, const struct gw_rows *rows, struct gw_str deployment, struct gw_plan *out,
 			uint32_t *probe)
 {
-	struct gw_plan_room m = { a, GW_PLAN_MAX_BYTES };
+	struct gw_plan_room m = { .arena = a, .left = GW_PLAN_MAX_BYTES };
 	struct gw_plan plan = { .generation = out->generation };
 	struct gw_cf_target target = { .deployment = gw_plan_copy(&m, deployment), .weight = 1 };
 	enum gw_err e = target.deployment.p ? probe_of(rows, a, target.deployment, probe) : GW_E_NOMEM;

@@ -23,13 +23,13 @@ static void put_model(struct gw_json_out *w, struct gw_str name, const struct gw
 	gw_jw_end_obj(w);
 }
 
-static bool usable(struct gw_req *r, struct gw_str id, struct gw_cf_model *m)
+/* What a chat request of this name would meet. */
+static bool usable(struct gw_req *r, struct gw_str name, struct gw_cf_model *m)
 {
 	struct gw_rows rows = gw_worker_rows(r->w);
-	struct gw_str row;
 
-	return rows.object(rows.ctx, GW_KIND_model, id, &row) == GW_OK &&
-	       gw_cf_read_model(row, &r->arena, m) == GW_OK && gw_plan_may_use(&rows, &r->subject, m) == GW_OK;
+	return gw_plan_find(&rows, &r->arena, &r->subject, name, m) == GW_OK &&
+	       gw_plan_may_use(&rows, &r->subject, m) == GW_OK;
 }
 
 /* Key: tenant | 0x1f | name. */
@@ -43,7 +43,8 @@ static bool on_model(void *ctx, struct gw_str key, struct gw_str id)
 		return false;
 	name = gw_str_skip(key, l->tenant.n + 1);
 	gw_arena_reset(&l->r->arena, l->mark);
-	if (usable(l->r, id, &m) && !m.hidden) {
+	/* a name that the platform and the tenant have is listed where it resolves to */
+	if (usable(l->r, name, &m) && gw_str_eq(m.id, id) && !m.hidden) {
 		put_model(l->out, name, &m);
 		l->n++;
 	}
@@ -84,27 +85,14 @@ static void list_all(struct gw_req *r, struct gw_json_out *w)
 	gw_jw_end_obj(w);
 }
 
-/* The same order as a chat request: team, org, platform. */
 static enum gw_err one_model(struct gw_req *r, struct gw_json_out *w)
 {
-	struct gw_rows rows = gw_worker_rows(r->w);
-	struct gw_str tenants[3] = { gw_arena_printf(&r->arena, "t:%.*s", GW_FMT(r->subject.team)),
-				     gw_arena_printf(&r->arena, "o:%.*s", GW_FMT(r->subject.org)), GW_LIT("") };
 	struct gw_cf_model m;
-	struct gw_str id;
 
-	for (int i = 0; i < 3; i++) {
-		if (tenants[i].n == 2)
-			continue;
-		if (rows.model(rows.ctx, tenants[i], r->path_arg, &id) != GW_OK)
-			continue;
-		id = gw_arena_str(&r->arena, id);
-		if (!id.p || !usable(r, id, &m))
-			return GW_E_MODEL_NOT_FOUND;
-		put_model(w, r->path_arg, &m);
-		return GW_OK;
-	}
-	return GW_E_MODEL_NOT_FOUND;
+	if (!usable(r, r->path_arg, &m))
+		return GW_E_MODEL_NOT_FOUND;
+	put_model(w, r->path_arg, &m);
+	return GW_OK;
 }
 
 enum gw_step_id gw_step_models(struct gw_req *r)

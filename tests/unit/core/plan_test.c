@@ -242,11 +242,37 @@ static void default_base_url(void **st)
 	assert_false(p.candidates[0].is_probe_needed);
 }
 
+/* A tenant's model on the platform's deployment: while it is shared. On another team's: never, whoever wrote it. */
+static void shared_deployments(void **st)
+{
+	struct gw_plan p;
+
+	(void)st;
+	give(GW_KIND_model, "sm", "{\"id\":\"sm\",\"org\":\"acme\",\"targets\":[{\"deployment\":\"d2\"}]}");
+	assert_int_equal(resolve("{\"id\":\"k\",\"org\":\"acme\"}", "sm", &p), GW_E_MODEL_DOWN);
+	give(GW_KIND_deployment, "d2",
+	     "{\"id\":\"d2\",\"provider\":\"p\",\"upstream_model\":\"other\",\"activation\":\"immediate\",\"shared\":"
+	     "true}");
+	assert_int_equal(resolve("{\"id\":\"k\",\"org\":\"acme\"}", "sm", &p), GW_OK);
+	give(GW_KIND_deployment, "d2",
+	     "{\"id\":\"d2\",\"provider\":\"p\",\"upstream_model\":\"other\",\"activation\":\"immediate\",\"org\":"
+	     "\"acme\",\"team\":\"blue\"}");
+	assert_int_equal(resolve("{\"id\":\"k\",\"org\":\"acme\"}", "sm", &p), GW_E_MODEL_DOWN);
+	give(GW_KIND_deployment, "d2",
+	     "{\"id\":\"d2\",\"provider\":\"p\",\"upstream_model\":\"other\",\"activation\":\"immediate\",\"shared\":"
+	     "true}");
+	give(GW_KIND_model, "am", "{\"id\":\"am\",\"org\":\"acme\",\"alias_of\":\"m\"}");
+	assert_int_equal(resolve("{\"id\":\"k\",\"org\":\"acme\"}", "am", &p), GW_E_MODEL_NOT_FOUND);
+}
+
 static void tenants(void **st)
 {
 	struct gw_plan p;
 
 	(void)st;
+	give(GW_KIND_deployment, "d2",
+	     "{\"id\":\"d2\",\"provider\":\"p\",\"upstream_model\":\"other\",\"activation\":\"immediate\",\"shared\":"
+	     "true}");
 	give(GW_KIND_model, "om",
 	     "{\"id\":\"om\",\"name\":\"gpt-4o\",\"org\":\"acme\",\"targets\":[{\"deployment\":\"d2\"}]}");
 	give(GW_KIND_model, "tm",
