@@ -176,9 +176,6 @@ static bool is_visible(const struct gw_edit *e, enum gw_cf_kind kind, const yyjs
 		return true;
 	if (kind == GW_KIND_team) /* the owner's org has it; the platform's models may name any team */
 		return org.n == 0 || gw_str_eq(org, t_org);
-	/* of the platform's, a tenant's object names only what is shared; providers are, by being reachable at all */
-	if (org.n > 0 && t_org.n == 0 && (kind == GW_KIND_deployment || kind == GW_KIND_model))
-		return gw_cf_bool(target, kind, "shared");
 	return t_org.n == 0 || (gw_str_eq(t_org, org) && (t_team.n == 0 || gw_str_eq(t_team, team)));
 }
 
@@ -253,7 +250,16 @@ static enum gw_err check_alias(struct gw_ctx *c, const struct gw_edit *e)
 			MAX_ALIASES);
 }
 
-static enum gw_err check_unused(struct gw_ctx *c, const struct gw_edit *e)
+static bool is_tenants(struct gw_ctx *c, enum gw_cf_kind kind, struct gw_str id)
+{
+	struct gw_str json;
+	yyjson_val *obj;
+
+	return gw_obj_get(c, kind, id, &json, &obj) == GW_OK && gw_obj_str(obj, "org").n > 0;
+}
+
+/* Who refers to it goes to c->problem.used_by; of tenants only, when so asked. */
+static enum gw_err find_users(struct gw_ctx *c, const struct gw_edit *e, bool only_tenants)
 {
 	struct gw_str prefix = gw_ref_key(c, e->kind, e->id, 0, GW_NIL);
 	struct gw_problem *p = &c->problem;
@@ -268,16 +274,44 @@ static enum gw_err check_unused(struct gw_ctx *c, const struct gw_edit *e)
 	while (p->n_used_by < GW_MAX_USED_BY && gw_scan_next(&s) && gw_str_has_prefix(s.key, prefix)) {
 		struct gw_used_by *u = &p->used_by[p->n_used_by];
 
-		if (gw_obj_key_read(gw_str_skip(s.key, prefix.n), &u->kind, &u->id)) {
-			u->id = gw_arena_str(&c->arena, u->id);
-			p->n_used_by++;
-		}
+		if (!gw_obj_key_read(gw_str_skip(s.key, prefix.n), &u->kind, &u->id) ||
+		    (only_tenants && !is_tenants(c, u->kind, u->id)))
+			continue;
+		u->id = gw_arena_str(&c->arena, u->id);
+		p->n_used_by++;
 	}
 	err = s.err;
 	gw_scan_end(&s);
+	return err;
+}
+
+static enum gw_err check_unused(struct gw_ctx *c, const struct gw_edit *e)
+{
+	struct gw_problem *p = &c->problem;
+	enum gw_err err = find_users(c, e, false);
+
 	if (err != GW_OK || p->n_used_by == 0)
 		return err;
 	return gw_fail(c, GW_E_IN_USE, "The %s \"%.*s\" is used by the %s \"%.*s\"%s. Change or delete that first.",
+		       gw_cf_kinds[e->kind].name, GW_FMT(e->id), gw_cf_kinds[p->used_by[0].kind].name,
+		       GW_FMT(p->used_by[0].id), p->n_used_by > 1 ? " and others" : "");
+}
+
+/* Sharing ends when no tenant uses it any more: their requests would fail without their doing. */
+static enum gw_err check_unshared(struct gw_ctx *c, const struct gw_edit *e)
+{
+	struct gw_problem *p = &c->problem;
+	enum gw_err err;
+
+	if (e->before_obj == NULL || !gw_cf_bool(e->before_obj, e->kind, "shared") ||
+	    gw_cf_bool(e->after_obj, e->kind, "shared"))
+		return GW_OK;
+	err = find_users(c, e, true);
+	if (err != GW_OK || p->n_used_by == 0)
+		return err;
+	c->doc = e->doc;
+	return gw_fail(c, GW_E_IN_USE,
+		       "The %s \"%.*s\" is used by the %s \"%.*s\"%s of a tenant. Change or delete that first.",
 		       gw_cf_kinds[e->kind].name, GW_FMT(e->id), gw_cf_kinds[p->used_by[0].kind].name,
 		       GW_FMT(p->used_by[0].id), p->n_used_by > 1 ? " and others" : "");
 }
@@ -294,6 +328,8 @@ static enum gw_err check_whole(struct gw_ctx *c, const struct gw_edit *e)
 		err = check_deployment(c, e);
 	if (err == GW_OK && e->kind == GW_KIND_model)
 		err = check_alias(c, e);
+	if (err == GW_OK && (e->kind == GW_KIND_deployment || e->kind == GW_KIND_model))
+		err = check_unshared(c, e);
 	return err;
 }
 

@@ -221,7 +221,6 @@ static enum gw_err follow_aliases(const struct gw_rows *rows, struct gw_arena *a
 {
 	for (int i = 0; model->alias_of.n; i++) {
 		struct gw_str id = gw_arena_str(a, model->alias_of), row;
-		bool is_tenants = model->org.n > 0;
 		enum gw_err e;
 
 		if (i == MAX_ALIASES)
@@ -234,8 +233,6 @@ static enum gw_err follow_aliases(const struct gw_rows *rows, struct gw_arena *a
 		if (e)
 			return not_found_is(e, GW_E_MODEL_NOT_FOUND);
 		if (model->disabled || !may_see(s, model->org, model->team))
-			return GW_E_MODEL_NOT_FOUND;
-		if (is_tenants && !model->org.n && !model->shared)
 			return GW_E_MODEL_NOT_FOUND;
 		if (!has_team(model, s->team))
 			return GW_E_MODEL_DENIED;

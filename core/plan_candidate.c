@@ -128,15 +128,11 @@ static enum gw_err read_credential(struct gw_plan_room *m, const struct gw_rows 
 	return GW_OK;
 }
 
-/* A model's targets are of its own org (and its own team, or the whole org); a tenant's may also be what the platform shares. confd
- * says the same when the model is written; here it counts when sharing ends afterwards. */
+/* A model's targets are the platform's, or of its own org and team. confd sees to that when either is written; a plan that crosses
+ * tenants is not made all the same. */
 static bool may_target(const struct gw_plan_room *m, const struct gw_cf_deployment *d)
 {
-	if (!m->has_owner)
-		return true;
-	if (!d->org.n)
-		return !m->org.n || d->shared;
-	return gw_str_eq(d->org, m->org) && (!d->team.n || gw_str_eq(d->team, m->team));
+	return !m->has_owner || !d->org.n || (gw_str_eq(d->org, m->org) && (!d->team.n || gw_str_eq(d->team, m->team)));
 }
 
 enum gw_err gw_plan_candidate(struct gw_plan_room *m, const struct gw_rows *rows, const struct gw_cf_target *target,

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from harness import ROOT, Mock, until
+from harness import ROOT, Mock, http_ask
 
 CHAT = "/v1/chat/completions"
 # callers: platform-admin, org-admin, team-admin, member, viewer, auditor of acme (team red), then viewer and auditor of the platform
@@ -175,7 +175,6 @@ def play_fields_of_the_platform(shared):
 
 
 def names(g, key):
-    from harness import http_ask
     return [m["id"] for m in http_ask("GET", g.url + "/v1/models", headers={"Authorization": f"Bearer {key}"}).json["data"]]
 
 
@@ -213,7 +212,7 @@ def play_one_name_twice_is_listed_once(shared, keys):
 
 
 def play_platform_shares_and_stops_sharing(shared, keys):
-    """A tenant's model on a platform deployment: only while the platform says so; its credential stays unseen."""
+    """A tenant's model on a platform deployment: only when the platform says so; its credential stays unseen."""
     g, t = shared, tokens["acme"]
     body = {"org": "acme", "targets": [{"deployment": "shared-d"}]}
     put(g, "deployments/shared-d", {"provider": "mock", "credential": "mock", "upstream_model": "mock-1", "probe": "none", "activation": "immediate"})
@@ -224,10 +223,13 @@ def play_platform_shares_and_stops_sharing(shared, keys):
     assert g.chat(model="on-shared", key=keys["rival"]).status == 404
     assert g.admin("GET", "deployments/shared-d", token=t).status == 404, "used, not seen"
     assert g.admin("PUT", "deployments/mine", {"org": "acme", "provider": "mock", "credential": "mock", "upstream_model": "x"}, token=t).status == 400
-    g.admin("PATCH", "deployments/shared-d", {"shared": None})
-    until(lambda: g.chat(model="on-shared", key=keys["acme"]).status == 503, 5, "the end of sharing")
-    g.admin("PATCH", "deployments/shared-d", {"shared": True})
-    until(lambda: g.chat(model="on-shared", key=keys["acme"]).status == 200, 5)
+    a = g.admin("PATCH", "deployments/shared-d", {"shared": None})
+    assert a.status == 409 and a.json["error"]["used_by"] == [{"kind": "model", "id": "on-shared"}], a.text
+    g.admin("DELETE", "models/on-shared", token=t)
+    assert g.admin("PATCH", "deployments/shared-d", {"shared": None}).status in (200, 202)
+    put(g, "models/for-acme", {"org": "acme", "targets": [{"deployment": "shared-d"}]})
+    assert g.chat(model="for-acme", key=keys["acme"]).status == 200, "the platform gives to whom it likes"
+    assert g.admin("PATCH", "models/for-acme", {"hidden": True}, token=t).status == 400
     put(g, "models/platform-plain", {"targets": [{"deployment": "mock-1"}]})
     assert g.admin("PUT", "models/alias", {"org": "acme", "alias_of": "platform-plain"}, token=t).status == 400
     g.admin("PATCH", "models/platform-plain", {"shared": True})

@@ -19,7 +19,12 @@ static bool is_corrupt;
 
 static void give(enum gw_cf_kind kind, const char *id, const char *json)
 {
-	objects[n_objects++] = (struct object){ kind, id, json };
+	unsigned i = 0;
+
+	while (i < n_objects && (objects[i].kind != kind || strcmp(objects[i].id, id) != 0))
+		i++;
+	n_objects += i == n_objects;
+	objects[i] = (struct object){ kind, id, json };
 }
 
 static enum gw_err to_row(enum gw_cf_kind kind, const char *json, struct gw_buf *b)
@@ -242,27 +247,23 @@ static void default_base_url(void **st)
 	assert_false(p.candidates[0].is_probe_needed);
 }
 
-/* A tenant's model on the platform's deployment: while it is shared. On another team's: never, whoever wrote it. */
-static void shared_deployments(void **st)
+/* A tenant's model on the platform's deployment is for confd to allow; on another team's or org's: never, whoever wrote it. */
+static void foreign_deployments(void **st)
 {
 	struct gw_plan p;
 
 	(void)st;
 	give(GW_KIND_model, "sm", "{\"id\":\"sm\",\"org\":\"acme\",\"targets\":[{\"deployment\":\"d2\"}]}");
-	assert_int_equal(resolve("{\"id\":\"k\",\"org\":\"acme\"}", "sm", &p), GW_E_MODEL_DOWN);
-	give(GW_KIND_deployment, "d2",
-	     "{\"id\":\"d2\",\"provider\":\"p\",\"upstream_model\":\"other\",\"activation\":\"immediate\",\"shared\":"
-	     "true}");
 	assert_int_equal(resolve("{\"id\":\"k\",\"org\":\"acme\"}", "sm", &p), GW_OK);
 	give(GW_KIND_deployment, "d2",
-	     "{\"id\":\"d2\",\"provider\":\"p\",\"upstream_model\":\"other\",\"activation\":\"immediate\",\"org\":"
-	     "\"acme\",\"team\":\"blue\"}");
+	     "{\"id\":\"d2\",\"provider\":\"p\",\"upstream_model\":\"other\",\"org\":\"acme\",\"team\":\"blue\"}");
 	assert_int_equal(resolve("{\"id\":\"k\",\"org\":\"acme\"}", "sm", &p), GW_E_MODEL_DOWN);
 	give(GW_KIND_deployment, "d2",
-	     "{\"id\":\"d2\",\"provider\":\"p\",\"upstream_model\":\"other\",\"activation\":\"immediate\",\"shared\":"
-	     "true}");
-	give(GW_KIND_model, "am", "{\"id\":\"am\",\"org\":\"acme\",\"alias_of\":\"m\"}");
-	assert_int_equal(resolve("{\"id\":\"k\",\"org\":\"acme\"}", "am", &p), GW_E_MODEL_NOT_FOUND);
+	     "{\"id\":\"d2\",\"provider\":\"p\",\"upstream_model\":\"other\",\"org\":\"rival\"}");
+	assert_int_equal(resolve("{\"id\":\"k\",\"org\":\"acme\"}", "sm", &p), GW_E_MODEL_DOWN);
+	assert_int_equal(resolve("{\"id\":\"k\"}", "gpt-4o", &p), GW_OK);
+	for (uint32_t i = 0; i < p.n_candidates; i++)
+		assert_false(gw_str_eq(p.candidates[i].deployment, GW_LIT("d2")));
 }
 
 static void tenants(void **st)
@@ -472,9 +473,11 @@ static void small_arenas(void **st)
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 int main(void)
 {
-	const struct CMUnitTest tests[] = { T(subjects), T(a_plan),       T(settings), T(default_base_url),
-					    T(tenants),  T(access_lists), T(aliases),  T(alias_chains),
-					    T(left_out), T(policy),       T(ceiling),  T(small_arenas) };
+	const struct CMUnitTest tests[] = { T(subjects),         T(a_plan),  T(settings),
+					    T(default_base_url), T(tenants), T(foreign_deployments),
+					    T(access_lists),     T(aliases), T(alias_chains),
+					    T(left_out),         T(policy),  T(ceiling),
+					    T(small_arenas) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
