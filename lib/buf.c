@@ -85,27 +85,14 @@ void gw_buf_commit(struct gw_buf *b, size_t n)
 	b->n += n;
 }
 
-void gw_buf_put(struct gw_buf *b, const void *p, size_t n)
+void gw_buf_put_growing(struct gw_buf *b, const void *p, size_t n)
 {
-	char *to;
+	char *to = gw_buf_room(b, n);
 
-	if (n == 0)
-		return;
-	to = gw_buf_room(b, n);
 	if (!to)
 		return;
 	memcpy(to, p, n);
 	b->n += n;
-}
-
-void gw_buf_puts(struct gw_buf *b, struct gw_str s)
-{
-	gw_buf_put(b, s.p, s.n);
-}
-
-void gw_buf_putc(struct gw_buf *b, char c)
-{
-	gw_buf_put(b, &c, 1);
 }
 
 void gw_buf_put_u64(struct gw_buf *b, uint64_t v)

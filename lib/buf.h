@@ -21,9 +21,27 @@ void gw_buf_clear(struct gw_buf *b, size_t keep_bytes);
 /* Room for n more bytes at the end, or NULL with err set. Follow with gw_buf_commit. */
 char *gw_buf_room(struct gw_buf *b, size_t n);
 void gw_buf_commit(struct gw_buf *b, size_t n);
-void gw_buf_put(struct gw_buf *b, const void *p, size_t n);
-void gw_buf_puts(struct gw_buf *b, struct gw_str s);
-void gw_buf_putc(struct gw_buf *b, char c);
+void gw_buf_put_growing(struct gw_buf *b, const void *p, size_t n);
+/* A head is made of some ninety puts, nearly all of which fit: those cost a comparison and a copy. */
+static inline void gw_buf_put(struct gw_buf *b, const void *p, size_t n)
+{
+	if (n == 0)
+		return;
+	if (n > b->cap - b->n || b->err) {
+		gw_buf_put_growing(b, p, n);
+		return;
+	}
+	memcpy(b->p + b->n, p, n);
+	b->n += n;
+}
+static inline void gw_buf_puts(struct gw_buf *b, struct gw_str s)
+{
+	gw_buf_put(b, s.p, s.n);
+}
+static inline void gw_buf_putc(struct gw_buf *b, char c)
+{
+	gw_buf_put(b, &c, 1);
+}
 void gw_buf_put_u64(struct gw_buf *b, uint64_t v); /* decimal */
 void gw_buf_put_i64(struct gw_buf *b, int64_t v);
 void gw_buf_printf(struct gw_buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

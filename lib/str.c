@@ -9,13 +9,32 @@ static unsigned char lower(char c)
 	return u >= 'A' && u <= 'Z' ? (unsigned char)(u | 0x20) : u;
 }
 
-bool gw_str_ieq(struct gw_str a, struct gw_str b)
+/* Eight bytes at once: bit 5 set in each byte that is an ASCII capital. */
+static uint64_t capitals(uint64_t w)
 {
-	if (a.n != b.n)
-		return false;
-	for (size_t i = 0; i < a.n; i++)
-		if (lower(a.p[i]) != lower(b.p[i]))
+	const uint64_t ones = 0x0101010101010101u, low7 = w & ones * 0x7f;
+	uint64_t from_a = low7 + ones * (0x80 - 'A'), above_z = low7 + ones * (0x80 - 'Z' - 1);
+
+	return ((from_a & ~above_z & ~w) & ones * 0x80) >> 2;
+}
+
+bool gw_str_ieq_same_length(const char *a, const char *b, size_t n)
+{
+	if (n < 8) {
+		for (size_t i = 0; i < n; i++)
+			if (lower(a[i]) != lower(b[i]))
+				return false;
+		return true;
+	}
+	for (size_t i = 0; i < n; i += 8) { /* the last eight overlap those before */
+		size_t at = n - i >= 8 ? i : n - 8;
+		uint64_t x, y;
+
+		memcpy(&x, a + at, 8);
+		memcpy(&y, b + at, 8);
+		if (x != y && (x | capitals(x)) != (y | capitals(y)))
 			return false;
+	}
 	return true;
 }
 

@@ -36,8 +36,12 @@ static inline struct gw_str gw_str_skip(struct gw_str s, size_t n)
 	return s.n == 0 ? s : n >= s.n ? gw_str(s.p + s.n, 0) : gw_str(s.p + n, s.n - n);
 }
 
-/* ASCII case-insensitive equality (header names). */
-bool gw_str_ieq(struct gw_str a, struct gw_str b);
+/* ASCII case-insensitive equality (header names). Most pairs differ in length. */
+bool gw_str_ieq_same_length(const char *a, const char *b, size_t n);
+static inline bool gw_str_ieq(struct gw_str a, struct gw_str b)
+{
+	return a.n == b.n && gw_str_ieq_same_length(a.p, b.p, a.n);
+}
 /* Order as memcmp, then by length. */
 int gw_str_cmp(struct gw_str a, struct gw_str b);
 /* First position of `c`, or s.n. */

@@ -306,7 +306,7 @@ static bool on_head(void *ctx)
 	if (!q)
 		return false;
 	gw_h1p_headers(&c->parse, up->views);
-	q->times.head_ns = gw_now_ns();
+	q->times.head_ns = gw_recent_ns();
 	q->ops.on_head(q->ctx, q, &r);
 	return c->req != NULL;
 }
@@ -320,7 +320,7 @@ static bool on_body(void *ctx, struct gw_str piece)
 		return false;
 	if (!q->had_body) {
 		q->had_body = true;
-		q->times.first_body_ns = gw_now_ns();
+		q->times.first_body_ns = gw_recent_ns();
 	}
 	if (q->phase != UP_PH_PAUSED)
 		up_req_phase(q, UP_PH_BODY);
@@ -431,6 +431,7 @@ static void on_read(uv_stream_t *st, ssize_t n, const uv_buf_t *b)
 
 	if (!c || n == 0)
 		return;
+	(void)gw_now_ns(); /* for all stamps of what these bytes set off */
 	if (n < 0)
 		at_eof(c, n == UV_EOF && !c->tls);
 	else if (c->tls)
@@ -503,7 +504,7 @@ void up_conn_serve(struct up_conn *c)
 	c->got_bytes = c->is_all_sent = false;
 	c->w_piece = 0;
 	c->w_off = 0;
-	q->times.connected_ns = gw_now_ns();
+	q->times.connected_ns = c->is_reused ? gw_recent_ns() : gw_now_ns();
 	c->parse.ctx = c;
 	c->parse.on_head = on_head;
 	c->parse.on_body = on_body;

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "lib/http_chars.h"
 #include "lib/sys/clock.h"
 #include "net/h1_server_int.h"
 
@@ -170,15 +171,19 @@ static void two_digits(char *to, int64_t v)
 	to[1] = (char)('0' + v % 10);
 }
 
-/* "Sun, 06 Nov 1994 08:49:37 GMT", made anew when the second changes. Civil date from days: years begin in March. */
+/* "Sun, 06 Nov 1994 08:49:37 GMT", made anew when the second has changed by the loop's clock. Civil date from days: years begin in March. */
 static struct gw_str date(struct gw_h1_server *s)
 {
 	static const char days[] = "ThuFriSatSunMonTueWed", months[] = "MarAprMayJunJulAugSepOctNovDecJanFeb";
-	int64_t now = gw_unix_us() / 1000000, day = now / 86400, left = now % 86400, era, doe, yoe, doy, month, year;
+	int64_t now, day, left, era, doe, yoe, doy, month, year, us;
 
-	if (now == s->date_s)
+	if (s->date_until_ms > uv_now(s->loop))
 		return gw_str(s->date, sizeof(s->date));
-	s->date_s = now;
+	us = gw_unix_us();
+	now = us / 1000000;
+	day = now / 86400;
+	left = now % 86400;
+	s->date_until_ms = uv_now(s->loop) + 1000 - (uint64_t)(us / 1000 % 1000);
 	era = (day + 719468) / 146097;
 	doe = (day + 719468) % 146097;
 	yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
@@ -195,11 +200,6 @@ static struct gw_str date(struct gw_h1_server *s)
 	two_digits(s->date + 20, left / 60 % 60);
 	two_digits(s->date + 23, left % 60);
 	return gw_str(s->date, sizeof(s->date));
-}
-
-static bool is_safe(struct gw_str s)
-{
-	return !(s.n && (memchr(s.p, '\r', s.n) || memchr(s.p, '\n', s.n) || memchr(s.p, 0, s.n)));
 }
 
 /* Those that this module writes itself. */
@@ -226,7 +226,7 @@ static void put_head(struct gw_h1_conn *c, struct gw_buf *b, const struct gw_h1_
 	gw_buf_puts(b, GW_LIT("\r\ndate: "));
 	gw_buf_puts(b, date(c->s));
 	gw_buf_put(b, "\r\n", 2);
-	if (a->content_type.n && is_safe(a->content_type))
+	if (a->content_type.n && gw_http_is_value(a->content_type))
 		put_field(b, GW_LIT("content-type"), a->content_type);
 	if (length >= 0) {
 		gw_buf_puts(b, GW_LIT("content-length: "));
@@ -238,7 +238,7 @@ static void put_head(struct gw_h1_conn *c, struct gw_buf *b, const struct gw_h1_
 	for (uint32_t i = 0; i < a->n_headers; i++) {
 		const struct gw_h1_header *h = &a->headers[i];
 
-		if (h->name.n && is_safe(h->name) && is_safe(h->value) && !is_ours(h->name))
+		if (h->name.n && gw_http_is_value(h->name) && gw_http_is_value(h->value) && !is_ours(h->name))
 			put_field(b, h->name, h->value);
 	}
 	if (c->must_close)

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "lib/sys/clock.h"
 #include "lib/sys/fd.h"
 #include "net/h1_server_int.h"
 
@@ -334,6 +335,7 @@ static void read_some(struct gw_h1_conn *c)
 			on_end(c);
 			return;
 		}
+		(void)gw_now_ns(); /* for all stamps of what these bytes set off */
 		take(c, gw_str(s->in, (size_t)n));
 		/* A short read emptied the socket; while a request is served the rest can wait in the kernel. */
 		if ((size_t)n < sizeof(s->in) || c->phase == GW_H1_PH_SERVING || c->is_body_paused)

@@ -4,18 +4,10 @@
  * others by an underscore, bare LF. */
 #include <arpa/inet.h>
 
+#include "lib/http_chars.h"
 #include "net/h1_server_int.h"
 
 enum { METHOD_BYTES = 32 }; /* none that is registered has more than 17 */
-
-/* RFC 9110 5.6.2 token characters. */
-static bool is_token(unsigned char ch)
-{
-	static const char marks[] = "!#$%&'*+-.^_`|~";
-
-	return (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') || (ch >= '0' && ch <= '9') ||
-	       (ch && memchr(marks, ch, sizeof(marks) - 1));
-}
 
 static bool is_hex(char ch)
 {
@@ -39,9 +31,8 @@ static enum gw_err read_method(struct gw_str m, bool may_put, enum gw_h1_method 
 
 	if (m.n == 0)
 		return GW_E_BAD_HTTP;
-	for (size_t i = 0; i < m.n; i++)
-		if (!is_token((unsigned char)m.p[i]))
-			return GW_E_BAD_HTTP;
+	if (!gw_http_is_token(m))
+		return GW_E_BAD_HTTP;
 	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++) {
 		if (!gw_str_eq(m, known[i].name))
 			continue;
@@ -93,7 +84,7 @@ enum gw_err gw_h1_line_begin(struct gw_str part)
 		return GW_E_BAD_HTTP;
 	if (method_n > METHOD_BYTES) {
 		for (size_t i = 0; i <= METHOD_BYTES; i++)
-			if (!is_token((unsigned char)part.p[i]))
+			if (!gw_http_is_tchar(part.p[i]))
 				return GW_E_BAD_HTTP;
 		return GW_E_METHOD_UNKNOWN;
 	}
@@ -239,16 +230,9 @@ static enum gw_err split_field(struct gw_str line, struct gw_h1_header *h)
 
 	if (colon == 0 || colon == line.n)
 		return GW_E_BAD_HTTP; /* also a folded line, whose first byte is a space */
-	for (size_t i = 0; i < colon; i++)
-		if (!is_token((unsigned char)line.p[i]))
-			return GW_E_BAD_HTTP;
 	value = gw_str_trim(gw_str_skip(line, colon + 1));
-	for (size_t i = 0; i < value.n; i++) {
-		unsigned char ch = (unsigned char)value.p[i];
-
-		if ((ch < 0x20 && ch != '\t') || ch == 0x7f)
-			return GW_E_BAD_HTTP;
-	}
+	if (!gw_http_is_token(gw_str(line.p, colon)) || !gw_http_is_value(value))
+		return GW_E_BAD_HTTP;
 	*h = (struct gw_h1_header){ gw_str(line.p, colon), value };
 	return GW_OK;
 }

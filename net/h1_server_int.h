@@ -132,7 +132,7 @@ struct gw_h1_server {
 	llhttp_settings_t settings;
 	struct gw_buf scratch; /* head of the answer being written */
 	struct gw_buf bad_body; /* body of our own answers */
-	int64_t date_s;
+	uint64_t date_until_ms;
 	char date[29];
 	struct gw_h1_group *groups[GW_H1_GROUPS];
 	char in[GW_H1_READ_BYTES];

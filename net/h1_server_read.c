@@ -189,7 +189,7 @@ static void begin(struct gw_h1_conn *c)
 	c->parser.data = c;
 	c->head.max = c->s->lim.request_line_bytes + c->s->lim.head_bytes + 16u;
 	c->is_trimmed = false;
-	c->rq.first_byte_ns = gw_now_ns();
+	c->rq.first_byte_ns = gw_recent_ns(); /* of the read that brought it */
 }
 
 /* Bytes of `in` up to and including the blank line, if it is there, else all. */
@@ -197,10 +197,15 @@ static size_t up_to_blank_line(const struct gw_h1_conn *c, struct gw_str in)
 {
 	size_t had = c->head.n;
 
-	if (had == 0) {
-		const char *end = memmem(in.p, in.n, "\r\n\r\n", 4);
+	if (had == 0) { /* from line to line: a third of what memmem costs */
+		const char *at = in.p, *end = in.p + in.n;
 
-		return end ? (size_t)(end - in.p) + 4 : in.n;
+		while ((at = memchr(at, '\n', (size_t)(end - at))) != NULL) {
+			at++;
+			if (end - at >= 2 && at[0] == '\r' && at[1] == '\n' && at - in.p >= 2 && at[-2] == '\r')
+				return (size_t)(at - in.p) + 2;
+		}
+		return in.n;
 	}
 	for (size_t i = 0; i < in.n; i++) {
 		char last[4];
@@ -311,7 +316,7 @@ static enum gw_err read_head(struct gw_h1_conn *c)
 
 static void serve(struct gw_h1_conn *c)
 {
-	c->rq.body_done_ns = c->rq.has_body ? gw_now_ns() : c->rq.head_done_ns;
+	c->rq.body_done_ns = c->rq.has_body ? gw_recent_ns() : c->rq.head_done_ns;
 	c->rq.wire_bytes = c->head.n + c->body_wire_bytes;
 	c->rq.body = c->rq.has_body ? gw_buf_view(&c->body) : GW_NIL;
 	c->phase = GW_H1_PH_SERVING;
@@ -325,7 +330,7 @@ static void begin_body(struct gw_h1_conn *c)
 	size_t body_max = 0;
 	enum gw_err e;
 
-	c->rq.head_done_ns = gw_now_ns();
+	c->rq.head_done_ns = gw_recent_ns();
 	if (c->rq.method == GW_H1_OPTIONS && c->rq.target.n == 1 && c->rq.target.p[0] == '*') {
 		c->must_close |= c->rq.has_body;
 		c->phase = GW_H1_PH_SERVING;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "lib/http_chars.h"
 #include "lib/secret.h"
 #include "lib/sys/clock.h"
 #include "net/upstream_int.h"
@@ -88,7 +89,7 @@ static void start_upload(struct gw_up_req *q, const struct gw_up_send *s)
 void up_req_end(struct gw_up_req *q, enum gw_err err, const char *detail)
 {
 	q->is_ended = true;
-	q->times.end_ns = gw_now_ns();
+	q->times.end_ns = err ? gw_now_ns() : gw_recent_ns(); /* of the read that brought the end */
 	gw_wheel_drop(&q->up->wheel, &q->timer);
 	q->ops.on_end(q->ctx, q, err, gw_str_z(detail));
 	free_req(q);
@@ -164,30 +165,6 @@ static void on_deadline(void *ctx)
 
 /* --- the head --- */
 
-/* RFC 9110 5.6.2, as a set of 128 bits. */
-static bool is_token(struct gw_str s)
-{
-	/* !#$%&'*+-. 0-9 | A-Z ^_` a-z |~ */
-	static const uint64_t set[2] = { 0x03ff6cfa00000000u, 0x57ffffffc7fffffeu };
-	bool ok = s.n > 0;
-
-	for (size_t i = 0; i < s.n; i++) {
-		unsigned char c = (unsigned char)s.p[i];
-
-		ok &= c < 128 && (set[c >> 6 & 1] >> (c & 63) & 1);
-	}
-	return ok;
-}
-
-static bool is_value(struct gw_str s)
-{
-	bool ok = true;
-
-	for (size_t i = 0; i < s.n; i++)
-		ok &= ((unsigned char)s.p[i] >= ' ' || s.p[i] == '\t') && s.p[i] != 0x7f;
-	return ok;
-}
-
 static bool is_path(struct gw_str s)
 {
 	for (size_t i = 0; i < s.n; i++)
@@ -223,7 +200,7 @@ static enum gw_err write_head(struct gw_up_req *q, const struct gw_up_send *s)
 	struct gw_buf *b = &q->head;
 	uint64_t length = 0;
 
-	if (!is_token(s->method) || !is_path(s->path))
+	if (!gw_http_is_token(s->method) || !is_path(s->path))
 		return GW_E_INVALID;
 	gw_buf_puts(b, s->method);
 	gw_buf_putc(b, ' ');
@@ -234,7 +211,7 @@ static enum gw_err write_head(struct gw_up_req *q, const struct gw_up_send *s)
 	for (uint32_t i = 0; i < s->n_headers; i++) {
 		const struct gw_up_header *h = &s->headers[i];
 
-		if (!is_token(h->name) || !is_value(h->value) || is_ours(h->name))
+		if (!gw_http_is_token(h->name) || !gw_http_is_value(h->value) || is_ours(h->name))
 			return GW_E_INVALID;
 		gw_buf_puts(b, h->name);
 		gw_buf_put(b, ": ", 2);
@@ -284,7 +261,7 @@ enum gw_err gw_upstream_send(struct gw_upstream *up, const struct gw_up_send *s,
 		or_default(d->total_ms, TOTAL_MS),
 	};
 	q->total_due_ms = gw_wheel_now_ms(&up->wheel) + q->deadlines.total_ms;
-	q->times.queued_ns = gw_now_ns();
+	q->times.queued_ns = gw_recent_ns();
 	e = write_head(q, s);
 	if (e == GW_OK) {
 		*out = q;

@@ -37,7 +37,7 @@ static enum gw_err key_exists(struct gw_worker *w, const struct gw_h1_request *r
 		return e;
 	if (!w->pepper)
 		return GW_E_NOT_READY;
-	e = gw_memo_who(w, token, gw_unix_us(), &who);
+	e = gw_memo_who(w, token, gw_unix_recent_us(), &who);
 	if (who)
 		gw_memo_unref(w, who);
 	return e == GW_E_BAD_KEY || e == GW_E_CORRUPT

@@ -72,7 +72,7 @@ static void begin_stream(struct gw_req *r)
 	gw_sse_init(&r->sse, 1 << 20, 4 << 20);
 	r->has_sse = true;
 	r->at.is_sse = true;
-	r->hold_until_ns = gw_now_ns() + (uint64_t)r->plan.hold_ms * 1000000;
+	r->hold_until_ns = gw_recent_ns() + (uint64_t)r->plan.hold_ms * 1000000;
 }
 
 static void on_head(void *ctx, struct gw_up_req *q, const struct gw_up_reply *rep)
@@ -210,7 +210,7 @@ static void on_event(void *ctx, const struct gw_sse_event *ev)
 	take_values(r);
 	if (ce.kind == GW_EV_DONE) {
 		r->saw_done = true;
-		r->done_ns = gw_now_ns();
+		r->done_ns = gw_recent_ns();
 		flush(run);
 		r->tail = gw_arena_str(&r->arena, ev->raw);
 		return;
@@ -221,7 +221,7 @@ static void on_event(void *ctx, const struct gw_sse_event *ev)
 		pass(run, ce.edited); /* lies outside the piece: leaves at once */
 	if (ce.has_content && !r->saw_content) {
 		r->saw_content = true;
-		r->first_content_ns = gw_now_ns();
+		r->first_content_ns = gw_recent_ns();
 		flush(run);
 		gw_relay_release(r);
 	}
@@ -244,7 +244,7 @@ static void whole_piece(struct gw_req *r, struct gw_str piece)
 {
 	gw_json_scan_feed(&r->scan, piece.p, piece.n);
 	if (!r->first_content_ns)
-		r->first_content_ns = gw_now_ns();
+		r->first_content_ns = gw_recent_ns();
 	if (r->out == GW_OUT_NONE && gw_buf_len(&r->held) + piece.n <= GW_HELD_REPLY_MAX) {
 		gw_buf_puts(&r->held, piece);
 		return;

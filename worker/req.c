@@ -68,7 +68,7 @@ struct gw_req *gw_req_new(struct gw_worker *w, struct gw_h1_conn *conn, const st
 	r->endpoint = ep;
 	r->step = GW_STEP_parse;
 	r->first_byte_ns = rq->first_byte_ns;
-	r->stamped_ns = gw_now_ns();
+	r->stamped_ns = gw_recent_ns();
 	r->rq_done_ns = rq->body_done_ns ? rq->body_done_ns : rq->head_done_ns;
 	r->is_http10 = rq->is_http10;
 	r->body = rq->body;
@@ -80,7 +80,7 @@ struct gw_req *gw_req_new(struct gw_worker *w, struct gw_h1_conn *conn, const st
 		w->rng ^= w->rng << 17;
 		memcpy(random + i, &w->rng, sizeof random - i < 8 ? sizeof random - i : 8);
 	}
-	int64_t now_us = gw_unix_us();
+	int64_t now_us = gw_unix_recent_us();
 	gw_uuid7_make(&w->uuid, (uint64_t)now_us / 1000, random, r->id);
 	gw_uuid_print(r->id, r->id_text);
 	r->rec.request_id = r->id;

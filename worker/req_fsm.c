@@ -13,10 +13,11 @@ const struct gw_step gw_steps[GW_STEP_COUNT] = {
 #undef E
 _Static_assert(GW_STEP_COUNT <= 32, "edges is a 32-bit set");
 
-/* Time between two moves belongs to the step that was left, waits included. */
+/* Time between two moves belongs to the step that was left, waits included. Steps that read no clock take nothing; their microsecond goes to
+ * the next one that does. */
 static void stamp(struct gw_req *r)
 {
-	uint64_t now = gw_now_ns();
+	uint64_t now = gw_recent_ns();
 
 	r->step_ns[r->step] += now - r->stamped_ns;
 	r->stamped_ns = now;

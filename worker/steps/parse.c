@@ -1,7 +1,11 @@
 /* parse: the key's place, the context headers, the body. Faults of the body wait until the key is known, so that they leave a record. */
 #include "core/key.h"
+#include "lib/sys/clock.h"
 #include "lib/url.h"
 #include "worker/api.h"
+
+/* Reading a body of this size takes long enough to be seen among the steps' times. */
+enum { WORTH_A_STAMP = 8 << 10 };
 
 static struct gw_str cut(struct gw_str s, size_t max)
 {
@@ -111,5 +115,7 @@ enum gw_step_id gw_step_parse(struct gw_req *r)
 			   ? gw_chat_read(&r->arena, r->body, &r->chat, &r->parse_param, &r->parse_why)
 			   : gw_api_parse(r);
 	gw_parse_note_body(r);
+	if (r->body.n > WORTH_A_STAMP)
+		(void)gw_now_ns();
 	return GW_STEP_auth;
 }

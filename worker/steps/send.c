@@ -139,7 +139,7 @@ enum gw_step_id gw_step_send(struct gw_req *r)
 		return GW_STEP_judge;
 	}
 	if (!r->at.begun_ns) {
-		r->at.begun_ns = gw_now_ns();
+		r->at.begun_ns = gw_recent_ns();
 		r->mark = gw_arena_mark(&r->arena);
 		r->first_token_until_ns = r->at.begun_ns + c->first_token_ms * 1000000;
 	}

@@ -23,6 +23,14 @@ uint64_t gw_now_ns(void)
 {
 	return now_ns;
 }
+uint64_t gw_recent_ns(void)
+{
+	return now_ns;
+}
+int64_t gw_unix_recent_us(void)
+{
+	return (int64_t)(now_ns / 1000);
+}
 uint64_t gw_now_ms(void)
 {
 	return now_ns / 1000000;

@@ -19,6 +19,36 @@ static void compare(void **st)
 	assert_true(gw_str_has_prefix(GW_NIL, GW_NIL));
 }
 
+static int ascii_lower(int c)
+{
+	return c >= 'A' && c <= 'Z' ? c + 32 : c;
+}
+
+/* Every pair of bytes, at every place of texts shorter and longer than the eight bytes that are compared at once. */
+static void case_of_every_byte(void **st)
+{
+	static const size_t sizes[] = { 1, 7, 8, 9, 15, 16, 17 };
+
+	(void)st;
+	for (size_t k = 0; k < sizeof(sizes) / sizeof(sizes[0]); k++) {
+		for (size_t at = 0; at < sizes[k]; at++) {
+			char a[17], b[17];
+
+			memcpy(a, "Content-Length: 1", 17);
+			memcpy(b, "cONTENT-lENGTH: 1", 17);
+			for (int x = 0; x < 256; x++) {
+				for (int y = 0; y < 256; y++) {
+					a[at] = (char)x;
+					b[at] = (char)y;
+					if (gw_str_ieq(gw_str(a, sizes[k]), gw_str(b, sizes[k])) !=
+					    (ascii_lower(x) == ascii_lower(y)))
+						fail_msg("%d and %d at %zu of %zu", x, y, at, sizes[k]);
+				}
+			}
+		}
+	}
+}
+
 static void parts(void **st)
 {
 	struct gw_str h, t;
@@ -127,8 +157,9 @@ static void utf8(void **st)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(compare), cmocka_unit_test(parts),
-					    cmocka_unit_test(numbers), cmocka_unit_test(utf8) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(compare), cmocka_unit_test(case_of_every_byte),
+					    cmocka_unit_test(parts), cmocka_unit_test(numbers),
+					    cmocka_unit_test(utf8) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

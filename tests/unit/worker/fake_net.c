@@ -11,6 +11,14 @@ uint64_t gw_now_ns(void)
 {
 	return fake_ns += fake_tick_ns;
 }
+uint64_t gw_recent_ns(void)
+{
+	return gw_now_ns();
+}
+int64_t gw_unix_recent_us(void)
+{
+	return gw_unix_us();
+}
 uint64_t gw_now_ms(void)
 {
 	return gw_now_ns() / 1000000;
