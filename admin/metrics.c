@@ -8,6 +8,11 @@ struct out {
 	struct gw_buf *b;
 };
 
+static bool is_step(const struct gw_metric_row *r)
+{
+	return strcmp(r->unit, "16ns") == 0;
+}
+
 static bool is_us(const struct gw_metric_row *r)
 {
 	return strcmp(r->unit, "us") == 0;
@@ -53,6 +58,33 @@ static void hist(struct gw_buf *b, const struct gw_metric_row *r, const char *la
 		      labels[0] ? "}" : "", (unsigned long long)h->count);
 }
 
+/* The steps of a request, one family. Their histograms count in 16 ns, so that the first bucket ends near a microsecond. */
+static void steps(struct gw_buf *b, const struct gw_slots *s)
+{
+	struct gw_hist_sum h;
+
+	gw_buf_puts(b, GW_LIT("# HELP llmgw_step_seconds Time of a request in each step of its way, waits included.\n"
+			      "# TYPE llmgw_step_seconds histogram\n"));
+	for (unsigned i = 0; i < GW_MH_COUNT; i++) {
+		const char *name = gw_metric_hist_rows[i].name + strlen("step_");
+
+		if (!is_step(&gw_metric_hist_rows[i]))
+			continue;
+		gw_slots_hist(s, (enum gw_metric_hist)i, &h);
+		for (unsigned k = 0; k < GW_HIST_BUCKETS; k++) {
+			gw_buf_printf(b, "llmgw_step_seconds_bucket{step=\"%s\",le=\"", name);
+			if (gw_hist_bound_us(k) == UINT64_MAX)
+				gw_buf_puts(b, GW_LIT("+Inf"));
+			else
+				gw_buf_printf(b, "%.9f", (double)gw_hist_bound_us(k) * 16e-9);
+			gw_buf_printf(b, "\"} %llu\n", (unsigned long long)h.bucket[k]);
+		}
+		gw_buf_printf(b,
+			      "llmgw_step_seconds_sum{step=\"%s\"} %.9f\nllmgw_step_seconds_count{step=\"%s\"} %llu\n",
+			      name, (double)h.sum * 16e-9, name, (unsigned long long)h.count);
+	}
+}
+
 static void slot_metrics(struct gw_buf *b, const struct gw_slots *s)
 {
 	struct gw_hist_sum h;
@@ -65,10 +97,13 @@ static void slot_metrics(struct gw_buf *b, const struct gw_slots *s)
 			      (unsigned long long)gw_slots_sum(s, (enum gw_metric)i));
 	}
 	for (unsigned i = 0; i < GW_MH_COUNT; i++) {
+		if (is_step(&gw_metric_hist_rows[i]))
+			continue;
 		head(b, &gw_metric_hist_rows[i], "_seconds");
 		gw_slots_hist(s, (enum gw_metric_hist)i, &h);
 		hist(b, &gw_metric_hist_rows[i], "", &h);
 	}
+	steps(b, s);
 }
 
 static void labelled(struct gw_buf *b, const struct gw_cells *cells, uint32_t n)

@@ -289,6 +289,10 @@ static void put_metric_name(struct gw_buf *out, const struct metric *m)
 	bool is_counter = gw_str_eq(gw_str_z(m->type), GW_LIT("COUNTER")),
 	     is_time = gw_str_eq(gw_str_z(m->unit), GW_LIT("us"));
 
+	if (gw_str_eq(gw_str_z(m->unit), GW_LIT("16ns"))) { /* one family for all steps */
+		gw_buf_printf(out, "| `llmgw_step_seconds{step=\"%s\"}` |", m->name + strlen("step_"));
+		return;
+	}
 	gw_buf_printf(out, "| `llmgw_%s%s%s` |", m->name, is_time ? "_seconds" : "", is_counter ? "_total" : "");
 }
 

@@ -59,6 +59,27 @@ static void common(struct gw_req *r, struct heads *h)
 		add(h, r->api->back[i].name, r->api->back[i].value);
 }
 
+/* Server-Timing (W3C): the steps so far and, when they are known, the provider's part and all of it, in milliseconds. */
+static void add_timing(struct gw_req *r, struct heads *h, bool is_whole)
+{
+	struct gw_buf b;
+
+	if (!r->wants_timing && !(r->plan.server_timing && r->plan.n_candidates))
+		return;
+	gw_buf_init(&b, 1024);
+	for (int i = 0; i < GW_STEP_end; i++)
+		if (r->step_ns[i])
+			gw_buf_printf(&b, "%s;dur=%.3f, ", gw_steps[i].name, (double)r->step_ns[i] / 1e6);
+	if (is_whole && r->rec.upstream_us)
+		gw_buf_printf(&b, "upstream;dur=%.3f, ", (double)r->rec.upstream_us / 1e3);
+	if (is_whole && r->rec.total_us)
+		gw_buf_printf(&b, "overhead;dur=%.3f, total;dur=%.3f, ", (double)r->rec.overhead_us / 1e3,
+			      (double)r->rec.total_us / 1e3);
+	if (gw_buf_len(&b) > 2 && !b.err)
+		add(h, GW_LIT("server-timing"), gw_arena_str(&r->arena, gw_str(b.p, b.n - 2)));
+	gw_buf_done(&b);
+}
+
 void gw_answer_whole(struct gw_req *r, struct gw_str content_type, struct gw_str body)
 {
 	r->whole_type = content_type;
@@ -72,6 +93,7 @@ void gw_answer_start_stream(struct gw_req *r, struct gw_str content_type, int64_
 
 	GW_REQUIRE(r->out == GW_OUT_NONE && r->conn);
 	common(r, &h);
+	add_timing(r, &h, false);
 	if (r->at.is_sse) {
 		add(&h, GW_LIT("cache-control"), GW_LIT("no-cache"));
 		add(&h, GW_LIT("x-accel-buffering"), GW_LIT("no"));
@@ -92,6 +114,7 @@ static void deliver_whole(struct gw_req *r)
 	struct heads h = { .n = 0 };
 
 	common(r, &h);
+	add_timing(r, &h, true);
 	add_retry(r, &h);
 	if (r->plan.server_timing && r->plan.n_candidates) {
 		add_u64(r, &h, GW_LIT("x-llmgw-overhead-us"), r->rec.overhead_us);

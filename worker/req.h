@@ -62,7 +62,7 @@ struct gw_req {
 	struct gw_api *api; /* of endpoints other than chat (worker/api.h); NULL for chat */
 	enum gw_err parse_err;
 	struct gw_str parse_param, parse_why;
-	bool is_http10;
+	bool is_http10, wants_timing; /* x-llmgw-timing */
 	struct gw_str traceparent;
 	uint64_t first_byte_ns, rq_done_ns, deadline_ns;
 	uint8_t id[16];

@@ -11,6 +11,7 @@ const struct gw_step gw_steps[GW_STEP_COUNT] = {
 #undef GW_STEP
 };
 #undef E
+_Static_assert(GW_STEP_end == GW_STEP_COUNT - 1, "the last row of the table");
 _Static_assert(GW_STEP_COUNT <= 32, "edges is a 32-bit set");
 
 /* Time between two moves belongs to the step that was left, waits included. Steps that read no clock take nothing; their microsecond goes to
@@ -21,6 +22,21 @@ static void stamp(struct gw_req *r)
 
 	r->step_ns[r->step] += now - r->stamped_ns;
 	r->stamped_ns = now;
+}
+
+/* Into the histograms of the steps: what was stamped on the way, no further look at the clock. */
+static void observe(const struct gw_req *r)
+{
+	enum { GW_MH_step_end = GW_MH_COUNT }; /* nothing happens there */
+	static const uint8_t hist[GW_STEP_COUNT] = {
+#define GW_STEP(name, edges, doc) [GW_STEP_##name] = GW_MH_step_##name,
+#include "worker/req_steps.def"
+#undef GW_STEP
+	};
+
+	for (int i = 0; i < GW_STEP_end; i++)
+		if (r->step_ns[i])
+			gw_observe(&r->w->page->hist[hist[i]], r->step_ns[i] >> 4);
 }
 
 _Bool gw_req_run(struct gw_req *r)
@@ -40,6 +56,7 @@ _Bool gw_req_run(struct gw_req *r)
 		r->step = next;
 	}
 	r->is_running = false;
+	observe(r);
 	gw_req_end(r);
 	return false;
 }

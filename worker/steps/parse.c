@@ -25,6 +25,7 @@ static struct gw_str trace_id(struct gw_str t)
 static void read_headers(struct gw_req *r, const struct gw_h1_request *rq, struct gw_key_headers *keys)
 {
 	struct gw_record *rec = &r->rec;
+	struct gw_str timing = GW_NIL;
 	const struct {
 		struct gw_str name;
 		struct gw_str *out;
@@ -40,6 +41,7 @@ static void read_headers(struct gw_req *r, const struct gw_h1_request *rq, struc
 		{ GW_LIT("x-llmgw-action"), &rec->action_id, 200 },
 		{ GW_LIT("x-llmgw-user"), &rec->user, 200 },
 		{ GW_LIT("x-llmgw-tags"), &rec->tags, 300 },
+		{ GW_LIT("x-llmgw-timing"), &timing, 8 },
 	};
 
 	for (uint32_t i = 0; i < rq->n_headers; i++) {
@@ -52,6 +54,7 @@ static void read_headers(struct gw_req *r, const struct gw_h1_request *rq, struc
 		}
 	}
 	rec->trace_id = trace_id(r->traceparent);
+	r->wants_timing = gw_str_eq(timing, GW_LIT("1")) || gw_str_ieq(timing, GW_LIT("true"));
 }
 
 /* What goes into the record as the model's name. Who puts the key there by mistake shall not find it in the trail. */
