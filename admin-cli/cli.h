@@ -142,6 +142,9 @@ int cli_apply(struct cli *c, struct gw_str objects, struct cli_reply *r, bool *i
 /* cmd_watch.c: changes of a kind, or of one object, until interrupted or --count. */
 int cli_watch(struct cli *c, const char *plural, const char *id);
 
+/* cmd_audit.c: a whole segment, also one that is being written; free() the bytes. key NULL: signatures are not looked at. */
+bool cli_segment_read(int fd, const uint8_t *key, struct gw_str *bytes);
+
 /* print.c */
 enum cli_format { CLI_TABLE, CLI_JSON, CLI_YAML, CLI_NAME, CLI_JSONPATH };
 enum cli_format cli_format(const struct cli *c); /* wide is a table too */

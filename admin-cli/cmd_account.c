@@ -144,7 +144,7 @@ int cli_cmd_account_list(struct cli *c)
 int cli_cmd_account_disable(struct cli *c)
 {
 	if (!cli_confirm(c, "Disable account %s? Its sessions end at once.", c->args[0]))
-		return CLI_FAILED;
+		return CLI_USAGE;
 	return patch(c, "accounts", "{\"disabled\":true}", "account %s is disabled");
 }
 
@@ -195,7 +195,7 @@ int cli_cmd_token_list(struct cli *c)
 int cli_cmd_token_revoke(struct cli *c)
 {
 	if (!cli_confirm(c, "Revoke token %s?", c->args[0]))
-		return CLI_FAILED;
+		return CLI_USAGE;
 	return patch(c, "tokens", "{\"disabled\":true}", "token %s is revoked");
 }
 

@@ -142,7 +142,7 @@ static void check_link(struct trail *t, struct gw_str bytes, bool is_oldest)
 }
 
 /* The gateway appends to the newest files while we read: a copy is taken, and taken again when its last block was only half there. */
-static bool read_whole(int fd, const uint8_t *key, struct gw_str *bytes)
+bool cli_segment_read(int fd, const uint8_t *key, struct gw_str *bytes)
 {
 	bool is_live = flock(fd, LOCK_SH | LOCK_NB) != 0; /* its writer holds a lock */
 	struct gw_seg_verdict v;
@@ -176,7 +176,7 @@ static void check_file(struct trail *t, const char *dir, const struct file *f, b
 
 	snprintf(path, sizeof path, "%s/%s", dir, f->name);
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	bool ok = fd >= 0 && read_whole(fd, t->has_key ? t->key : NULL, &bytes);
+	bool ok = fd >= 0 && cli_segment_read(fd, t->has_key ? t->key : NULL, &bytes);
 	if (fd >= 0)
 		close(fd);
 	if (!ok) {

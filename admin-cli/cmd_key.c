@@ -104,7 +104,7 @@ int cli_cmd_key_revoke(struct cli *c)
 	int rc;
 
 	if (!cli_confirm(c, "Revoke key %s? Its running streams end within a second.", c->args[0]))
-		return CLI_FAILED;
+		return CLI_USAGE;
 	rc = cli_call_ok(c, "PATCH", cli_path(c, "/admin/v1/keys/%.*s", GW_FMT(cli_enc(c, c->args[0]))), GW_NIL,
 			 GW_LIT("{\"disabled\":true}"), &r);
 	if (!rc)

@@ -1,4 +1,4 @@
-/* model add, credential set|rotate: the one-line ways to the most frequent changes. */
+/* model add|alias, credential set|rotate: the one-line ways to the most frequent changes. */
 #include "admin-cli/cli.h"
 #include "lib/secret.h"
 #include "lib/sys/clock.h"
@@ -107,8 +107,9 @@ int cli_cmd_model_add(struct cli *c)
 {
 	struct gw_json_out w;
 	struct cli_reply r;
-	struct gw_buf b, q;
+	struct gw_buf b;
 	const char *id = id_of(c, c->args[0]);
+	bool is_kept;
 	int rc;
 
 	if (!c->o.provider) {
@@ -116,23 +117,53 @@ int cli_cmd_model_add(struct cli *c)
 		return CLI_USAGE;
 	}
 	gw_buf_init(&b, 64 << 10);
-	gw_buf_init(&q, 256);
 	gw_jw_init(&w, &b);
 	gw_jw_arr(&w);
 	put_deployment(c, &w, id);
 	put_model(c, &w, id);
 	gw_jw_end_arr(&w);
-	cli_query(&q, "wait", c->o.wait);
-	rc = cli_call_ok(c, "POST", GW_LIT("/admin/v1/config:apply"), gw_buf_view(&q), gw_buf_view(&b), &r);
-	if (!rc && cli_format(c) == CLI_JSON)
+	rc = cli_apply(c, gw_buf_view(&b), &r, &is_kept);
+	if (!rc && !is_kept && cli_format(c) == CLI_JSON)
 		rc = cli_print(c, gw_buf_view(&r.body), NULL, NULL);
 	cli_reply_done(&r);
 	gw_buf_done(&b);
-	gw_buf_done(&q);
-	if (rc || (c->o.wait && strcmp(c->o.wait, "none") == 0) ||
+	if (rc || is_kept || (c->o.wait && strcmp(c->o.wait, "none") == 0) ||
 	    (c->o.activation && strcmp(c->o.activation, "immediate") == 0))
 		return rc;
 	return say_health(c, id);
+}
+
+int cli_cmd_model_alias(struct cli *c)
+{
+	static const char *const columns[] = { "act", "kind", "id", "version", NULL };
+	struct gw_json_out w;
+	struct cli_reply r;
+	struct gw_buf b;
+	bool is_kept;
+	int rc = cli_txn_is_open(c) ? CLI_OK : cli_fetch(c, "models", id_of(c, c->args[1]), &r); /* names the nearest */
+
+	if (!cli_txn_is_open(c))
+		cli_reply_done(&r);
+	if (rc)
+		return rc;
+	gw_buf_init(&b, 64 << 10);
+	gw_jw_init(&w, &b);
+	gw_jw_arr(&w);
+	gw_jw_obj(&w);
+	gw_jw_kstr(&w, "kind", GW_LIT("model"));
+	gw_jw_kstr(&w, "id", gw_str_z(id_of(c, c->args[0])));
+	gw_jw_kstr(&w, "name", gw_str_z(c->args[0]));
+	gw_jw_kstr(&w, "alias_of", gw_str_z(id_of(c, c->args[1])));
+	opt_str(&w, "org", c->o.org);
+	opt_str(&w, "team", c->o.team);
+	gw_jw_end_obj(&w);
+	gw_jw_end_arr(&w);
+	rc = cli_apply(c, gw_buf_view(&b), &r, &is_kept);
+	if (!rc && !is_kept)
+		rc = cli_print(c, gw_buf_view(&r.body), "changes", columns);
+	cli_reply_done(&r);
+	gw_buf_done(&b);
+	return rc;
 }
 
 /* --- credentials --- */

@@ -82,7 +82,7 @@ int cli_cmd_generations_rollback(struct cli *c)
 	}
 	if (!c->o.dry_run &&
 	    !cli_confirm(c, "Go back to generation %s? (--dry-run shows what would change)", c->args[0]))
-		return CLI_FAILED;
+		return CLI_USAGE;
 	gw_buf_init(&b, 16384);
 	rollback_body(c, to, &b);
 	rc = show(c, "POST", GW_LIT("/admin/v1/generations:rollback"), c->o.dry_run ? GW_LIT("dry_run=true") : GW_NIL,

@@ -90,6 +90,7 @@ static void line_out(const char *before, const char *text)
 {
 	bool red = say.colours && isatty(STDERR_FILENO) && before[0];
 
+	fflush(stdout); /* in the order in which it was said */
 	cli_progress_end();
 	fprintf(stderr, "%s%s%s%s\n", red ? "\x1b[31m" : "", before, red ? "\x1b[0m" : "", text);
 }

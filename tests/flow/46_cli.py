@@ -571,3 +571,110 @@ def play_top_on_a_terminal(shared):
     g = shared
     text, rc = on_terminal(g, ["top", "--interval", "200ms"], [("order: rate", "s"), ("order: p99", "p"), ("PAUSED", "p"), ("p pause", "q")])
     assert rc == 0 and "\x1b[?1049h" in text and text.rstrip().endswith("\x1b[?1049l") and "MODEL" in text
+
+
+# --- doctor, audit, model alias ---
+def findings(g, *more, status):
+    r = run(g, "doctor", "-o", "json", "--data-dir", str(g.data), *more)
+    assert r.returncode == status, r.stdout + r.stderr
+    return json.loads(r.stdout)
+
+
+def play_doctor_finds_what_is_planted(shared):
+    """All private files are good; one that others can read is bad, named, with its remedy, and gives exit status 1."""
+    g = shared
+    before = findings(g, status=0)
+    checks = {f["check"]: f for f in before["findings"]}
+    for name in ("gateway", "processes", "sandbox", "versions", "database", "records", "deployments", "data folder", "admin token", "segments",
+                 "root key", "disk", "open files", "locked memory", "seccomp", "landlock", "clock", "shared memory", "somaxconn"):
+        assert name in checks, (name, sorted(checks))
+    assert before["bad"] == 0 and checks["root key"]["level"] == "ok" and str(g.root_key) in checks["root key"]["found"]
+    for planted, check in ((g.root_key, "root key"), (g.data / "admin.token", "admin token")):
+        was = planted.stat().st_mode & 0o7777
+        planted.chmod(0o644)
+        try:
+            bad_ones = [f for f in findings(g, status=1)["findings"] if f["level"] == "bad"]
+        finally:
+            planted.chmod(was)
+        assert [f["check"] for f in bad_ones] == [check] and f"chmod go-rwx {planted}" in bad_ones[0]["remedy"], bad_ones
+    text = good(g, "doctor", "--data-dir", str(g.data))
+    assert "0 bad" in text and "\x1b" not in text
+
+
+def play_doctor_without_a_gateway(shared, where):
+    g = shared
+    r = run(g, "doctor", "--server", "http://127.0.0.1:9", "--data-dir", str(where / "nothing"))
+    assert r.returncode == 1 and "does not answer" in r.stdout and "-> start it" in r.stdout and "is not there" in r.stdout
+    r = run(None, "doctor", "--data-dir", str(where), env={**env_of(g), "LLMGW_ADMIN_TOKEN": "lgw_wrong"})
+    assert r.returncode == 1 and "is not accepted" in r.stdout
+
+
+def play_audit_show_and_export(shared, where):
+    g = shared
+    model(g, "audited", hidden=True)
+    rows = until(lambda: [x for x in json.loads(good(g, "audit", "show", "--filter", "object=audited", "-o", "json"))["items"]], 10)
+    assert rows[0]["kind"] == "model" and rows[0]["act"] == "create" and rows[0]["actor"]
+    assert "audited" in good(g, "audit", "show", "--limit", "5") and len(good(g, "audit", "show", "--limit", "3", "--no-headers").splitlines()) == 3
+    assert "--limit" in bad(g, 2, "audit", "show", "--limit", "0")
+    out = where / "evidence"
+    good(g, "audit", "export", "--dir", str(out), "--data-dir", str(g.data))
+    names = sorted(p.name for p in out.iterdir())
+    assert "public-key" in names and len(names) > 1 and all(n == "public-key" or n.startswith("seg-admin-") for n in names), names
+    key = (out / "public-key").read_text()
+    verdict = json.loads(good(None, "audit", "verify", "--dir", str(out), "--public-key", key, env=env_of(None)))
+    assert verdict["faults"] == 0 and verdict["records"] > 0 and verdict["signatures"] == "checked"
+    seg = next(p for p in out.iterdir() if p.name.startswith("seg-"))
+    b = bytearray(seg.read_bytes())
+    b[len(b) // 2] ^= 1
+    seg.write_bytes(b)
+    bad(None, 1, "audit", "verify", "--dir", str(out), "--public-key", key, env=env_of(None))
+    assert "--dir" in bad(g, 2, "audit", "export")
+
+
+def play_model_alias(shared):
+    g = shared
+    good(g, "model", "alias", "fast", "mock-1")
+    assert g.chat(model="fast").status == 200
+    assert 'Did you mean "mock-1"?' in bad(g, 3, "model", "alias", "fast", "mock-l")
+    assert good(g, "get", "model", "fast", "-o", "jsonpath={.alias_of}") == "mock-1\n"
+
+
+def play_keyring_and_others_say_what_they_know(shared):
+    """Commands that had no play of their own."""
+    g = shared
+    assert json.loads(good(g, "keyring", "status", "-o", "json"))["deks"]
+    assert "SLOT" in good(g, "workers") and "confd" in good(g, "status")
+    assert good(g, "generations", "list", "--limit", "3", "--no-headers").count("\n") == 3
+    assert "generation" in good(g, "version") or "llmgwctl" in good(g, "version")
+    assert json.loads(good(g, "validate", "-f", "-", "--json", stdin="kind: org\nid: fine\n"))["valid"] is True
+    bad(g, 5, "validate", "-f", "-", stdin="kind: org\nid: NOT FINE\n")
+    assert "kind: model" in good(g, "export", "--kinds", "model")
+    assert "--yes" in bad(g, 2, "generations", "rollback", "1", stdin="")
+    assert "not a generation" in bad(g, 2, "generations", "rollback", "yesterday", "--yes")
+    now = str(g.admin("GET", "status").json["generation"])
+    good(g, "generations", "rollback", now, "--dry-run")
+    good(g, "crashes")
+    assert "--from" in bad(g, 2, "generations", "diff")
+    good(g, "test", "deployment", "mock-1")
+    assert good(g, "test", "chat", "mock-1").strip()
+    bad(g, 3, "test", "chat", "no-such-model")
+    assert "command line is visible" in bad(g, 2, "test", "chat", "mock-1", "--key", "lgw_inline")
+    good(g, "key", "create", "short-lived", "--expires", "1d")
+    assert "short-lived" in good(g, "key", "list")
+    assert "--yes" in bad(g, 2, "key", "revoke", "short-lived", stdin="")
+    good(g, "key", "revoke", "short-lived", "--yes")
+    assert g.admin("GET", "keys/short-lived").json["disabled"] is True
+    assert "span like 30d" in bad(g, 2, "key", "create", "--expires", "soon")
+    assert "--provider" in bad(g, 2, "model", "add", "x")
+    assert "FROM_NOWHERE" in bad(g, 2, "credential", "set", "c9", "--provider", "mock", "--from-env", "FROM_NOWHERE")
+
+
+def play_help_is_there_for_every_command(shared):
+    listed = [s.strip().split("  ")[0] for s in good(shared, "help").split("Commands:")[1].split("`llmgwctl help")[0].splitlines() if s.strip()]
+    assert len(listed) > 40
+    for line in listed:
+        words = [w for w in line.split() if w[0] not in "<["]
+        text = good(shared, "help", *words)
+        assert text.index("Examples:") < text.index("Usage:"), line
+    assert 'did you mean "explain"?' in bad(shared, 2, "explian")
+    assert "key can: create" in bad(shared, 2, "key", "qqqqqqqqqqqqqqqqqqqqqqqq")
