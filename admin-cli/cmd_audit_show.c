@@ -121,7 +121,7 @@ static bool is_wanted(const struct cli *c, const char *name)
 
 static int copy_one(const char *from, const char *to, const char *name)
 {
-	char path[4400];
+	char path[4600];
 	struct gw_str bytes;
 	int fd, rc = CLI_OK;
 
