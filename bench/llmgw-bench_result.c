@@ -54,7 +54,7 @@ static void put_f(struct gw_json_out *w, const char *key, double v)
 {
 	char text[48];
 
-	snprintf(text, sizeof(text), "%.2f", v);
+	snprintf(text, sizeof(text), "%.3f", v);
 	gw_jw_key(w, gw_str_z(key));
 	gw_jw_raw(w, gw_str_z(text));
 }

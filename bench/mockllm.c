@@ -25,7 +25,9 @@ static const struct option rows[] = {
 	{ "bytes", 1, NULL, 'b' },    { "require-key", 1, NULL, 'k' },
 	{ "script", 1, NULL, 's' },   { "tls-cert", 1, NULL, 'C' },
 	{ "tls-key", 1, NULL, 'K' },  { "keep", 1, NULL, 'e' },
-	{ "help", 0, NULL, 'h' },     { NULL, 0, NULL, 0 },
+	{ "scripts", 1, NULL, 'S' },  { "script-certs", 1, NULL, 'c' },
+	{ "dns", 1, NULL, 'D' },      { "help", 0, NULL, 'h' },
+	{ NULL, 0, NULL, 0 },
 };
 
 static void help(void)
@@ -42,6 +44,12 @@ static void help(void)
 	     "  --require-key KEY    401 for any other key\n"
 	     "  --keep N             requests kept for /mock/stats (64)\n"
 	     "  --script FILE        JSON {\"tune\":{...},\"rules\":[{\"model\",\"fault\",\"count\",\"after\"}]}\n"
+	     "  --scripts DIR        play the cases of DIR/cases.json by their ids (corpus of upstream faults); GET "
+	     "/mock/scripts\n"
+	     "                       says how each is reached: as a fault, at an address of its own, by a name\n"
+	     "  --script-certs DIR   expired, wrong-host, selfsigned, good: .pem and .key for the scripts about TLS\n"
+	     "  --dns HOST:PORT      a name server (UDP): good.mock, slow.mock (5 s), flip.mock, silent.mock; no other "
+	     "name exists\n"
 	     "\n"
 	     "A last user message \"echo: X\" is answered X; \"use the tool\" (with tools) calls the first tool; a "
 	     "tool message is\n"
@@ -67,6 +75,20 @@ static uint64_t number(const char *arg)
 	if (!gw_str_u64(gw_str_z(arg), &v))
 		die("not a number", arg);
 	return v;
+}
+
+static void set_dns(const char *arg)
+{
+	static char host[64];
+	const char *colon = strrchr(arg, ':');
+	uint64_t port = 0;
+	size_t n = colon ? (size_t)(colon - arg) : 0;
+
+	if (n == 0 || n >= sizeof(host) || !gw_str_u64(gw_str_z(colon + 1), &port) || port == 0 || port > 65535)
+		die("--dns wants HOST:PORT", arg);
+	memcpy(host, arg, n);
+	mock_options.dns_host = host;
+	mock_options.dns_port = (uint16_t)port;
 }
 
 static void set_listen(const char *arg)
@@ -124,6 +146,15 @@ static void read_options(int argc, char **argv)
 		case 'e':
 			o->keep = (uint32_t)number(optarg);
 			break;
+		case 'S':
+			o->scripts_path = optarg;
+			break;
+		case 'c':
+			o->script_certs = optarg;
+			break;
+		case 'D':
+			set_dns(optarg);
+			break;
 		case 'h':
 			help();
 			exit(0);
@@ -149,49 +180,60 @@ static void on_connection(uv_stream_t *listener, int status)
 		mock_conn_start(c);
 }
 
-static struct gw_tls_ctx *tls_context(void)
+static struct gw_tls_ctx *tls_context(const char *cert_path, const char *key_path)
 {
 	struct gw_buf cert, key;
 	struct gw_tls_ctx *ctx = NULL;
 
-	if (!mock_options.cert_path)
+	if (!cert_path)
 		return NULL;
 	gw_buf_init(&cert, 1 << 20);
 	gw_buf_init(&key, 1 << 20);
-	if (gw_read_file(AT_FDCWD, mock_options.cert_path, &cert) != GW_OK)
-		die("cannot read the certificate", mock_options.cert_path);
-	if (gw_read_file(AT_FDCWD, mock_options.key_path, &key) != GW_OK)
-		die("cannot read the key", mock_options.key_path);
+	if (gw_read_file(AT_FDCWD, cert_path, &cert) != GW_OK)
+		die("cannot read the certificate", cert_path);
+	if (gw_read_file(AT_FDCWD, key_path, &key) != GW_OK)
+		die("cannot read the key", key_path);
 	if (gw_tls_server_ctx(gw_buf_view(&cert), gw_buf_view(&key), &ctx) != GW_OK)
-		die("certificate or key not usable", mock_options.cert_path);
+		die("certificate or key not usable", cert_path);
 	gw_buf_done(&cert);
 	gw_buf_done(&key);
 	return ctx;
 }
 
-static void start_thread(struct mock_thread *t)
+/* Listens; 0 chooses a port, which is returned. */
+static uint16_t start_thread(struct mock_thread *t, uint16_t port, const char *cert, const char *key)
 {
 	int fd = -1;
 
-	if (gw_listen_tcp(gw_str_z(mock_options.host), mock_options.port, &fd) != GW_OK)
+	if (gw_listen_tcp(gw_str_z(mock_options.host), port, &fd) != GW_OK)
 		die("cannot listen on", mock_options.host);
-	mock_options.port = gw_socket_port(fd); /* the other threads join the port that was chosen */
+	port = gw_socket_port(fd);
 	GW_REQUIRE(uv_loop_init(&t->loop) == 0);
 	t->scratch = malloc(MOCK_SCRATCH);
 	t->json_pool = malloc(MOCK_JSON_POOL);
 	GW_REQUIRE(t->scratch && t->json_pool);
-	t->tls = tls_context();
+	t->tls = tls_context(cert, key);
 	t->listener.data = t;
 	if (uv_tcp_init(&t->loop, &t->listener) != 0 || uv_tcp_open(&t->listener, fd) != 0)
 		die("cannot use the socket", NULL);
 	t->listener.data = t;
 	if (uv_listen((uv_stream_t *)&t->listener, 4096, on_connection) != 0)
 		die("cannot listen", NULL);
+	return port;
 }
 
 static void serve(void *arg)
 {
 	uv_run(&((struct mock_thread *)arg)->loop, UV_RUN_DEFAULT);
+}
+
+uint16_t mock_place_open(struct mock_thread *t, enum mock_place place, const char *cert, const char *key)
+{
+	uint16_t port;
+
+	t->place = place;
+	port = start_thread(t, 0, cert, key);
+	return uv_thread_create(&t->id, serve, t) == 0 ? port : 0;
 }
 
 static void tell_port(void)
@@ -222,8 +264,15 @@ int main(int argc, char **argv)
 	mock_control_init();
 	if (mock_options.script_path && !mock_control_script(mock_options.script_path))
 		die("the script is not usable", mock_options.script_path);
-	for (uint32_t i = 0; i < mock_options.threads; i++)
-		start_thread(&threads[i]);
+	if (mock_options.scripts_path && !mock_script_corpus(mock_options.scripts_path))
+		die("the scripts cannot be played", mock_options.scripts_path);
+	for (uint32_t i = 0; i < mock_options.threads; i++) /* the first may choose the port, the others join it */
+		mock_options.port =
+		    start_thread(&threads[i], mock_options.port, mock_options.cert_path, mock_options.key_path);
+	if (mock_options.scripts_path && !mock_script_open(mock_options.script_certs))
+		die("the scripts cannot be played", mock_options.scripts_path);
+	if (mock_options.dns_host && !mock_dns_open(&threads[0].loop, mock_options.dns_host, mock_options.dns_port))
+		die("cannot serve names at", mock_options.dns_host);
 	tell_port();
 	for (uint32_t i = 1; i < mock_options.threads; i++)
 		GW_REQUIRE(uv_thread_create(&threads[i].id, serve, &threads[i]) == 0);

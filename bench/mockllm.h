@@ -12,13 +12,17 @@
  *   mockllm_http.c     cutting requests out of the byte stream
  *   mockllm_conn.c     a connection: reading, TLS, the steps of an answer, closing well or badly
  *   mockllm_chat.c     chat completions and models, answered as a good provider would
+ *   mockllm_script.c   the corpus of upstream faults by name; addresses that fail before a request is there
+ *   mockllm_dns.c      a name server that fails, dawdles, changes its mind
  *   mockllm_endpoints.c  the endpoints beside chat
  *   mockllm_fault.c    the table of faults: how a bad provider would
  *   mockllm_control.c  /mock/...: rules for the next requests, counters, what was received
  *
  * An answer is a chain of steps: each puts bytes into conn->out and names the next step (NULL = answer complete) and how
  * long to wait before it. The connection writes, waits, and calls the next one. */
+enum mock_place { MOCK_SERVE, MOCK_MUTE, MOCK_HANG_UP, MOCK_REFUSE, MOCK_BLACKHOLE };
 struct mock_conn;
+struct mock_thread;
 typedef void mock_step_fn(struct mock_conn *c);
 
 struct mock_tune { /* what a request's answer looks like; the defaults are options, a request can change its own */
@@ -32,6 +36,8 @@ struct mock_options {
 	char host[64];
 	uint16_t port;
 	const char *port_file, *require_key, *cert_path, *key_path, *script_path;
+	const char *scripts_path, *script_certs, *dns_host;
+	uint16_t dns_port;
 	uint32_t threads, keep; /* keep: received requests held for /mock/stats */
 	struct mock_tune tune;
 };
@@ -64,7 +70,18 @@ struct mock_fault {
 	const char *doc;
 };
 const struct mock_fault *mock_fault_find(struct gw_str name);
+const struct mock_fault *mock_fault_more(struct gw_str name); /* those of mockllm_script.c */
 void mock_fault_list(void); /* for --help */
+
+/* Scripts of a corpus, by id. */
+bool mock_script_corpus(
+    const char *folder); /* reads folder/cases.json; false when it names a script that is not there */
+bool mock_script_open(const char *certs); /* the addresses that scripts need */
+const char *mock_script_fault(struct gw_str id); /* NULL: no such script, or none of faults */
+void mock_script_list(struct mock_conn *c);
+/* Another address with a loop of its own; its port, 0 when it cannot be. */
+uint16_t mock_place_open(struct mock_thread *t, enum mock_place place, const char *cert, const char *key);
+bool mock_dns_open(uv_loop_t *loop, const char *host, uint16_t port);
 
 enum mock_ending { MOCK_KEEP, MOCK_CLOSE, MOCK_CUT, MOCK_RST };
 
@@ -76,6 +93,8 @@ struct mock_thread {
 	void *json_pool; /* memory for the tree of one request at a time */
 	uv_thread_t id;
 	uint32_t open; /* connections */
+	enum mock_place place; /* MUTE never reads, HANG_UP closes at once */
+	const char *always; /* the fault of every request here; NULL: as they say */
 };
 enum { MOCK_SCRATCH = 65536, MOCK_JSON_POOL = 1 << 20 };
 

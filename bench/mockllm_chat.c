@@ -116,7 +116,7 @@ bool mock_chat_read(struct mock_conn *c)
 		copy_z(fault, sizeof(fault), c->rq.fault);
 	else
 		(void)mock_rule_take(gw_str_z(c->chat.model), fault, sizeof(fault));
-	name = gw_str_z(fault);
+	name = gw_str_z(c->thread->always ? c->thread->always : fault);
 	if (name.n == 0) {
 		const char *at = strstr(c->chat.model, "mock-");
 

@@ -284,6 +284,12 @@ struct mock_conn *mock_conn_new(struct mock_thread *t)
 
 void mock_conn_start(struct mock_conn *c)
 {
+	if (c->thread->place == MOCK_MUTE) /* neither reads nor answers; open until the end */
+		return;
+	if (c->thread->place == MOCK_HANG_UP) {
+		close_conn(c, false);
+		return;
+	}
 	uv_tcp_nodelay(&c->tcp, 1);
 	if (c->thread->tls && gw_tls_new(c->thread->tls, GW_NIL, NULL, &c->tls) != GW_OK) {
 		close_conn(c, true);

@@ -4,6 +4,7 @@
  *   POST /mock/next   {"model":"m" (absent or "*": any), "fault":"429", "count":2, "after":0}
  *   POST /mock/tune   {"delay_ms":..,"chunk_ms":..,"chunks":..,"bytes":..}  new defaults
  *   POST /mock/reset  forget rules, counters and kept requests
+ *   GET  /mock/scripts  how the scripts of --scripts are reached
  *   GET  /mock/stats  counters and the last requests, byte for byte (base64): ?last=N */
 #include <stdlib.h>
 #include "bench/mockllm.h"
@@ -104,6 +105,8 @@ static bool add_rule(yyjson_val *v)
 
 	copy_text(r.model, sizeof(r.model), yyjson_obj_get(v, "model"));
 	copy_text(r.fault, sizeof(r.fault), yyjson_obj_get(v, "fault"));
+	if (strcmp(r.fault, "early-response") == 0)
+		memcpy(r.fault, "early", 6);
 	if (yyjson_obj_get(v, "count"))
 		r.count = yyjson_get_uint(yyjson_obj_get(v, "count"));
 	r.after = yyjson_get_uint(yyjson_obj_get(v, "after"));
@@ -221,6 +224,10 @@ void mock_control(struct mock_conn *c)
 
 	if (gw_str_eq(path, GW_LIT("/mock/stats"))) {
 		stats(c);
+		return;
+	}
+	if (gw_str_eq(path, GW_LIT("/mock/scripts"))) {
+		mock_script_list(c);
 		return;
 	}
 	doc = yyjson_read(c->rq.body.p ? c->rq.body.p : "", c->rq.body.n, 0);

@@ -540,10 +540,15 @@ static const struct mock_fault faults[] = {
 
 const struct mock_fault *mock_fault_find(struct gw_str name)
 {
+	const char *alias;
+
 	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
 		if (gw_str_eq(name, gw_str_z(faults[i].name)))
 			return &faults[i];
-	return NULL;
+	if (mock_fault_more(name))
+		return mock_fault_more(name);
+	alias = mock_script_fault(name); /* an id of the corpus */
+	return alias && !gw_str_eq(name, gw_str_z(alias)) ? mock_fault_find(gw_str_z(alias)) : NULL;
 }
 
 void mock_fault_list(void)

@@ -154,7 +154,8 @@ void mock_answer_head(struct mock_conn *c)
 	char name[64] = "";
 
 	c->step = NULL;
-	if (gw_str_eq(c->rq.fault, GW_LIT("early")) || mock_rule_take(GW_NIL, name, sizeof(name))) {
+	if (gw_str_eq(c->rq.fault, GW_LIT("early")) || gw_str_eq(c->rq.fault, GW_LIT("early-response")) ||
+	    mock_rule_take(GW_NIL, name, sizeof(name))) {
 		c->fault = mock_fault_find(GW_LIT("early"));
 		c->step = start_early;
 	} else if (c->rq.wants_continue) {
