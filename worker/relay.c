@@ -75,6 +75,14 @@ static void begin_stream(struct gw_req *r)
 	r->hold_until_ns = gw_recent_ns() + (uint64_t)r->plan.hold_ms * 1000000;
 }
 
+/* We ask for none; what comes packed all the same could be anything once it is unpacked. */
+static bool is_packed(const struct gw_up_reply *rep)
+{
+	struct gw_str encoding = gw_str_trim(header_of(rep, GW_LIT("content-encoding")));
+
+	return encoding.n > 0 && !gw_str_ieq(encoding, GW_LIT("identity"));
+}
+
 static void on_head(void *ctx, struct gw_up_req *q, const struct gw_up_reply *rep)
 {
 	struct gw_req *r = ctx;
@@ -95,6 +103,8 @@ static void on_head(void *ctx, struct gw_up_req *q, const struct gw_up_reply *re
 	}
 	if (rep->status >= 300) {
 		fail_attempt(r, GW_E_UP_REDIRECT);
+	} else if (!r->api && is_packed(rep)) {
+		fail_attempt(r, GW_E_UP_GARBLED);
 	} else if (r->chat.is_stream && is_type(type, GW_LIT("text/event-stream"))) {
 		begin_stream(r);
 		return;
