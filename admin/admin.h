@@ -8,6 +8,7 @@
 #include "net/h1_server.h"
 #include "shm/control.h"
 #include "shm/counters_read.h"
+#include "shm/export.h"
 #include "shm/health.h"
 
 /* The admin process: HTTP API, /metrics, log queries. It decides who may call what (routes.c, authn.c); confd decides about objects.
@@ -110,7 +111,7 @@ struct gw_admin {
 	struct gw_health *health;
 	struct gw_slots slots;
 	struct gw_cells *cells;
-	struct gw_channel *master, *confd, *logger, *agent;
+	struct gw_channel *master, *confd, *logger, *agent, *exporter;
 	struct gw_h1_server *server;
 	struct gw_adm_cached cache[GW_ADM_CACHE];
 	struct gw_uuid7 uuid;
@@ -119,8 +120,10 @@ struct gw_admin {
 	uint64_t rate, failures; /* of the settings: calls a second, failures a minute */
 	bool is_reading_settings;
 	uint64_t n_unauthenticated, n_refused, n_throttled, audit_seq;
-	char segments[512];
-	uint32_t n_tails, n_queries, n_open;
+	char segments[512], index[512];
+	struct gw_export *export; /* the exporter's page; NULL until it is there */
+	uint64_t n_index_faults;
+	uint32_t n_tails, n_queries, n_exports, n_usages, n_open;
 	uv_timer_t tick, orphan, drain;
 	uint64_t ticks;
 	bool is_stopping, is_draining;

@@ -54,6 +54,8 @@ static void on_peer_end(void *ctx, struct gw_channel *ch)
 		ad->logger = NULL;
 	if (ad->agent == ch)
 		ad->agent = NULL;
+	if (ad->exporter == ch)
+		ad->exporter = NULL;
 }
 
 static void on_peer_message(void *ctx, struct gw_channel *ch, struct gw_msg *m)
@@ -70,6 +72,7 @@ static void connect_peer(struct gw_admin *ad, enum gw_role role, int fd)
 	struct gw_channel **at = role == GW_ROLE_CONFD    ? &ad->confd
 				 : role == GW_ROLE_LOGGER ? &ad->logger
 				 : role == GW_ROLE_AGENT  ? &ad->agent
+				 : role == GW_ROLE_EXPORTER ? &ad->exporter
 							  : NULL,
 			  *old;
 
@@ -164,7 +167,9 @@ static void open_shared(struct gw_admin *ad)
 
 static uint32_t lock_down(struct gw_admin *ad)
 {
-	struct gw_sandbox_path paths[] = { { ad->segments, false }, { ad->start.boot.runtime_dir, false } };
+	struct gw_sandbox_path paths[] = { { ad->segments, false },
+					   { ad->index, false },
+					   { ad->start.boot.runtime_dir, false } };
 	uint32_t level = 0;
 
 	if (ad->start.boot.sandbox && gw_sandbox_enter(GW_SB_ADMIN, paths, sizeof paths / sizeof paths[0], &level))
@@ -181,6 +186,7 @@ static void open_channels(struct gw_admin *ad)
 		{ "chan.confd", GW_ROLE_CONFD },
 		{ "chan.logger", GW_ROLE_LOGGER },
 		{ "chan.agent", GW_ROLE_AGENT },
+		{ "chan.exporter", GW_ROLE_EXPORTER },
 	};
 
 	if (gw_channel_open(&ad->loop, GW_ROLE_MASTER_FD, &master_ops, ad, CHANNEL_QUEUE, &ad->master))
@@ -219,9 +225,10 @@ int gw_admin_main(void)
 	setenv("UV_USE_IO_URING", "0", 1);
 	if (gw_crypto_init() || uv_loop_init(&ad->loop))
 		gw_role_fatal("cannot initialise cryptography or the event loop");
-	/* The logger makes it too; the sandbox only opens what is there when it closes. */
+	/* The logger and the exporter make them too; the sandbox only opens what is there when it closes. */
 	snprintf(ad->segments, sizeof ad->segments, "%s/segments", ad->start.boot.data_dir);
-	if (gw_private_dir(ad->segments))
+	snprintf(ad->index, sizeof ad->index, "%s/index", ad->start.boot.data_dir);
+	if (gw_private_dir(ad->segments) || gw_private_dir(ad->index))
 		gw_role_fatal("cannot open %s", ad->segments);
 	open_shared(ad);
 	lim.may_put = true;

@@ -1,5 +1,5 @@
 /* /metrics: Prometheus text (exposition format 0.0.4) from the rows of schemas/metrics.def over all slots. */
-#include "admin/admin.h"
+#include "admin/query.h"
 #include "lib/sys/clock.h"
 
 enum { METRICS_MAX = 32 << 20 };
@@ -198,6 +198,7 @@ void gw_adm_metrics(struct gw_adm_req *q)
 	labelled(&b, ad->cells, gw_cells_gather(ad->cells, &ad->slots));
 	errors(&b, &ad->slots);
 	processes(&b, ad);
+	gw_q_metrics(ad, &b);
 	if (b.err)
 		gw_adm_fail(q, GW_E_NOMEM, GW_LIT("The metrics are larger than 32 MiB."));
 	else

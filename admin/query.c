@@ -1,105 +1,76 @@
-/* GET logs: newest first, by time range and filters, straight from the segments. Runs in a pool thread, bounded in time, bytes and rows;
- * when the bound is met the answer says how far it came. */
+/* GET logs: newest first, by time range, filters and text. Runs in a pool thread, bounded in time, bytes and rows; when a bound is met the
+ * answer says so and where to go on (next). */
 #include <stdlib.h>
-#include "admin/admin.h"
-#include "admin/segments.h"
+#include "admin/query.h"
 #include "lib/json_write.h"
 #include "lib/sys/clock.h"
+#include "lib/sys/diag.h"
 #include "lib/text.h"
 #include "lib/url.h"
 
-enum { ROWS_MAX = 10000, ROWS_DEFAULT = 100, BYTES_MAX = 32 << 20, QUERIES_MAX = 4, TIME_MS = 2000, FILTERS_MAX = 32 };
+enum { ROWS_MAX = 10000, ROWS_DEFAULT = 100, BYTES_MAX = 32 << 20, QUERIES_MAX = 4, TIME_MS = 2000, FILTERS_MAX = 32,
+       TEXT_MAX = 200 };
 
 struct query {
 	uv_work_t work;
 	struct gw_adm_req *q;
 	struct gw_admin *ad;
-	struct gw_adm_want want;
 	struct gw_arena arena; /* filter and limits: the request may go away */
-	char dir[512];
-	uint64_t limit, began_ms;
-	bool is_cut;
-	struct gw_buf *rows; /* ring of the newest `limit` of one file, and one to try the next record in */
-	struct gw_buf out;
-	uint64_t n_out;
-	enum gw_err err;
+	struct gw_q walk;
 };
 
 /* --- in the pool thread --- */
-static bool is_over(struct query *y)
+static bool tell(struct gw_q *y, const struct gw_seg_record *rec)
 {
-	if (gw_now_ms() - y->began_ms > TIME_MS || y->out.n > BYTES_MAX)
-		y->is_cut = true;
-	return y->is_cut;
-}
+	size_t before = y->out.n;
 
-/* The file's matches, the newest `room` of them, appended newest first. */
-static void read_file(struct query *y, const char *name)
-{
-	uint64_t room = y->limit - y->n_out, n = 0;
-	struct gw_buf *next = &y->rows[y->limit];
-	struct gw_str bytes = GW_NIL;
-	struct gw_seg_reader r;
-	struct gw_seg_record rec;
-
-	if (gw_adm_segment_open(y->dir, name, &bytes))
-		return;
-	if (gw_seg_open(&r, bytes) == GW_OK) {
-		gw_seg_skip_to(&r, y->want.from_us);
-		for (uint64_t k = 0; gw_seg_next(&r, false, &rec); k++) {
-			if (k % 1024 == 0 && is_over(y))
-				break;
-			gw_buf_clear(next, 64 << 10);
-			if (!gw_adm_record_json(&y->want, &rec, next))
-				continue;
-			struct gw_buf *row = &y->rows[n++ % room], oldest = *row;
-
-			*row = *next;
-			*next = oldest;
-		}
-	}
-	gw_adm_segment_close(&bytes);
-	uint64_t have = n < room ? n : room;
-	for (uint64_t i = 0; i < have; i++) {
-		if (y->n_out++)
-			gw_buf_putc(&y->out, ',');
-		gw_buf_puts(&y->out, gw_buf_view(&y->rows[(n - 1 - i) % room]));
-	}
+	if (y->n_out)
+		gw_buf_putc(&y->out, ',');
+	if (gw_adm_record_json(&y->want, rec, &y->out))
+		y->n_out++;
+	else
+		y->out.n = before;
+	return y->n_out < y->limit && !y->out.err;
 }
 
 static void run_query(uv_work_t *work)
 {
 	struct query *y = work->data;
-	struct gw_adm_segments files;
 
-	y->rows = calloc(y->limit + 1, sizeof *y->rows);
-	if (!y->rows || gw_adm_segments_list(y->dir, y->want.cls, &files)) {
-		y->err = y->rows ? GW_E_IO : GW_E_NOMEM;
-		return;
-	}
-	for (uint64_t i = 0; i <= y->limit; i++)
-		gw_buf_init(&y->rows[i], 64 << 10);
-	for (size_t i = files.n; i-- > 0 && y->n_out < y->limit && !is_over(y);)
-		read_file(y, files.v[i].name);
-	gw_adm_segments_free(&files);
-	for (uint64_t i = 0; i <= y->limit; i++)
-		gw_buf_done(&y->rows[i]);
+	gw_q_walk(&y->walk);
 }
 
 /* --- on the loop --- */
 static void answer(struct query *y)
 {
+	struct gw_q *w = &y->walk;
 	struct gw_buf b;
 
-	gw_buf_init(&b, BYTES_MAX + (1 << 20));
+	gw_buf_init(&b, BYTES_MAX + (2 << 20));
 	gw_buf_puts(&b, GW_LIT("{\"items\":["));
-	gw_buf_puts(&b, gw_buf_view(&y->out));
-	gw_buf_puts(&b, y->is_cut ? GW_LIT("],\"complete\":false}") : GW_LIT("],\"complete\":true}"));
-	if (y->err || y->out.err || b.err)
-		gw_adm_fail(y->q, y->err ? y->err : GW_E_NOMEM, GW_NIL);
+	gw_buf_puts(&b, gw_buf_view(&w->out));
+	gw_buf_puts(&b, w->is_cut ? GW_LIT("],\"complete\":false") : GW_LIT("],\"complete\":true"));
+	if ((w->is_cut || w->is_full) && w->at.name[0]) {
+		gw_buf_puts(&b, GW_LIT(",\"next\":\""));
+		gw_q_pos_put(&b, &w->at);
+		gw_buf_putc(&b, '"');
+	}
+	gw_buf_putc(&b, '}');
+	if (w->err || w->out.err || b.err)
+		gw_adm_fail(y->q, w->err ? w->err : GW_E_NOMEM, GW_NIL);
 	else
 		gw_adm_answer(y->q, 200, GW_LIT("application/json"), gw_buf_view(&b), 0, 0);
 	gw_buf_done(&b);
+}
+
+void gw_q_report_bad_index(struct gw_admin *ad)
+{
+	struct gw_msg m = { .type = GW_MSG_CALL };
+
+	GW_MSG_SET(&m, name, GW_LIT("index-check"));
+	ad->n_index_faults++;
+	if (ad->exporter && gw_channel_send(ad->exporter, &m) != GW_OK)
+		gw_log_slow(GW_WARN, "the exporter cannot be told that the index is damaged");
 }
 
 static void after_query(uv_work_t *work, int status)
@@ -108,15 +79,16 @@ static void after_query(uv_work_t *work, int status)
 
 	(void)status;
 	y->ad->n_queries--;
+	if (y->walk.is_index_bad)
+		gw_q_report_bad_index(y->ad);
 	answer(y); /* ends the request, also when the client is gone */
-	gw_buf_done(&y->out);
+	gw_buf_done(&y->walk.out);
 	gw_arena_done(&y->arena);
-	free(y->rows);
 	free(y);
 }
 
 /* "2026-01-02T03:04:05Z", or "15m" ago. */
-static bool read_time(struct gw_str s, int64_t *out)
+bool gw_q_read_time(struct gw_str s, int64_t *out)
 {
 	uint64_t ms;
 
@@ -174,10 +146,21 @@ enum gw_err gw_adm_want_read(struct gw_adm_req *q, struct gw_arena *a, struct gw
 			return GW_E_FORBIDDEN;
 		}
 	}
+	if (gw_adm_param(q, "text", &v)) {
+		w->text = gw_arena_str(a, v);
+		if (!v.n || v.n > TEXT_MAX || w->cls == GW_SEG_ADMIN) {
+			*why = GW_LIT("text: up to 200 bytes, to be found in the error of a request");
+			return GW_E_INVALID;
+		}
+	}
 	if (gw_adm_param(q, "starts", &v))
 		w->with_starts = gw_str_eq(v, GW_LIT("true"));
-	if ((gw_adm_param(q, "from", &v) && !read_time(v, &w->from_us)) ||
-	    (gw_adm_param(q, "to", &v) && !read_time(v, &w->to_us))) {
+	if (gw_adm_param(q, "class", &v) && w->cls != GW_SEG_ADMIN && !gw_str_eq(v, GW_LIT("request"))) {
+		*why = GW_LIT("class: request or admin");
+		return GW_E_INVALID;
+	}
+	if ((gw_adm_param(q, "from", &v) && !gw_q_read_time(v, &w->from_us)) ||
+	    (gw_adm_param(q, "to", &v) && !gw_q_read_time(v, &w->to_us))) {
 		*why = GW_LIT("from, to: give a time like 2026-01-02T03:04:05Z, or a span like 15m");
 		return GW_E_INVALID;
 	}
@@ -194,6 +177,20 @@ enum gw_err gw_adm_want_read(struct gw_adm_req *q, struct gw_arena *a, struct gw
 	return read_filters(q, a, w, why);
 }
 
+enum gw_err gw_q_read(struct gw_adm_req *q, struct gw_arena *a, struct gw_q *y, struct gw_str *why)
+{
+	struct gw_str v;
+	enum gw_err e = gw_adm_want_read(q, a, &y->want, why);
+
+	memcpy(y->segments, q->ad->segments, sizeof y->segments);
+	snprintf(y->index, sizeof y->index, "%s", q->ad->index);
+	if (!e && gw_adm_param(q, "after", &v) && !gw_q_pos_read(v, y->want.cls, &y->at)) {
+		*why = GW_LIT("after: give the \"next\" of an answer to the same query");
+		return GW_E_INVALID;
+	}
+	return e;
+}
+
 void gw_adm_logs(struct gw_adm_req *q)
 {
 	struct query *y = q->ad->n_queries < QUERIES_MAX ? calloc(1, sizeof *y) : NULL;
@@ -204,12 +201,15 @@ void gw_adm_logs(struct gw_adm_req *q)
 		gw_adm_fail(q, GW_E_BUSY, GW_LIT("Too many log queries at once; try again in a moment."));
 		return;
 	}
-	*y = (struct query){ .q = q, .ad = q->ad, .limit = ROWS_DEFAULT, .began_ms = gw_now_ms() };
+	*y = (struct query){ .q = q, .ad = q->ad };
+	y->walk = (struct gw_q){
+		.limit = ROWS_DEFAULT, .until_ms = gw_now_ms() + TIME_MS, .max_bytes = BYTES_MAX, .fn = tell
+	};
 	gw_arena_init(&y->arena, NULL, 0, 64 << 10);
-	gw_buf_init(&y->out, BYTES_MAX + (1 << 20));
-	memcpy(y->dir, q->ad->segments, sizeof y->dir);
-	e = gw_adm_want_read(q, &y->arena, &y->want, &why);
-	if (!e && gw_adm_param(q, "limit", &v) && (!gw_str_u64(v, &y->limit) || !y->limit || y->limit > ROWS_MAX)) {
+	gw_buf_init(&y->walk.out, BYTES_MAX + (1 << 20));
+	e = gw_q_read(q, &y->arena, &y->walk, &why);
+	if (!e && gw_adm_param(q, "limit", &v) &&
+	    (!gw_str_u64(v, &y->walk.limit) || !y->walk.limit || y->walk.limit > ROWS_MAX)) {
 		e = GW_E_INVALID;
 		why = GW_LIT("limit: give a number from 1 to 10000");
 	}
@@ -223,6 +223,6 @@ void gw_adm_logs(struct gw_adm_req *q)
 	}
 	gw_adm_fail(q, e, why);
 	gw_arena_done(&y->arena);
-	gw_buf_done(&y->out);
+	gw_buf_done(&y->walk.out);
 	free(y);
 }

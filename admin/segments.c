@@ -91,19 +91,43 @@ static bool may_see(const struct gw_adm_want *w, struct gw_str org, struct gw_st
 	       (!w->user.n || gw_str_eq(w->user, user));
 }
 
+static bool has(struct gw_str s, struct gw_str part)
+{
+	return s.n >= part.n && memmem(s.p, s.n, part.p, part.n) != NULL;
+}
+
+static bool has_text(const struct gw_record *r, struct gw_str text)
+{
+	return !text.n || has(r->error, text) || has(r->error_detail, text);
+}
+
+bool gw_adm_want_record(const struct gw_adm_want *want, const struct gw_seg_record *rec, struct gw_record *r)
+{
+	if (rec->type != GW_REC_END && !(want->with_starts && rec->type == GW_REC_START))
+		return false;
+	return gw_record_unpack(rec->body, r) == GW_OK && r->ts_start_us >= want->from_us &&
+	       r->ts_start_us <= want->to_us && may_see(want, r->org, r->team, r->user) &&
+	       (!want->filter || gw_record_filter_match(want->filter, r)) && has_text(r, want->text);
+}
+
 static bool request_json(const struct gw_adm_want *want, const struct gw_seg_record *rec, struct gw_buf *out)
 {
 	struct gw_record r;
 	struct gw_json_out w;
 
-	if (rec->type != GW_REC_END && !(want->with_starts && rec->type == GW_REC_START))
-		return false;
-	if (gw_record_unpack(rec->body, &r) || r.ts_start_us < want->from_us || r.ts_start_us > want->to_us ||
-	    !may_see(want, r.org, r.team, r.user) || (want->filter && !gw_record_filter_match(want->filter, &r)))
+	if (!gw_adm_want_record(want, rec, &r))
 		return false;
 	gw_jw_init(&w, out);
 	gw_record_json(&r, &w);
 	return !out->err;
+}
+
+bool gw_adm_want_admin(const struct gw_adm_want *want, const struct gw_seg_record *rec, struct gw_admin_record *r)
+{
+	/* admin acts belong to the platform: only callers without a tenant limit see them */
+	return !want->org.n && rec->type == GW_REC_ADMIN && gw_admin_record_unpack(rec->body, r) == GW_OK &&
+	       r->ts_us >= want->from_us && r->ts_us <= want->to_us &&
+	       (!want->filter || gw_admin_filter_match(want->filter, r));
 }
 
 bool gw_adm_record_json(const struct gw_adm_want *want, const struct gw_seg_record *rec, struct gw_buf *out)
@@ -113,10 +137,7 @@ bool gw_adm_record_json(const struct gw_adm_want *want, const struct gw_seg_reco
 
 	if (want->cls == GW_SEG_REQUEST)
 		return request_json(want, rec, out);
-	/* admin acts belong to the platform: only callers without a tenant limit see them */
-	if (want->org.n || rec->type != GW_REC_ADMIN || gw_admin_record_unpack(rec->body, &r) ||
-	    r.ts_us < want->from_us || r.ts_us > want->to_us ||
-	    (want->filter && !gw_admin_filter_match(want->filter, &r)))
+	if (!gw_adm_want_admin(want, rec, &r))
 		return false;
 	gw_jw_init(&w, out);
 	gw_admin_record_json(&r, &w);

@@ -25,8 +25,12 @@ struct gw_adm_want {
 	struct gw_str org, team; /* tenant limits of the caller; empty = all */
 	struct gw_str user; /* member: own records only */
 	struct gw_record_filter *filter;
+	struct gw_str text; /* somewhere in error or error_detail; empty = any */
 	bool with_starts;
 };
+/* Unpacks a request record; false when it is not wanted. */
+bool gw_adm_want_record(const struct gw_adm_want *want, const struct gw_seg_record *rec, struct gw_record *r);
+bool gw_adm_want_admin(const struct gw_adm_want *want, const struct gw_seg_record *rec, struct gw_admin_record *r);
 /* The record as one JSON object, or false when it is not wanted. */
 bool gw_adm_record_json(const struct gw_adm_want *want, const struct gw_seg_record *rec, struct gw_buf *out);
 struct gw_adm_req;

@@ -1,5 +1,5 @@
 /* Processes as the control page and the slots show them: status, workers, crashes; upgrade goes to the master. */
-#include "admin/admin.h"
+#include "admin/query.h"
 #include "lib/json_write.h"
 #include "lib/sys/clock.h"
 #include "lib/text.h"
@@ -205,6 +205,8 @@ static void put_status(struct gw_adm_req *q, struct gw_str confd)
 		gw_jw_raw(&w, confd);
 	else
 		gw_jw_null(&w);
+	gw_jw_key(&w, GW_LIT("index"));
+	gw_q_status_json(ad, &w);
 	gw_jw_ku64(&w, "unauthenticated_admin_calls", ad->n_unauthenticated);
 	put_sources(&w, ad);
 	gw_jw_ku64(&w, "throttled_admin_calls", ad->n_throttled);

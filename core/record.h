@@ -72,3 +72,14 @@ bool gw_record_filter_match(const struct gw_record_filter *f, const struct gw_re
 GW_MUST enum gw_err gw_admin_filter_parse(struct gw_arena *a, const struct gw_str *terms, unsigned n,
 					  struct gw_record_filter **out, struct gw_str *why);
 bool gw_admin_filter_match(const struct gw_record_filter *f, const struct gw_admin_record *r);
+
+/* Its terms one by one, for those who can do a part of the work elsewhere (an index). */
+struct gw_filter_term {
+	const struct gw_rfield *field;
+	char op; /* = ! > < ~ */
+	struct gw_str text; /* of text fields */
+	int64_t number; /* of numbers and BOOL */
+	const uint8_t *id; /* of ID16 */
+};
+unsigned gw_record_filter_terms(const struct gw_record_filter *f); /* f may be NULL */
+struct gw_filter_term gw_record_filter_term(const struct gw_record_filter *f, unsigned i);

@@ -226,3 +226,18 @@ bool gw_admin_filter_match(const struct gw_record_filter *f, const struct gw_adm
 {
 	return match(f, r);
 }
+
+unsigned gw_record_filter_terms(const struct gw_record_filter *f)
+{
+	return f ? f->n : 0;
+}
+
+struct gw_filter_term gw_record_filter_term(const struct gw_record_filter *f, unsigned i)
+{
+	static const char ops[] = { [OP_EQ] = '=', [OP_NE] = '!', [OP_GT] = '>', [OP_LT] = '<', [OP_HAS] = '~' };
+	const struct term *t = &f->v[i];
+
+	return (struct gw_filter_term){
+		.field = t->field, .op = ops[t->op], .text = t->text, .number = t->number, .id = t->id
+	};
+}

@@ -83,6 +83,8 @@ struct gw_seg_reader {
 GW_MUST enum gw_err gw_seg_open(struct gw_seg_reader *r, struct gw_str bytes);
 /* Next record; false at the end or error. check_hash = verify SHA-256 of each block too (CRC always). */
 bool gw_seg_next(struct gw_seg_reader *r, bool check_hash, struct gw_seg_record *out);
+/* The frame at this offset of the file, as an index remembers it; nothing but its lengths is checked. */
+bool gw_seg_frame_at(struct gw_str bytes, uint64_t offset, struct gw_seg_record *out);
 /* Skip blocks that end before `from_us` without looking into them (a time range query); block times are read from the head. */
 void gw_seg_skip_to(struct gw_seg_reader *r, int64_t from_us);
 

@@ -226,3 +226,10 @@ void gw_seg_skip_to(struct gw_seg_reader *r, int64_t from_us)
 	       !gw_seg_chain_fault(r, &b) && b.last_us < from_us)
 		gw_seg_step_over(r, &b);
 }
+
+bool gw_seg_frame_at(struct gw_str bytes, uint64_t offset, struct gw_seg_record *out)
+{
+	struct gw_str rest = gw_str_skip(bytes, offset < bytes.n ? (size_t)offset : bytes.n);
+
+	return gw_seg_frame_read(&rest, out);
+}

@@ -69,6 +69,10 @@ bool gw_h1_reply_piece(struct gw_h1_conn *c, struct gw_str bytes)
 	copy(c->body + n, sizeof c->body - n, bytes);
 	return true;
 }
+void gw_h1_reply_end(struct gw_h1_conn *c)
+{
+	c->n_answers++;
+}
 void gw_h1_reply_cut(struct gw_h1_conn *c)
 {
 	c->n_answers++;
