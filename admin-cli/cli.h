@@ -121,6 +121,8 @@ int cli_say_error(struct cli *c, const struct cli_reply *r);
 /* Server-sent events: data of each goes to fn until it returns false or the stream ends. */
 typedef bool cli_event_fn(void *ctx, struct gw_str data);
 int cli_stream(struct cli *c, struct gw_str path, struct gw_str query, cli_event_fn *fn, void *ctx);
+/* The body of a GET as it comes, whatever it is. */
+int cli_download(struct cli *c, struct gw_str path, struct gw_str query, cli_event_fn *piece, void *ctx);
 /* A POST to the data plane with a virtual key; pieces of the body to fn as they come. */
 int cli_post_gateway(struct cli *c, struct gw_str url, struct gw_str key, struct gw_str body, cli_event_fn *piece,
 		     void *ctx, long *status);
@@ -129,6 +131,9 @@ const char *cli_data_dir(struct cli *c);
 const char *cli_server(struct cli *c);
 /* A virtual key for test calls: --key @FILE or $LLMGW_KEY. */
 struct gw_str cli_key(struct cli *c);
+
+/* cmd_logs.c: one line about the index of records; v = its status. */
+void cli_index_line(yyjson_val *v);
 
 /* cmd_objects.c */
 int cli_list(struct cli *c, const char *plural);

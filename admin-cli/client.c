@@ -387,7 +387,7 @@ struct events {
 	struct gw_sse sse;
 	cli_event_fn *fn;
 	void *ctx;
-	bool is_over;
+	bool is_over, is_raw; /* raw: pieces as they come */
 	CURL *h;
 	struct gw_buf error;
 };
@@ -410,14 +410,16 @@ static size_t on_stream(char *p, size_t size, size_t n, void *ctx)
 		gw_buf_put(&s->error, p, size * n);
 		return size * n;
 	}
+	if (s->is_raw)
+		return s->fn(s->ctx, gw_str(p, size * n)) ? size * n : 0;
 	if (gw_sse_feed(&s->sse, p, size * n, on_event, s) || s->is_over)
 		return 0;
 	return size * n;
 }
 
-int cli_stream(struct cli *c, struct gw_str path, struct gw_str query, cli_event_fn *fn, void *ctx)
+static int follow(struct cli *c, struct gw_str path, struct gw_str query, bool is_raw, cli_event_fn *fn, void *ctx)
 {
-	struct events s = { .fn = fn, .ctx = ctx };
+	struct events s = { .fn = fn, .ctx = ctx, .is_raw = is_raw };
 	struct cli_reply r = { 0 };
 	struct call k;
 	int out = CLI_OK;
@@ -443,6 +445,16 @@ int cli_stream(struct cli *c, struct gw_str path, struct gw_str query, cli_event
 	gw_sse_done(&s.sse);
 	end(&k);
 	return out;
+}
+
+int cli_stream(struct cli *c, struct gw_str path, struct gw_str query, cli_event_fn *fn, void *ctx)
+{
+	return follow(c, path, query, false, fn, ctx);
+}
+
+int cli_download(struct cli *c, struct gw_str path, struct gw_str query, cli_event_fn *piece, void *ctx)
+{
+	return follow(c, path, query, true, piece, ctx);
 }
 
 struct pieces {

@@ -1,4 +1,4 @@
-/* generations, keyring, status, workers, crashes, upgrade, logs: asked and shown. */
+/* generations, keyring, status, workers, crashes, upgrade: asked and shown. */
 #include "admin-cli/cli.h"
 
 static int show(struct cli *c, const char *method, struct gw_str path, struct gw_str query, struct gw_str body,
@@ -133,10 +133,13 @@ int cli_cmd_status(struct cli *c)
 	}
 	if (gw_json_read(gw_buf_view(&r.body), &gw_json_default_limits, &doc, &fault) == GW_OK) {
 		yyjson_val *v = yyjson_doc_get_root(doc);
+		struct gw_str version = gw_json_str(yyjson_obj_get(v, "version"));
 
-		printf("llmgw %s, generation %llu, master %llu\n\n", yyjson_get_str(yyjson_obj_get(v, "version")),
+		printf("llmgw %.*s, generation %llu, master %llu\n", (int)version.n, version.n ? version.p : "",
 		       (unsigned long long)yyjson_get_uint(yyjson_obj_get(v, "generation")),
 		       (unsigned long long)yyjson_get_uint(yyjson_obj_get(v, "master_pid")));
+		cli_index_line(yyjson_obj_get(v, "index"));
+		putchar('\n');
 		yyjson_doc_free(doc);
 	}
 	cli_print(c, gw_buf_view(&r.body), "roles", role_columns);
@@ -158,60 +161,6 @@ int cli_cmd_upgrade(struct cli *c)
 	if (!c->o.timeout)
 		c->o.timeout = "60s";
 	return show(c, "POST", GW_LIT("/admin/v1/upgrade"), GW_NIL, GW_NIL, NULL, NULL);
-}
-
-/* --- logs --- */
-static void logs_query(struct cli *c, struct gw_buf *q)
-{
-	gw_buf_init(q, 32768);
-	cli_query(q, "limit", c->o.limit);
-	cli_query(q, "from", c->o.from);
-	cli_query(q, "to", c->o.to);
-	cli_query(q, "class", c->o.class_);
-	for (unsigned i = 0; i < c->o.n_filters; i++)
-		cli_query(q, "filter", c->o.filters[i]);
-}
-
-static const char *const *log_columns(const struct cli *c)
-{
-	static const char *const request[] = {
-		"ts_start_us",  "key",           "team",         "model",    "deployment", "status",     "error",
-		"tokens_input", "tokens_output", "cost_nanousd", "total_us", "ttft_us",    "request_id", NULL
-	};
-	static const char *const admin[] = { "ts_us",  "actor",  "role",  "act",    "kind",
-					     "object", "status", "error", "source", NULL };
-
-	return c->o.class_ && strcmp(c->o.class_, "admin") == 0 ? admin : request;
-}
-
-int cli_cmd_logs_query(struct cli *c)
-{
-	struct gw_buf q;
-	int rc;
-
-	logs_query(c, &q);
-	rc = show(c, "GET", GW_LIT("/admin/v1/logs"), gw_buf_view(&q), GW_NIL, "items", log_columns(c));
-	gw_buf_done(&q);
-	return rc;
-}
-
-static bool on_record(void *ctx, struct gw_str data)
-{
-	(void)ctx;
-	printf("%.*s\n", GW_FMT(data));
-	fflush(stdout);
-	return true;
-}
-
-int cli_cmd_logs_tail(struct cli *c)
-{
-	struct gw_buf q;
-	int rc;
-
-	logs_query(c, &q);
-	rc = cli_stream(c, GW_LIT("/admin/v1/logs:tail"), gw_buf_view(&q), on_record, NULL);
-	gw_buf_done(&q);
-	return rc;
 }
 
 int cli_cmd_test_deployment(struct cli *c)

@@ -69,11 +69,11 @@ static const struct gw_channel_ops peer_ops = { on_peer_message, on_peer_end };
 
 static void connect_peer(struct gw_admin *ad, enum gw_role role, int fd)
 {
-	struct gw_channel **at = role == GW_ROLE_CONFD    ? &ad->confd
-				 : role == GW_ROLE_LOGGER ? &ad->logger
-				 : role == GW_ROLE_AGENT  ? &ad->agent
+	struct gw_channel **at = role == GW_ROLE_CONFD      ? &ad->confd
+				 : role == GW_ROLE_LOGGER   ? &ad->logger
+				 : role == GW_ROLE_AGENT    ? &ad->agent
 				 : role == GW_ROLE_EXPORTER ? &ad->exporter
-							  : NULL,
+							    : NULL,
 			  *old;
 
 	if (!at) {

@@ -8,8 +8,15 @@
 #include "lib/text.h"
 #include "lib/url.h"
 
-enum { ROWS_MAX = 10000, ROWS_DEFAULT = 100, BYTES_MAX = 32 << 20, QUERIES_MAX = 4, TIME_MS = 2000, FILTERS_MAX = 32,
-       TEXT_MAX = 200 };
+enum {
+	ROWS_MAX = 10000,
+	ROWS_DEFAULT = 100,
+	BYTES_MAX = 32 << 20,
+	QUERIES_MAX = 4,
+	TIME_MS = 2000,
+	FILTERS_MAX = 32,
+	TEXT_MAX = 200
+};
 
 struct query {
 	uv_work_t work;

@@ -150,8 +150,8 @@ static bool tell(struct gw_q *y, const struct gw_seg_record *rec)
 	struct fields f = fields_of(y->want.cls);
 	struct gw_admin_record a;
 	struct gw_record r;
-	bool ok = y->want.cls == GW_SEG_ADMIN ? gw_adm_want_admin(&y->want, rec, &a)
-					      : gw_adm_want_record(&y->want, rec, &r);
+	bool ok =
+	    y->want.cls == GW_SEG_ADMIN ? gw_adm_want_admin(&y->want, rec, &a) : gw_adm_want_record(&y->want, rec, &r);
 
 	if (!ok)
 		return true;
@@ -271,9 +271,7 @@ static void begin(struct export *x)
 {
 	static const char *const types[] = { "application/x-ndjson", "text/csv; charset=utf-8; header=present",
 					     "application/vnd.msgpack" };
-	struct gw_h1_answer a = { .status = 200,
-				  .content_type = gw_str_z(types[x->format]),
-				  .content_length = -1 };
+	struct gw_h1_answer a = { .status = 200, .content_type = gw_str_z(types[x->format]), .content_length = -1 };
 	struct fields head = fields_of(x->walk.want.cls);
 
 	x->ad->n_exports++;

@@ -80,9 +80,8 @@ static int by_name(const void *a, const void *b)
 bool gw_q_index_files(struct gw_q *y)
 {
 	sqlite3_stmt *s = NULL;
-	int rc = sqlite3_prepare_v2(y->db,
-				    "SELECT name, id, state, offset, block_no, hash, min_us, max_us, no, rows FROM seg",
-				    -1, &s, NULL);
+	int rc = sqlite3_prepare_v2(
+	    y->db, "SELECT name, id, state, offset, block_no, hash, min_us, max_us, no, rows FROM seg", -1, &s, NULL);
 
 	while (rc == SQLITE_OK && (rc = sqlite3_step(s)) == SQLITE_ROW) {
 		const char *name = (const char *)sqlite3_column_text(s, 0);

@@ -101,7 +101,11 @@ static void term(struct sql *s, const struct gw_filter_term *t)
 		text_term(s, c, t->op, t->text);
 		break;
 	case GW_IC_NUM:
-		put_number(s, c->name, t->op == '=' ? " = ?" : t->op == '!' ? " <> ?" : t->op == '>' ? " > ?" : " < ?",
+		put_number(s, c->name,
+			   t->op == '='   ? " = ?"
+			   : t->op == '!' ? " <> ?"
+			   : t->op == '>' ? " > ?"
+					  : " < ?",
 			   t->number);
 		break;
 	case GW_IC_ID:
@@ -137,8 +141,9 @@ static void conditions(struct sql *s)
 		term(s, &t);
 	}
 	if (w->text.n && !memchr(w->text.p, 0, w->text.n)) {
-		gw_buf_puts(&s->where, GW_LIT(" AND (instr(\"error_detail\", ?) > 0 OR \"error\" IN (SELECT id FROM dim "
-					      "WHERE instr(text, ?) > 0))"));
+		gw_buf_puts(&s->where,
+			    GW_LIT(" AND (instr(\"error_detail\", ?) > 0 OR \"error\" IN (SELECT id FROM dim "
+				   "WHERE instr(text, ?) > 0))"));
 		*next(s) = (struct bind){ TEXT, 0, w->text };
 		*next(s) = (struct bind){ TEXT, 0, w->text };
 	}

@@ -65,8 +65,8 @@ void gw_q_metrics(struct gw_admin *ad, struct gw_buf *b)
 		const char *suffix = is_us ? "_seconds" : r->is_counter ? "_total" : "";
 		uint64_t v = atomic_load_explicit(&x->metric[i], memory_order_relaxed);
 
-		gw_buf_printf(b, "# HELP llmgw_index_%s%s %s\n# TYPE llmgw_index_%s%s %s\nllmgw_index_%s%s ", r->name, suffix,
-			      r->doc, r->name, suffix, r->is_counter ? "counter" : "gauge", r->name, suffix);
+		gw_buf_printf(b, "# HELP llmgw_index_%s%s %s\n# TYPE llmgw_index_%s%s %s\nllmgw_index_%s%s ", r->name,
+			      suffix, r->doc, r->name, suffix, r->is_counter ? "counter" : "gauge", r->name, suffix);
 		if (is_us)
 			gw_buf_printf(b, "%llu.%06llu\n", (unsigned long long)(v / 1000000),
 				      (unsigned long long)(v % 1000000));

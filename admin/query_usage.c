@@ -160,8 +160,7 @@ static bool is_wanted(const struct usage *u, const struct gw_str *t)
 			       .tags = t[GW_RD_TAGS] };
 
 	return (!w->org.n || gw_str_eq(w->org, r.org)) && (!w->team.n || gw_str_eq(w->team, r.team)) &&
-	       (!w->user.n || gw_str_eq(w->user, r.user)) &&
-	       (!w->filter || gw_record_filter_match(w->filter, &r));
+	       (!w->user.n || gw_str_eq(w->user, r.user)) && (!w->filter || gw_record_filter_match(w->filter, &r));
 }
 
 static bool sql_fault(struct usage *u)
@@ -200,8 +199,8 @@ static bool read_tuples(struct usage *u)
 		struct gw_str text[GW_RD_COUNT];
 
 		for (int k = 0; k < GW_RD_COUNT; k++)
-			text[k] = gw_str((const char *)sqlite3_column_text(s, k + 1),
-					 (size_t)sqlite3_column_bytes(s, k + 1));
+			text[k] =
+			    gw_str((const char *)sqlite3_column_text(s, k + 1), (size_t)sqlite3_column_bytes(s, k + 1));
 		uint32_t id = (uint32_t)sqlite3_column_int64(s, 0);
 		if (id < u->n_first && is_wanted(u, text) && !add_tuple(u, id, text))
 			break;
@@ -224,7 +223,8 @@ static struct group *group_for(struct usage *u, int64_t bucket, uint32_t names)
 			return g;
 	}
 	if (u->n_groups == GROUPS_MAX) {
-		fail(u, GW_E_TOO_BIG, "More than 5000 rows: ask by fewer dimensions, in longer buckets, or add a filter.");
+		fail(u, GW_E_TOO_BIG,
+		     "More than 5000 rows: ask by fewer dimensions, in longer buckets, or add a filter.");
 		return NULL;
 	}
 	struct group *g = calloc(1, sizeof *g);
@@ -263,8 +263,8 @@ static bool add_span(struct usage *u, int span, int64_t from, int64_t to)
 
 	if (from >= to)
 		return true;
-	rc = sqlite3_prepare_v2(u->y.db, "SELECT at, tuple, data FROM rollup WHERE span = ? AND at >= ? AND at < ?", -1, &s,
-				NULL);
+	rc = sqlite3_prepare_v2(u->y.db, "SELECT at, tuple, data FROM rollup WHERE span = ? AND at >= ? AND at < ?", -1,
+				&s, NULL);
 	if (rc == SQLITE_OK) {
 		sqlite3_bind_int(s, 1, span);
 		sqlite3_bind_int64(s, 2, from);
@@ -503,7 +503,8 @@ static enum gw_err read_params(struct gw_adm_req *q, struct usage *u, struct gw_
 	else if (gw_adm_param(q, "bucket", &v) && !read_bucket(u, v))
 		*why = GW_LIT("bucket: none, minute, hour or day");
 	else if (!are_dims(w->filter))
-		*why = GW_LIT("filter: usage is kept by org, team, user, key, model, provider, deployment and tags only");
+		*why =
+		    GW_LIT("filter: usage is kept by org, team, user, key, model, provider, deployment and tags only");
 	else if (u->from_min >= u->to_min)
 		*why = GW_LIT("from, to: the range is empty");
 	else

@@ -37,8 +37,7 @@ bool gw_q_pos_read(struct gw_str s, enum gw_seg_class cls, struct gw_q_pos *p)
 	for (size_t i = 14; i < 22; i++)
 		if (!strchr("0123456789abcdef", name.p[i]))
 			return false;
-	snprintf(p->name, sizeof p->name, "seg-%s-%.*s.lga", cls == GW_SEG_ADMIN ? "admin" : "request",
-		 GW_FMT(name));
+	snprintf(p->name, sizeof p->name, "seg-%s-%.*s.lga", cls == GW_SEG_ADMIN ? "admin" : "request", GW_FMT(name));
 	return true;
 }
 

@@ -2,6 +2,7 @@
 #include "exporter/exporter.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -80,6 +81,7 @@ static void on_call(struct gw_exporter *ex, const struct gw_msg *m)
 		answer(ex, m->corr, 409, GW_LIT("{\"rebuilding\":true}"));
 	} else {
 		ex->wants_rebuild = true;
+		atomic_store_explicit(&ex->page->metric[GW_X_rebuild_total], 1, memory_order_relaxed);
 		answer(ex, m->corr, 202, GW_LIT("{\"rebuilding\":true}"));
 		gw_ex_kick(ex);
 	}
@@ -261,8 +263,10 @@ int gw_exporter_main(void)
 	static struct gw_exporter exporter;
 	static uv_signal_t term;
 	struct gw_exporter *ex = &exporter;
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
 
 	gw_role_begin(&ex->start, "exporter", false);
+	sigaction(SIGXFSZ, &ignore, NULL); /* a limit on the size of files is met like a full disk */
 	setenv("UV_THREADPOOL_SIZE", "1", 1);
 	setenv("UV_USE_IO_URING", "0", 1);
 	if (uv_loop_init(&ex->loop))

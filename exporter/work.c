@@ -172,7 +172,7 @@ static void measure(struct gw_exporter *ex)
 	set(ex, GW_X_size_bytes, gw_ix_bytes(ix));
 	set(ex, GW_X_behind_bytes, gw_ix_behind(ix));
 	set(ex, GW_X_rebuild_done, ex->is_building ? gw_ix_read_bytes(&ex->build) : 0);
-	set(ex, GW_X_rebuild_total, ex->is_building ? gw_ix_read_bytes(ix) : 0);
+	set(ex, GW_X_rebuild_total, ex->is_building || ex->wants_rebuild ? gw_ix_read_bytes(ix) + 1 : 0);
 }
 
 void gw_ex_turn(uv_work_t *w)

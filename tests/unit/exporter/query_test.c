@@ -92,8 +92,12 @@ static struct list walk(const struct ask *a, bool with_index, uint64_t limit)
 	if (n)
 		assert_int_equal(gw_record_filter_parse(&arena, terms, n, &filter, &why), GW_OK);
 	for (int pages = 0;; pages++) {
-		struct gw_q y = { .limit = limit, .until_ms = gw_now_ms() + 60000, .max_bytes = 16 << 20, .fn = tell,
-				  .at = at, .is_ascending = a->is_ascending };
+		struct gw_q y = { .limit = limit,
+				  .until_ms = gw_now_ms() + 60000,
+				  .max_bytes = 16 << 20,
+				  .fn = tell,
+				  .at = at,
+				  .is_ascending = a->is_ascending };
 
 		assert_true(pages < MAX);
 		y.want = (struct gw_adm_want){ .cls = GW_SEG_REQUEST, .to_us = INT64_MAX, .with_starts = a->starts };
@@ -281,7 +285,9 @@ static void damaged(void **state)
 		}
 		assert_int_equal(pwrite(fd, noise, sizeof noise, at), sizeof noise);
 		struct gw_str why = GW_NIL, term = GW_LIT("key=key-3");
-		struct gw_q y = { .limit = MAX - 1, .until_ms = gw_now_ms() + 60000, .max_bytes = 16 << 20, .fn = tell };
+		struct gw_q y = {
+			.limit = MAX - 1, .until_ms = gw_now_ms() + 60000, .max_bytes = 16 << 20, .fn = tell
+		};
 		y.want = (struct gw_adm_want){ .cls = GW_SEG_REQUEST, .to_us = INT64_MAX };
 		assert_int_equal(gw_record_filter_parse(&arena, &term, 1, &y.want.filter, &why), GW_OK);
 		snprintf(y.segments, sizeof y.segments, "%s", ix.segments);
@@ -307,9 +313,15 @@ static void damaged(void **state)
 
 static void places(void **state)
 {
-	static const char *const bad[] = { "", ".", "x.1", "1700000000000-0a1b2c3d-00000007", "1700000000000-0a1b2c3d-00000007.",
-					   "1700000000000-0a1b2c3d-00000007.-1", "1700000000000-0a1b2c3d-0000000x.1",
-					   "1700000000000-0A1B2C3D-00000007.1", "1700000000000/../a3d-00000007.1",
+	static const char *const bad[] = { "",
+					   ".",
+					   "x.1",
+					   "1700000000000-0a1b2c3d-00000007",
+					   "1700000000000-0a1b2c3d-00000007.",
+					   "1700000000000-0a1b2c3d-00000007.-1",
+					   "1700000000000-0a1b2c3d-0000000x.1",
+					   "1700000000000-0A1B2C3D-00000007.1",
+					   "1700000000000/../a3d-00000007.1",
 					   "17000000000000a1b2c3d-000000070.1" };
 	struct gw_q_pos p;
 
