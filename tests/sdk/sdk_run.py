@@ -36,6 +36,9 @@ def run_tests(where, g):
     env = dict(os.environ, LLMGW_URL=g.url + "/v1", LLMGW_KEY=g.key, LLMGW_FEW_KEY=g.few, LLMGW_MOCK=g.mock.url.removesuffix("/v1"))
     suites = {"python": [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={where}/python.xml", "openai_py_test.py"],
               "snippets": [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={where}/snippets.xml", "snippets_test.py"],
+              "endpoints": [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={where}/endpoints.xml", "endpoints_py_test.py"],
+              "node-endpoints": ["node", "--test", "--test-reporter=junit", f"--test-reporter-destination={where}/node-endpoints.xml",
+                                 "endpoints_node.test.mjs"],
               "node": ["node", "--test", "--test-reporter=junit", f"--test-reporter-destination={where}/node.xml", "openai_node.test.mjs"]}
     total = [0, 0, 0]
     for name, argv in suites.items():
@@ -44,7 +47,7 @@ def run_tests(where, g):
         if n[1] or r.returncode or not n[0]:
             report = where / f"{name}.xml"
             print(f"{name}: exit {r.returncode}\n{r.stdout[-6000:]}{r.stderr[-3000:]}")
-            print(report.read_text()[-6000:] if name == "node" and report.exists() else "")
+            print(report.read_text()[-6000:] if name.startswith("node") and report.exists() else "")
             n = n if n[1] else (n[0], n[1] + 1, n[2])
         total = [a + b for a, b in zip(total, n, strict=True)]
     return total
