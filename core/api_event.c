@@ -155,9 +155,11 @@ static enum gw_err typed(const struct gw_sse_event *ev, bool saw_content, struct
 	}
 	if (gw_str_eq(type, GW_LIT("error"))) {
 		pick(ev->data, values);
+		out->has_values = true;
 		out->kind = GW_EV_ERROR;
 	} else if (is_one_of(type, ends)) {
 		pick(ev->data, values);
+		out->has_values = true;
 		out->kind = gw_str_eq(type, GW_LIT("response.failed")) && !saw_content ? GW_EV_ERROR : GW_EV_DONE;
 	} else {
 		out->has_content = ends_with(type, GW_LIT(".delta")) || ends_with(type, GW_LIT(".partial_image")) ||
@@ -172,14 +174,12 @@ enum gw_err gw_api_event(enum gw_ep_usage usage, const struct gw_sse_event *ev, 
 	enum gw_err e;
 
 	if (usage == GW_EPU_TEXT || usage == GW_EPU_CHAT) {
-		e = gw_chat_event(ev, wants_usage, values, scratch, out);
+		e = gw_chat_event(ev, wants_usage, NULL, values, scratch, out);
 		/* every piece of a completion is text */
 		out->has_content |= !e && ev->has_data && (out->kind == GW_EV_PASS || out->kind == GW_EV_EDIT);
 		return e;
 	}
 	*out = (struct gw_chat_event){ .kind = GW_EV_PASS };
-	for (int i = 0; i < GW_UP_PATHS; i++)
-		values[i].type = GW_JSON_NONE;
 	if (!ev->has_data || ev->data.n == 0)
 		return GW_OK;
 	if (gw_str_eq(gw_str_trim(ev->data), GW_LIT("[DONE]"))) { /* some send it here too */

@@ -38,10 +38,19 @@ enum gw_chat_event_kind {
 struct gw_chat_event {
 	enum gw_chat_event_kind kind;
 	bool has_content; /* first text, reasoning, refusal or tool delta (role-only and comments do not count) */
+	bool has_values; /* the event told something: `values` are its picks */
 	struct gw_str edited; /* in scratch */
 };
+/* What lies around the text of the last plain chunk. Nearly all chunks of a stream differ from the one before in nothing but that text: then
+ * the two mean the same, and the JSON is not looked at again. Zeroed at the beginning of each stream. */
+enum { GW_CHAT_SHAPE_BYTES = 504 };
+struct gw_chat_shape {
+	uint16_t before_n, after_n; /* quotes included */
+	uint16_t cut_back, cut_n; /* a "usage":null behind the text, counted from the end; 0 = there is none */
+	char text[GW_CHAT_SHAPE_BYTES];
+};
 struct gw_scan_value;
-/* values: gw_usage_tree picks of this event, filled here when the event tells something (usage, error, finish_reason, role),
- * else all of type NONE. scratch: holds `edited` until the next call. GW_E_UP_GARBLED: not one JSON object; NOMEM, TOO_BIG. */
-GW_MUST enum gw_err gw_chat_event(const struct gw_sse_event *ev, bool wants_usage, struct gw_scan_value *values,
-				  struct gw_buf *scratch, struct gw_chat_event *out);
+/* values: the picks of this event by gw_usage_tree, if it tells something (usage, error, finish_reason, role). shape: may be NULL.
+ * scratch: holds `edited` until the next call. GW_E_UP_GARBLED: not one JSON object; NOMEM, TOO_BIG. */
+GW_MUST enum gw_err gw_chat_event(const struct gw_sse_event *ev, bool wants_usage, struct gw_chat_shape *shape,
+				  struct gw_scan_value *values, struct gw_buf *scratch, struct gw_chat_event *out);

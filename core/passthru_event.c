@@ -20,6 +20,8 @@ struct look {
 	const char *p, *end;
 	bool has_content, has_finish, has_role, has_choice, is_error;
 	bool has_usage, is_usage_null;
+	unsigned n_contents; /* members that are content */
+	struct gw_str content; /* the last of them if it is a string, quotes included */
 	struct member usage;
 };
 
@@ -221,8 +223,11 @@ static bool look_at_delta(struct look *l)
 		if (!skip_value(l))
 			return false;
 		l->has_role |= IS(key, "role");
-		if (is_content_key(key))
+		if (is_content_key(key)) {
 			l->has_content |= is_truthy(from, l->p);
+			l->content = gw_str(from, *from == '"' ? (size_t)(l->p - from) : 0);
+			l->n_contents++;
+		}
 	}
 }
 
@@ -382,10 +387,10 @@ static void put_joined(const struct gw_sse_event *ev, struct gw_str cut, struct 
 	}
 }
 
-static enum gw_err edit(const struct gw_sse_event *ev, const struct look *l, struct gw_buf *scratch,
+static enum gw_err edit(const struct gw_sse_event *ev, struct gw_str cut, struct gw_buf *scratch,
 			struct gw_chat_event *out)
 {
-	struct gw_str cut = usage_bytes(l), raw = ev->raw;
+	struct gw_str raw = ev->raw;
 
 	gw_buf_clear(scratch, KEEP_BYTES);
 	if ((uintptr_t)cut.p >= (uintptr_t)raw.p && (uintptr_t)cut.p < (uintptr_t)raw.p + raw.n) {
@@ -407,15 +412,55 @@ static void pick_values(struct gw_str data, struct gw_scan_value *values)
 	gw_json_scan_feed(&scan, data.p, data.n);
 }
 
-enum gw_err gw_chat_event(const struct gw_sse_event *ev, bool wants_usage, struct gw_scan_value *values,
-			  struct gw_buf *scratch, struct gw_chat_event *out)
+/* ---- chunks like the one before ---- */
+
+static void learn_shape(struct gw_chat_shape *shape, struct gw_str data, const struct look *l)
+{
+	size_t before = (size_t)(l->content.p - data.p) + 1, after = data.n - before - l->content.n + 2;
+
+	shape->before_n = 0;
+	if (l->n_contents != 1 || l->content.n < 2 || before + after > sizeof(shape->text))
+		return;
+	shape->cut_back = shape->cut_n = 0;
+	if (l->has_usage) {
+		struct gw_str cut = usage_bytes(l);
+
+		if (cut.p < l->content.p + l->content.n)
+			return;
+		shape->cut_back = (uint16_t)(data.p + data.n - cut.p);
+		shape->cut_n = (uint16_t)cut.n;
+	}
+	memcpy(shape->text, data.p, before);
+	memcpy(shape->text + before, data.p + data.n - after, after);
+	shape->before_n = (uint16_t)before;
+	shape->after_n = (uint16_t)after;
+}
+
+/* The same bytes before and after one string: only what is in the string differs. */
+static bool fits_shape(const struct gw_chat_shape *shape, struct gw_str data, bool *has_content)
+{
+	size_t before = shape->before_n, after = shape->after_n;
+	struct look l = { .p = data.p + before - 1, .end = data.p + data.n };
+	struct gw_str inside;
+
+	if (!before || data.n < before + after || memcmp(data.p, shape->text, before) != 0 ||
+	    memcmp(l.end - after, shape->text + before, after) != 0)
+		return false;
+	*has_content = data.n > before + after;
+	return take_string(&l, &inside) && inside.n == data.n - before - after;
+}
+
+enum gw_err gw_chat_event(const struct gw_sse_event *ev, bool wants_usage, struct gw_chat_shape *shape,
+			  struct gw_scan_value *values, struct gw_buf *scratch, struct gw_chat_event *out)
 {
 	struct look l = { .p = ev->data.p, .end = ev->data.p + ev->data.n };
 	bool is_told = gw_str_eq(ev->event, GW_LIT("error"));
 
 	*out = (struct gw_chat_event){ .kind = GW_EV_PASS };
-	for (int i = 0; i < GW_UP_PATHS; i++)
-		values[i].type = GW_JSON_NONE;
+	if (shape && !ev->event.n && fits_shape(shape, ev->data, &out->has_content))
+		return wants_usage || !shape->cut_n
+			   ? GW_OK
+			   : edit(ev, gw_str(l.end - shape->cut_back, shape->cut_n), scratch, out);
 	if (!ev->has_data || ev->data.n == 0)
 		return GW_OK;
 	if (ev->data.n <= 16 && gw_str_eq(gw_str_trim(ev->data), GW_LIT("[DONE]"))) {
@@ -425,8 +470,11 @@ enum gw_err gw_chat_event(const struct gw_sse_event *ev, bool wants_usage, struc
 	if (!look_at_chunk(&l))
 		return GW_E_UP_GARBLED;
 	out->has_content = l.has_content;
-	if ((l.has_usage && !l.is_usage_null) || l.is_error || is_told || l.has_finish || l.has_role)
+	out->has_values = (l.has_usage && !l.is_usage_null) || l.is_error || is_told || l.has_finish || l.has_role;
+	if (out->has_values)
 		pick_values(ev->data, values);
+	else if (shape && !ev->event.n)
+		learn_shape(shape, ev->data, &l);
 	if (l.is_error || is_told)
 		out->kind = GW_EV_ERROR;
 	else if (wants_usage || !l.has_usage)
@@ -434,6 +482,6 @@ enum gw_err gw_chat_event(const struct gw_sse_event *ev, bool wants_usage, struc
 	else if (!l.is_usage_null && !l.has_choice)
 		out->kind = GW_EV_DROP;
 	else
-		return edit(ev, &l, scratch, out);
+		return edit(ev, usage_bytes(&l), scratch, out);
 	return GW_OK;
 }

@@ -40,8 +40,7 @@ static const uint32_t k[64] = {
 		d += h;                                                                                                \
 		h += BIG0(a) + MAJ(a, b, c);                                                                           \
 	} while (0)
-#define EXPAND(w, i)                                                                                                   \
-	(w[(i) & 15] += SMALL1(w[((i) + 14) & 15]) + w[((i) + 9) & 15] + SMALL0(w[((i) + 1) & 15]))
+#define EXPAND(w, i) (w[(i)&15] += SMALL1(w[((i) + 14) & 15]) + w[((i) + 9) & 15] + SMALL0(w[((i) + 1) & 15]))
 #define EIGHT(s, K, W, i)                                                                                              \
 	do {                                                                                                           \
 		ROUND(s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7], K[i] + W(i));                                    \
@@ -162,10 +161,10 @@ typedef uint32_t vec __attribute__((vector_size(4 * LANES)));
 		vec w[16], s[8];                                                                                       \
 		for (int i = 0; i < 16; i++)                                                                           \
 			for (int lane = 0; lane < LANES; lane++)                                                       \
-				w[i][lane] = (p) ? be32((p) + (size_t)lane * LEAF + 4 * i)                             \
-						 : i == 0  ? 0x80000000                                                \
-						 : i == 15 ? LEAF * 8                                                  \
-							   : 0;                                                        \
+				w[i][lane] = (p)       ? be32((p) + (size_t)lane * LEAF + 4 * i)                       \
+					     : i == 0  ? 0x80000000                                                    \
+					     : i == 15 ? LEAF * 8                                                      \
+						       : 0;                                                            \
 		for (int i = 0; i < 8; i++)                                                                            \
 			s[i] = h[i];                                                                                   \
 		ROUNDS(s);                                                                                             \

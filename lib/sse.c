@@ -227,13 +227,49 @@ static void block_done(struct gw_sse *s)
 	gw_buf_clear(&s->held, KEEP_BYTES);
 }
 
+/* An event as nearly all are: "data: ...", LF, LF, whole and with nothing before it. Its length, or 0 for the machine to look. */
+static size_t plain_event(const struct gw_sse *s, const char *p, const char *end)
+{
+	const char *stop;
+
+	if (s->line_bytes || s->block_bytes || s->wait_lf || s->last_cr || !s->past_first || gw_buf_len(&s->held) ||
+	    end - p < 8 || memcmp(p, "data: ", 6) != 0)
+		return 0;
+	stop = find_line_end(p + 6, end);
+	if (end - stop < 2 || stop[0] != '\n' || stop[1] != '\n' || (size_t)(stop - p) > s->max_line_bytes ||
+	    (size_t)(stop + 2 - p) > s->max_event_bytes)
+		return 0;
+	return (size_t)(stop + 2 - p);
+}
+
+/* Leaves the machine where it would stand behind this event. */
+static void deliver_plain(struct gw_sse *s, struct gw_str raw, gw_sse_fn *fn, void *ctx)
+{
+	struct gw_sse_event ev = { .raw = raw,
+				   .data = gw_str(raw.p + 6, raw.n - 8),
+				   .event = GW_LIT(""),
+				   .id = gw_buf_view(&s->last_id),
+				   .has_data = true };
+
+	s->is_comment = false;
+	s->line_end = END_LF;
+	fn(ctx, &ev);
+}
+
 enum gw_err gw_sse_feed(struct gw_sse *s, const char *p, size_t n, gw_sse_fn *fn, void *ctx)
 {
 	const char *end = n ? p + n : p;
 
 	while (p < end && !s->err) {
 		enum found found;
-		size_t k = scan(s, p, end, &found);
+		size_t k = plain_event(s, p, end);
+
+		if (k) {
+			deliver_plain(s, gw_str(p, k), fn, ctx);
+			p += k;
+			continue;
+		}
+		k = scan(s, p, end, &found);
 		bool is_whole = found == BLOCK_ENDS && gw_buf_len(&s->held) == 0;
 
 		if (s->err)

@@ -71,6 +71,7 @@ static void begin_stream(struct gw_req *r)
 {
 	gw_sse_init(&r->sse, 1 << 20, 4 << 20);
 	r->has_sse = true;
+	r->shape.before_n = 0;
 	r->at.is_sse = true;
 	r->hold_until_ns = gw_recent_ns() + (uint64_t)r->plan.hold_ms * 1000000;
 }
@@ -206,7 +207,7 @@ static void on_event(void *ctx, const struct gw_sse_event *ev)
 	gw_buf_clear(scratch, 64 << 10);
 	enum gw_err e =
 	    r->api ? gw_api_event(r->endpoint->usage, ev, r->chat.wants_usage, r->saw_content, r->values, scratch, &ce)
-		   : gw_chat_event(ev, r->chat.wants_usage, r->values, scratch, &ce);
+		   : gw_chat_event(ev, r->chat.wants_usage, &r->shape, r->values, scratch, &ce);
 
 	if (e) {
 		fail_attempt(r, GW_E_UP_GARBLED);
@@ -217,7 +218,8 @@ static void on_event(void *ctx, const struct gw_sse_event *ev)
 		take_error_event(r, ev);
 		return;
 	}
-	take_values(r);
+	if (ce.has_values)
+		take_values(r);
 	if (ce.kind == GW_EV_DONE) {
 		r->saw_done = true;
 		r->done_ns = gw_recent_ns();

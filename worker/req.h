@@ -99,6 +99,7 @@ struct gw_req {
 	struct gw_buf held; /* whole reply, error body, or stream bytes before the first content */
 	struct gw_sse sse;
 	bool has_sse;
+	struct gw_chat_shape shape;
 	struct gw_json_scan scan;
 	struct gw_scan_value values[GW_UP_PATHS];
 	struct gw_usage usage;

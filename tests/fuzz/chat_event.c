@@ -25,18 +25,21 @@ static void on_edited(void *ctx, const struct gw_sse_event *ev)
 
 	(void)ctx;
 	gw_buf_init(&own, 8 << 20);
-	MUST_HOLD(gw_chat_event(ev, false, values, &own, &out) == GW_OK);
+	MUST_HOLD(gw_chat_event(ev, false, NULL, values, &own, &out) == GW_OK);
 	MUST_HOLD(out.kind != GW_EV_EDIT && out.kind != GW_EV_DROP);
 	gw_buf_done(&own);
 }
 
 static void on_event(void *ctx, const struct gw_sse_event *ev)
 {
-	struct gw_chat_event out;
+	static struct gw_chat_shape shape; /* of any text before: it must not matter */
+	struct gw_chat_event out, with;
 	struct gw_sse s;
-	enum gw_err e = gw_chat_event(ev, is_second, values, &scratch, &out);
+	enum gw_err e_with = gw_chat_event(ev, is_second, &shape, values, &scratch, &with);
+	enum gw_err e = gw_chat_event(ev, is_second, NULL, values, &scratch, &out);
 
 	(void)ctx;
+	MUST_HOLD(e == e_with && (e || (out.kind == with.kind && out.has_content == with.has_content)));
 	MUST_HOLD(e == GW_OK || e == GW_E_UP_GARBLED || e == GW_E_TOO_BIG);
 	if (e || is_second) {
 		MUST_HOLD(e || (out.kind != GW_EV_EDIT && out.kind != GW_EV_DROP));

@@ -23,7 +23,7 @@ static void on_event(void *ctx, const struct gw_sse_event *ev)
 	struct one *o = ctx;
 
 	o->n++;
-	o->err = gw_chat_event(ev, o->wants_usage, values, &scratch, &ev_out);
+	o->err = gw_chat_event(ev, o->wants_usage, NULL, values, &scratch, &ev_out);
 	if (o->err || ev_out.kind == GW_EV_DROP)
 		return;
 	gw_buf_puts(&o->sent, ev_out.kind == GW_EV_EDIT ? ev_out.edited : ev->raw);
@@ -197,7 +197,7 @@ static void picked_values(void **st)
 	    "data: "
 	    "{\"id\":\"i\",\"model\":\"m-2\",\"choices\":[{\"delta\":{\"content\":\"x\"},\"finish_reason\":null}]}\n\n",
 	    true);
-	assert_int_equal(values[GW_UP_MODEL].type, GW_JSON_NONE);
+	assert_false(ev_out.has_values);
 	pass("data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"length\"}]}\n\n", false);
 	assert_str(gw_scan_str(&values[GW_UP_FINISH]), "length");
 }
@@ -217,10 +217,98 @@ static void damaged(void **st)
 
 		for (size_t k = rng_below(3); k > 0; k--)
 			((char *)(uintptr_t)e.p)[rng_below(e.n)] = "\"{}[]:,\\ nu0"[rng_below(11)];
-		err = gw_chat_event(&ev, rng_below(2), values, &scratch, &out);
+		err = gw_chat_event(&ev, rng_below(2), NULL, values, &scratch, &out);
 		assert_true(err == GW_OK || err == GW_E_UP_GARBLED);
 		free((char *)(uintptr_t)e.p);
 	}
+}
+
+/* One event, looked at with the shape of those before it and without any. */
+static bool same_with_shape(struct gw_str data, struct gw_chat_shape *shape)
+{
+	struct gw_str e = exact(data);
+	struct gw_sse_event ev = { .raw = e, .event = GW_LIT(""), .data = e, .has_data = true };
+	struct gw_chat_event with, without;
+	bool wants_usage = rng_below(3) == 0,
+	     is_hit = shape->before_n && data.n >= (size_t)shape->before_n + shape->after_n &&
+		      memcmp(data.p, shape->text, shape->before_n) == 0 &&
+		      memcmp(data.p + data.n - shape->after_n, shape->text + shape->before_n, shape->after_n) == 0;
+	struct gw_buf edited;
+	enum gw_err a, b;
+
+	gw_buf_init(&edited, 4096);
+	b = gw_chat_event(&ev, wants_usage, NULL, values, &edited, &without);
+	a = gw_chat_event(&ev, wants_usage, shape, values, &scratch, &with);
+	if (a != b || (!a && (with.kind != without.kind || with.has_content != without.has_content ||
+			      with.has_values != without.has_values)))
+		fail_msg("otherwise with a shape: %.*s", GW_FMT(data));
+	if (!a && with.kind == GW_EV_EDIT)
+		assert_same(with.edited, without.edited);
+	gw_buf_done(&edited);
+	free((char *)(uintptr_t)e.p);
+	return is_hit;
+}
+
+static void shapes(void **st)
+{
+	static const char *const frames[][2] = {
+		{ "{\"id\":\"x\",\"choices\":[{\"index\":0,\"delta\":{\"content\":", "},\"finish_reason\":null}]}" },
+		{ "{\"id\":\"x\",\"choices\":[{\"index\":0,\"delta\":{\"content\":",
+		  "},\"finish_reason\":\"stop\"}]}" },
+		{ "{\"id\":\"x\",\"choices\":[{\"index\":0,\"delta\":{\"reasoning\":", "},\"finish_reason\":null}]}" },
+		{ "{\"id\":\"x\",\"choices\":[{\"delta\":{\"content\":", ",\"refusal\":\"no\"}}]}" },
+		{ "{\"id\":\"x\",\"choices\":[{\"delta\":{\"content\":", "}}],\"usage\":null}" },
+		{ "{\"id\":\"x\",\"choices\":[{\"delta\":{\"content\":", "}}],\"usage\":{\"prompt_tokens\":1}}" },
+		{ "{\"id\":\"x\",\"error\":", "}" },
+	};
+	static const char *const texts[] = { "\"\"",
+					     "\"word \"",
+					     "\"\\\"\"",
+					     "\"\\\\\"",
+					     "\"a\\\\\\\"b\"",
+					     "null",
+					     "5",
+					     "\"\\\"",
+					     "\"x\"},\"y\":{\"z\":\"\"",
+					     "\"a\",\"content\":\"b\"",
+					     "\"a\"b\"" };
+	struct gw_chat_shape shape = { 0 };
+	unsigned n_hits = 0;
+
+	(void)st;
+	for (int i = 0; i < 60000; i++) {
+		const char *const *f = frames[rng_below(4) ? 0 : rng_below(N_OF(frames))];
+		char text[300];
+		int n = snprintf(text, sizeof(text), "%s%s%s", f[0], texts[rng_below(N_OF(texts))], f[1]);
+
+		if (rng_below(20) == 0)
+			text[rng_below((size_t)n)] = "\"{}[]:,\\ nu0"[rng_below(11)];
+		n_hits += same_with_shape(gw_str(text, (size_t)n), &shape);
+	}
+	assert_true(n_hits > 1000);
+}
+
+/* A chunk larger than a shape can hold is looked at each time; an event that is called an error never has the shape of a chunk. */
+static void no_shape(void **st)
+{
+	struct gw_chat_shape shape = { 0 };
+	struct gw_sse_event ev = { .has_data = true, .event = GW_LIT("") };
+	struct gw_chat_event out;
+	char text[2048];
+
+	(void)st;
+	ev.data = GW_LIT("{\"choices\":[{\"delta\":{\"content\":\"a\"}}]}");
+	assert_int_equal(gw_chat_event(&ev, false, &shape, values, &scratch, &out), GW_OK);
+	assert_int_not_equal(shape.before_n, 0);
+	ev.event = GW_LIT("error");
+	assert_int_equal(gw_chat_event(&ev, false, &shape, values, &scratch, &out), GW_OK);
+	assert_int_equal(out.kind, GW_EV_ERROR);
+	ev.event = GW_LIT("");
+	int n = snprintf(text, sizeof(text), "{\"choices\":[{\"delta\":{\"content\":\"a\"}}],\"p\":\"%0900d\"}", 7);
+	ev.data = gw_str(text, (size_t)n);
+	assert_int_equal(gw_chat_event(&ev, false, &shape, values, &scratch, &out), GW_OK);
+	assert_true(out.has_content);
+	assert_int_equal(shape.before_n, 0);
 }
 
 static double event_ns(const char *data)
@@ -234,7 +322,7 @@ static double event_ns(const char *data)
 
 	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t0);
 	for (int i = 0; i < N; i++)
-		assert_int_equal(gw_chat_event(&ev, false, values, &scratch, &out), GW_OK);
+		assert_int_equal(gw_chat_event(&ev, false, NULL, values, &scratch, &out), GW_OK);
 	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t1);
 	return ((double)(t1.tv_sec - t0.tv_sec) * 1e9 + (double)(t1.tv_nsec - t0.tv_nsec)) / N;
 }
@@ -263,7 +351,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(content),  cmocka_unit_test(usage_goes),    cmocka_unit_test(errors),
 		cmocka_unit_test(not_json), cmocka_unit_test(picked_values), cmocka_unit_test(damaged),
-		cmocka_unit_test(speed),
+		cmocka_unit_test(shapes),   cmocka_unit_test(no_shape),      cmocka_unit_test(speed),
 	};
 	int failed;
 

@@ -18,6 +18,7 @@ struct relay {
 	struct gw_buf finish;
 	unsigned n_events, first_content; /* number of the first event with content, from 1 */
 	bool is_error;
+	struct gw_chat_shape shape;
 };
 
 static void on_relay(void *ctx, const struct gw_sse_event *ev)
@@ -26,9 +27,10 @@ static void on_relay(void *ctx, const struct gw_sse_event *ev)
 	struct gw_chat_event out;
 
 	r->n_events++;
-	assert_int_equal(gw_chat_event(ev, r->wants_usage, values, &scratch, &out), GW_OK);
-	gw_usage_take(&r->usage, values);
-	if (values[GW_UP_FINISH].type == GW_JSON_STR) {
+	assert_int_equal(gw_chat_event(ev, r->wants_usage, &r->shape, values, &scratch, &out), GW_OK);
+	if (out.has_values)
+		gw_usage_take(&r->usage, values);
+	if (out.has_values && values[GW_UP_FINISH].type == GW_JSON_STR) {
 		gw_buf_clear(&r->finish, 4096);
 		gw_buf_puts(&r->finish, gw_scan_str(&values[GW_UP_FINISH]));
 	}
