@@ -7,32 +7,21 @@
 
 #include <fcntl.h>
 #include <mbedtls/psa_util.h>
-#include <mbedtls/ssl.h>
-#include <mbedtls/ssl_ticket.h>
 #include <psa/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "lib/secret.h"
 #include "lib/sys/fd.h"
+#include "net/tls_int.h"
 
 enum {
 	CA_BUNDLE_BYTES = 8 << 20,
-	TICKET_LIFE_S = 86400,
 	IN_BYTES = 1 << 20, /* cipher bytes waiting to be opened: far above one read of the owner */
 	OUT_BYTES = 64 << 20, /* the owner feeds request bodies in slices; this bounds its mistakes */
 	KEEP_BYTES = 64 << 10,
 	HOST_BYTES = 256
 };
 
-struct gw_tls_ctx {
-	mbedtls_ssl_config conf;
-	mbedtls_x509_crt certs; /* client: trusted authorities; server: own chain */
-	mbedtls_pk_context key;
-	mbedtls_ssl_ticket_context tickets;
-	bool is_server;
-	bool ticket_hit; /* server: a ticket was accepted during the step under way */
-};
 struct gw_tls_session {
 	mbedtls_ssl_session s;
 };
@@ -59,7 +48,7 @@ static const uint16_t groups[] = { MBEDTLS_SSL_IANA_TLS_GROUP_SECP256R1, MBEDTLS
 				   MBEDTLS_SSL_IANA_TLS_GROUP_SECP384R1, MBEDTLS_SSL_IANA_TLS_GROUP_NONE };
 static const char *protocols[] = { "http/1.1", NULL };
 
-static enum gw_err set_up(struct gw_tls_ctx *c, int endpoint)
+enum gw_err tls_ctx_set_up(struct gw_tls_ctx *c, int endpoint)
 {
 	if (psa_crypto_init() != PSA_SUCCESS)
 		return GW_E_CRYPTO;
@@ -79,32 +68,33 @@ static enum gw_err set_up(struct gw_tls_ctx *c, int endpoint)
 	return mbedtls_ssl_conf_alpn_protocols(&c->conf, protocols) == 0 ? GW_OK : GW_E_NOMEM;
 }
 
-static struct gw_tls_ctx *make(void)
+struct gw_tls_ctx *tls_ctx_make(void)
 {
 	struct gw_tls_ctx *c = calloc(1, sizeof(*c));
 
 	if (!c)
 		return NULL;
+	c->refs = 1;
 	mbedtls_ssl_config_init(&c->conf);
 	mbedtls_x509_crt_init(&c->certs);
-	mbedtls_pk_init(&c->key);
 	mbedtls_ssl_ticket_init(&c->tickets);
 	return c;
 }
 
 void gw_tls_ctx_free(struct gw_tls_ctx *c)
 {
-	if (!c)
+	if (!c || --c->refs)
 		return;
 	mbedtls_ssl_config_free(&c->conf);
 	mbedtls_x509_crt_free(&c->certs);
-	mbedtls_pk_free(&c->key);
+	for (uint32_t i = 0; i < c->n_own; i++)
+		tls_own_done(&c->own[i]);
+	free(c->own);
 	mbedtls_ssl_ticket_free(&c->tickets);
 	free(c);
 }
 
-/* mbedTLS wants the NUL counted. */
-static enum gw_err add_certs(mbedtls_x509_crt *to, struct gw_str pem, bool may_skip_some)
+enum gw_err tls_certs_add(mbedtls_x509_crt *to, struct gw_str pem, bool may_skip_some)
 {
 	struct gw_buf z;
 	int r;
@@ -145,21 +135,21 @@ static enum gw_err add_bundle(mbedtls_x509_crt *to, struct gw_str ca_path)
 		e = gw_read_file(AT_FDCWD, usual[i], &pem);
 	}
 	if (e == GW_OK)
-		e = add_certs(to, gw_buf_view(&pem), true);
+		e = tls_certs_add(to, gw_buf_view(&pem), true);
 	gw_buf_done(&pem);
 	return e;
 }
 
 enum gw_err gw_tls_client_ctx(struct gw_str ca_pem, struct gw_str ca_path, struct gw_tls_ctx **out)
 {
-	struct gw_tls_ctx *c = make();
+	struct gw_tls_ctx *c = tls_ctx_make();
 	enum gw_err e;
 
 	if (!c)
 		return GW_E_NOMEM;
-	e = set_up(c, MBEDTLS_SSL_IS_CLIENT);
+	e = tls_ctx_set_up(c, MBEDTLS_SSL_IS_CLIENT);
 	if (e == GW_OK)
-		e = ca_pem.n > 0 ? add_certs(&c->certs, ca_pem, false) : add_bundle(&c->certs, ca_path);
+		e = ca_pem.n > 0 ? tls_certs_add(&c->certs, ca_pem, false) : add_bundle(&c->certs, ca_path);
 	if (e != GW_OK) {
 		gw_tls_ctx_free(c);
 		return e;
@@ -168,75 +158,6 @@ enum gw_err gw_tls_client_ctx(struct gw_str ca_pem, struct gw_str ca_path, struc
 	mbedtls_ssl_conf_ca_chain(&c->conf, &c->certs, NULL);
 	mbedtls_ssl_conf_tls13_enable_signal_new_session_tickets(&c->conf,
 								 MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_ENABLED);
-	*out = c;
-	return GW_OK;
-}
-
-/* mbedTLS does not tell afterwards whether a session was resumed; an accepted ticket does. */
-static int parse_ticket(void *p, mbedtls_ssl_session *session, unsigned char *buf, size_t n)
-{
-	struct gw_tls_ctx *c = p;
-	int r = mbedtls_ssl_ticket_parse(&c->tickets, session, buf, n);
-
-	if (r == 0)
-		c->ticket_hit = true;
-	return r;
-}
-
-static int write_ticket(void *p, const mbedtls_ssl_session *session, unsigned char *start, const unsigned char *end,
-			size_t *n, uint32_t *lifetime_s)
-{
-	struct gw_tls_ctx *c = p;
-
-	return mbedtls_ssl_ticket_write(&c->tickets, session, start, end, n, lifetime_s);
-}
-
-static enum gw_err add_key(struct gw_tls_ctx *c, struct gw_str pem)
-{
-	struct gw_secret *z; /* the NUL-terminated copy lives in locked memory */
-	char *copy = malloc(pem.n + 1);
-	int r;
-
-	if (!copy)
-		return GW_E_NOMEM;
-	memcpy(copy, pem.p, pem.n);
-	copy[pem.n] = '\0';
-	z = gw_secret_new(copy, pem.n + 1);
-	gw_wipe(copy, pem.n + 1);
-	free(copy);
-	if (!z)
-		return GW_E_NOMEM;
-	r = mbedtls_pk_parse_key(&c->key, (const unsigned char *)gw_secret_expose(z).p, pem.n + 1, NULL, 0,
-				 mbedtls_psa_get_random, MBEDTLS_PSA_RANDOM_STATE);
-	gw_secret_unref(z);
-	return r == 0 ? GW_OK : GW_E_INVALID;
-}
-
-enum gw_err gw_tls_server_ctx(struct gw_str cert_pem, struct gw_str key_pem, struct gw_tls_ctx **out)
-{
-	struct gw_tls_ctx *c = make();
-	enum gw_err e;
-
-	if (!c)
-		return GW_E_NOMEM;
-	c->is_server = true;
-	e = set_up(c, MBEDTLS_SSL_IS_SERVER);
-	if (e == GW_OK)
-		e = add_certs(&c->certs, cert_pem, false);
-	if (e == GW_OK)
-		e = add_key(c, key_pem);
-	if (e == GW_OK && mbedtls_ssl_conf_own_cert(&c->conf, &c->certs, &c->key) != 0)
-		e = GW_E_INVALID;
-	if (e == GW_OK && mbedtls_ssl_ticket_setup(&c->tickets, mbedtls_psa_get_random, MBEDTLS_PSA_RANDOM_STATE,
-						   MBEDTLS_CIPHER_AES_256_GCM, TICKET_LIFE_S) != 0)
-		e = GW_E_NOMEM;
-	if (e != GW_OK) {
-		gw_tls_ctx_free(c);
-		return e;
-	}
-	mbedtls_ssl_conf_authmode(&c->conf, MBEDTLS_SSL_VERIFY_NONE); /* of clients */
-	mbedtls_ssl_conf_session_tickets_cb(&c->conf, write_ticket, parse_ticket, c);
-	mbedtls_ssl_conf_new_session_tickets(&c->conf, 1);
 	*out = c;
 	return GW_OK;
 }
@@ -324,6 +245,7 @@ enum gw_err gw_tls_new(struct gw_tls_ctx *c, struct gw_str host, const struct gw
 	if (!t)
 		return GW_E_NOMEM;
 	t->ctx = c;
+	c->refs++;
 	mbedtls_ssl_init(&t->ssl);
 	gw_buf_init(&t->in, IN_BYTES);
 	gw_buf_init(&t->out, OUT_BYTES);
@@ -352,6 +274,7 @@ void gw_tls_free(struct gw_tls *t)
 	mbedtls_ssl_free(&t->ssl);
 	gw_buf_done(&t->in);
 	gw_buf_done(&t->out);
+	gw_tls_ctx_free(t->ctx);
 	free(t);
 }
 
@@ -381,6 +304,10 @@ enum gw_err gw_tls_handshake(struct gw_tls *t)
 	r = mbedtls_ssl_handshake(&t->ssl);
 	if (t->ctx->is_server && t->ctx->ticket_hit)
 		t->was_resumed = true;
+	/* a client may leave its certificate out where it is optional, but not show a bad one */
+	if (r == 0 && t->ctx->is_server && mbedtls_ssl_get_peer_cert(&t->ssl) &&
+	    mbedtls_ssl_get_verify_result(&t->ssl) != 0)
+		r = MBEDTLS_ERR_X509_CERT_VERIFY_FAILED;
 	if (r == 0) {
 		t->is_done = true;
 		if (!t->ctx->is_server)
@@ -473,6 +400,18 @@ long gw_tls_read(struct gw_tls *t, void *p, size_t n)
 		explain(t, r);
 		return -2;
 	}
+}
+
+bool gw_tls_peer_subject(const struct gw_tls *t, char *out, size_t n)
+{
+	const mbedtls_x509_crt *crt = t->is_done ? mbedtls_ssl_get_peer_cert(&t->ssl) : NULL;
+
+	return crt && mbedtls_ssl_get_verify_result(&t->ssl) == 0 && mbedtls_x509_dn_gets(out, n, &crt->subject) > 0;
+}
+
+const char *gw_tls_version(const struct gw_tls *t)
+{
+	return mbedtls_ssl_get_version(&t->ssl);
 }
 
 void gw_tls_close_notify(struct gw_tls *t)

@@ -1,17 +1,49 @@
 #pragma once
 #include "lib/buf.h"
 #include "lib/err.h"
+#include "lib/secret.h"
 #include "lib/str.h"
 
 /* TLS 1.2 and 1.3 over mbedTLS, fed with bytes (no sockets here): the owner moves cipher bytes between the session and
  * its socket. Client: verification always on (chain and host name), system or own CA, sessions reused per endpoint.
- * Server half: used by mockllm now and by the listener later. */
+ * Server: several certificates chosen by the name that the client asks for, ticket keys that several processes share. */
 struct gw_tls_ctx;
 struct gw_tls;
 /* ca_pem NIL: bundle at ca_path (NIL: usual places). */
 GW_MUST enum gw_err gw_tls_client_ctx(struct gw_str ca_pem, struct gw_str ca_path, struct gw_tls_ctx **out);
 GW_MUST enum gw_err gw_tls_server_ctx(struct gw_str cert_pem, struct gw_str key_pem, struct gw_tls_ctx **out);
+/* A certificate that a server may show; the key in PEM. */
+struct gw_tls_own {
+	struct gw_str chain_pem; /* leaf first */
+	const struct gw_secret *key;
+	bool is_default; /* for clients that ask for no name, or for one that none is for; else the first */
+};
+enum gw_tls_client_cert { GW_TLS_CLIENT_NONE, GW_TLS_CLIENT_OPTIONAL, GW_TLS_CLIENT_REQUIRED };
+struct gw_tls_server_desc {
+	const struct gw_tls_own *own;
+	uint32_t n_own; /* 1 .. 64 */
+	struct gw_str client_ca_pem; /* authorities of client certificates */
+	enum gw_tls_client_cert client_cert;
+};
+/* GW_E_INVALID: a chain or key cannot be used (*bad: which, or n_own for the client authorities). */
+GW_MUST enum gw_err gw_tls_listener_ctx(const struct gw_tls_server_desc *d, struct gw_tls_ctx **out, uint32_t *bad);
+/* Ticket keys of all who serve the same names: `now` seals, `before` (may be NULL) still opens. Without this call the
+ * context makes its own. Each has GW_TLS_TICKET_KEY_BYTES. */
+enum { GW_TLS_TICKET_KEY_BYTES = 36, GW_TLS_TICKET_LIFE_S = 43200 };
+GW_MUST enum gw_err gw_tls_ticket_keys(struct gw_tls_ctx *c, const struct gw_secret *before,
+				       const struct gw_secret *now);
+/* Connections that use it keep it alive. */
 void gw_tls_ctx_free(struct gw_tls_ctx *c);
+
+/* What a certificate says, and whether it can serve: read, in order, key fits, key strong enough, valid now. */
+struct gw_tls_cert_info {
+	int64_t not_before_us, not_after_us;
+	char names[512]; /* "a.example, *.b.example" */
+	unsigned n_chain;
+};
+/* On failure *why is a sentence for the operator (static). key NULL: not looked at. now_us 0: dates are not judged. */
+GW_MUST enum gw_err gw_tls_cert_check(struct gw_str chain_pem, const struct gw_secret *key, int64_t now_us,
+				      struct gw_tls_cert_info *out, const char **why);
 
 struct gw_tls_session; /* a resumable client session, opaque; owned by the endpoint */
 void gw_tls_session_free(struct gw_tls_session *s);
@@ -34,4 +66,7 @@ long gw_tls_read(struct gw_tls *t, void *p, size_t n);
 void gw_tls_close_notify(struct gw_tls *t);
 /* The session for later reuse, or NULL; call when the connection has been used (TLS 1.3 tickets come late). */
 struct gw_tls_session *gw_tls_session_take(struct gw_tls *t);
+/* Verified subject of the client's certificate, as text; false when it showed none. */
+bool gw_tls_peer_subject(const struct gw_tls *t, char *out, size_t n);
+const char *gw_tls_version(const struct gw_tls *t); /* "TLSv1.3" */
 const char *gw_tls_why(const struct gw_tls *t); /* words without addresses or secrets */
