@@ -126,7 +126,8 @@ struct gw_admin {
 	uint32_t n_tails, n_queries, n_exports, n_usages, n_open;
 	uv_timer_t tick, orphan, drain;
 	uint64_t ticks;
-	bool is_stopping, is_draining;
+	uint64_t tls_generation, tls_ticks; /* generation of the certificate in use */
+	bool is_stopping, is_draining, is_asking_tls;
 };
 
 /* routes.c: methods that a path has, for the Allow header: "GET, HEAD, PUT". Into out. */
@@ -164,6 +165,11 @@ GW_MUST enum gw_err gw_adm_may(const struct gw_adm_route *route, const struct gw
 /* The widest grant among `roles`: platform (org "") beats org beats team. NULL when there is none. */
 const struct gw_adm_grant *gw_adm_widest(const struct gw_adm_principal *who, unsigned roles);
 unsigned gw_adm_role_bit(struct gw_str name);
+
+/* tls.c */
+void gw_adm_tls_tick(struct gw_admin *ad); /* 500 ms */
+/* Where the call came from, for the audit: address, and the verified subject of a client certificate. NIL: client gone. */
+struct gw_str gw_adm_source(struct gw_adm_req *q);
 
 /* refused.c */
 void gw_adm_audit_refused(struct gw_adm_req *q, enum gw_err e, int status);

@@ -8,7 +8,7 @@
 #include "lib/sys/fd.h"
 #include "lib/sys/sandbox.h"
 
-enum { TICK_MS = 500, CHANNEL_QUEUE = 64 << 20, CELLS = 8192, LISTEN_TCP = 0, LISTEN_UNIX = 1 };
+enum { TICK_MS = 500, CHANNEL_QUEUE = 64 << 20, CELLS = 8192, LISTEN_TCP = 0, LISTEN_UNIX = 1, LISTEN_TLS = 2 };
 
 static void stop(struct gw_admin *ad)
 {
@@ -38,6 +38,10 @@ static void listen_all(struct gw_admin *ad)
 {
 	int tcp = gw_role_fd(&ad->start, "admin.tcp"), local = gw_role_fd(&ad->start, "admin.unix");
 
+	int tls = gw_role_fd(&ad->start, "admin.tls");
+
+	if (tls >= 0 && gw_h1_listen_tls(ad->server, tls, LISTEN_TLS))
+		gw_log(GW_ERROR, "cannot poll the admin API's TLS socket");
 	if ((tcp >= 0 && gw_h1_listen(ad->server, tcp, LISTEN_TCP)) ||
 	    (local >= 0 && gw_h1_listen(ad->server, local, LISTEN_UNIX)))
 		gw_log(GW_ERROR, "cannot poll the admin sockets");
@@ -147,6 +151,7 @@ static void on_tick(uv_timer_t *t)
 	if (ad->ticks++ % (5000 / TICK_MS) == 0)
 		gw_adm_limits_read(ad);
 	atomic_store_explicit(&ad->beats->roles[GW_ROLE_ADMIN].beat_ns, gw_now_ns(), memory_order_release);
+	gw_adm_tls_tick(ad);
 }
 
 static void on_signal(uv_signal_t *s, int signum)

@@ -21,7 +21,7 @@ static bool is_us(const struct gw_metric_row *r)
 static void head(struct gw_buf *b, const struct gw_metric_row *r, const char *suffix)
 {
 	static const char *const types[] = {
-		[GW_COUNTER] = "counter", [GW_GAUGE] = "gauge", [GW_HISTOGRAM] = "histogram"
+		[GW_COUNTER] = "counter", [GW_GAUGE] = "gauge", [GW_HISTOGRAM] = "histogram", [GW_LEAST] = "gauge"
 	};
 
 	gw_buf_printf(b, "# HELP llmgw_%s%s %s\n# TYPE llmgw_%s%s %s\n", r->name, suffix, r->doc, r->name, suffix,

@@ -18,7 +18,7 @@ static struct gw_str actor(struct gw_adm_req *q)
 	gw_buf_init(&b, 16384);
 	gw_buf_puts(&b, open);
 	gw_buf_puts(&b, GW_LIT(",\"source\":"));
-	gw_json_quote(&b, gw_h1_peer(q->conn));
+	gw_json_quote(&b, gw_adm_source(q));
 	gw_buf_puts(&b, GW_LIT(",\"request_id\":"));
 	gw_json_quote(&b, gw_str(q->request_id, sizeof q->request_id));
 	gw_buf_puts(&b, GW_LIT(",\"route\":"));

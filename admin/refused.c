@@ -16,7 +16,7 @@ void gw_adm_audit_refused(struct gw_adm_req *q, enum gw_err e, int status)
 		.error = gw_str_z(gw_err_info(e)->name),
 		.route = gw_str_z(q->route->name),
 		.request_id = gw_str(q->request_id, sizeof q->request_id),
-		.source = q->conn ? gw_h1_peer(q->conn) : GW_NIL,
+		.source = gw_adm_source(q),
 	};
 
 	if (q->kind_text.n)

@@ -182,7 +182,7 @@ static void on_bad(void *ctx, enum gw_err e, struct gw_str path, struct gw_buf *
 	error_body(body, e, GW_NIL, GW_NIL);
 }
 
-const struct gw_h1_ops gw_adm_ops = { on_head, on_request, on_gone, on_drain, on_done, on_bad, NULL };
+const struct gw_h1_ops gw_adm_ops = { on_head, on_request, on_gone, on_drain, on_done, on_bad, NULL, NULL };
 
 void gw_adm_end(struct gw_adm_req *q)
 {

@@ -49,7 +49,7 @@ static enum gw_err edit(struct gw_ctx *c, enum gw_cf_kind kind, yyjson_val *item
 				is_put ? "object" : "patch");
 	c->if_match = yyjson_get_uint(yyjson_obj_get(item, "version"));
 	c->is_create_only = op[0] == 'c';
-	gw_edit_secrets_take(kind == GW_KIND_credential ? obj : NULL, &secrets);
+	gw_edit_secrets_take(kind, obj, &secrets);
 	if (is_put)
 		e = gw_edit_put(c, kind, obj, &secrets, out);
 	else if (op[0] == 'd')

@@ -248,7 +248,7 @@ static bool is_left_alone(enum gw_cf_kind kind)
 {
 	return kind == GW_KIND_org || kind == GW_KIND_team || kind == GW_KIND_user || kind == GW_KIND_key ||
 	       kind == GW_KIND_role_binding || kind == GW_KIND_credential || kind == GW_KIND_account ||
-	       kind == GW_KIND_token;
+	       kind == GW_KIND_token || kind == GW_KIND_certificate;
 }
 
 /* One object on its way back; *is_edit tells whether there is something to do. */
@@ -269,6 +269,12 @@ static enum gw_err plan_one(struct gw_ctx *c, struct gw_past *p, const struct gw
 		return GW_OK;
 	if (!sel->has_kinds && sel->objects == NULL && is_left_alone(p->kind))
 		return GW_OK;
+	if (p->kind == GW_KIND_certificate && then != NULL && (now == NULL || !is_same_but_stamps(p->kind, then, now)))
+		return gw_fail(
+		    c, GW_E_CONFLICT,
+		    "The certificate \"%.*s\" cannot go back: private keys have no history. Save the earlier "
+		    "chain and key again.",
+		    GW_FMT(p->id));
 	if (then != NULL && p->kind == GW_KIND_credential) {
 		e = keep_secret(c, p, then, now);
 		if (e == GW_OK)

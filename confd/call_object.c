@@ -246,7 +246,7 @@ enum gw_err gw_do_put(struct gw_ctx *c, const struct gw_call *q, enum gw_cf_kind
 
 	if (e != GW_OK)
 		return e;
-	gw_edit_secrets_take(kind == GW_KIND_credential ? root : NULL, &secrets);
+	gw_edit_secrets_take(kind, root, &secrets);
 	e = gw_edit_put(c, kind, root, &secrets, &edit);
 	gw_edit_secrets_done(&secrets);
 	return e == GW_OK ? finish(c, &edit) : e;
@@ -269,7 +269,7 @@ enum gw_err gw_do_patch(struct gw_ctx *c, const struct gw_call *q, enum gw_cf_ki
 		return e;
 	yyjson_val *patch = yyjson_obj_get(root, "patch");
 
-	gw_edit_secrets_take(kind == GW_KIND_credential ? patch : NULL, &secrets);
+	gw_edit_secrets_take(kind, patch, &secrets);
 	e = gw_edit_patch(c, kind, id, patch, &secrets, &edit);
 	gw_edit_secrets_done(&secrets);
 	return e == GW_OK ? finish(c, &edit) : e;
@@ -324,7 +324,7 @@ enum gw_err gw_do_rotate(struct gw_ctx *c, const struct gw_call *q, enum gw_cf_k
 		mode++;
 	if (modes[mode] == NULL)
 		return gw_fault(c, GW_E_INVALID, GW_LIT("/mode"), "mode must be now, stage or promote.");
-	gw_edit_secrets_take(root, &secrets);
+	gw_edit_secrets_take(GW_KIND_credential, root, &secrets);
 	e = gw_edit_rotate(c, id, (enum gw_rotate_mode)mode, secrets.secret, &edit);
 	gw_edit_secrets_done(&secrets);
 	return e == GW_OK ? finish(c, &edit) : e;

@@ -51,6 +51,10 @@ struct gw_core {
 	void (*status)(void *ctx, struct gw_json_out *w);
 	void *status_ctx;
 	uint64_t leases_answered, leases_refused;
+	struct gw_ticket_keys { /* of the TLS listener, the same for all workers; only in memory */
+		struct gw_secret *now, *before;
+		uint64_t made_ms, version;
+	} tickets;
 };
 
 /* One grant of a caller. Views into the actor JSON's tree. */

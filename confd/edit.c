@@ -65,7 +65,7 @@ enum gw_err gw_edit_finish(struct gw_ctx *c, struct gw_edit *e, const yyjson_val
 
 /* --- secrets in bodies --- */
 
-static struct gw_secret *take(yyjson_val *obj, const char *name)
+static struct gw_secret *take(yyjson_val *obj, const char *name, bool is_text)
 {
 	yyjson_val *v = yyjson_obj_get(obj, name);
 	struct gw_str s = yyjson_is_str(v) ? gw_json_str(v) : GW_NIL;
@@ -76,7 +76,7 @@ static struct gw_secret *take(yyjson_val *obj, const char *name)
 
 	/* The tree's own copy of the text; an 'x' that no header would refuse may be overlooked, so the check of what a
 	 * header can carry is done here too: such a text stays as it is and is refused by the schema. */
-	for (size_t i = 0; i < s.n; i++) {
+	for (size_t i = 0; !is_text && i < s.n; i++) {
 		if (s.p[i] <= ' ' || s.p[i] >= 0x7f) {
 			gw_secret_unref(secret);
 			return NULL;
@@ -86,13 +86,17 @@ static struct gw_secret *take(yyjson_val *obj, const char *name)
 	return secret;
 }
 
-void gw_edit_secrets_take(yyjson_val *obj, struct gw_edit_secrets *out)
+void gw_edit_secrets_take(enum gw_cf_kind kind, yyjson_val *obj, struct gw_edit_secrets *out)
 {
 	*out = (struct gw_edit_secrets){ 0 };
 	if (!yyjson_is_obj(obj))
 		return;
-	out->secret = take(obj, "secret");
-	out->next = take(obj, "next_secret");
+	if (kind == GW_KIND_credential) {
+		out->secret = take(obj, "secret", false);
+		out->next = take(obj, "next_secret", false);
+	} else if (kind == GW_KIND_certificate) {
+		out->secret = take(obj, "private_key", true);
+	}
 }
 
 void gw_edit_secrets_done(struct gw_edit_secrets *s)
@@ -344,6 +348,8 @@ enum gw_err gw_edit_put(struct gw_ctx *c, enum gw_cf_kind kind, yyjson_val *in, 
 		err = gw_edit_key_fields(c, &e, import_of(&check), &sets);
 	else if (kind == GW_KIND_credential)
 		err = gw_edit_secret_fields(c, &e, obj, secrets, &sets, &is_changed);
+	else if (kind == GW_KIND_certificate)
+		err = gw_edit_certificate_fields(c, &e, obj, secrets, &sets, &is_changed);
 	if (err != GW_OK)
 		return err;
 	e.act = e.before.p == NULL ? "create" : "update";

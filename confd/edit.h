@@ -21,7 +21,8 @@ struct gw_edit {
 struct gw_edit_secrets {
 	struct gw_secret *secret, *next;
 };
-void gw_edit_secrets_take(yyjson_val *obj, struct gw_edit_secrets *out);
+/* Kinds without secrets are left as they are. Of a certificate: secret is the private key. */
+void gw_edit_secrets_take(enum gw_cf_kind kind, yyjson_val *obj, struct gw_edit_secrets *out);
 void gw_edit_secrets_done(struct gw_edit_secrets *s);
 
 /* `in`: the object from outside. */
@@ -57,6 +58,11 @@ GW_MUST enum gw_err gw_edit_key_fields(struct gw_ctx *c, struct gw_edit *e, stru
 GW_MUST enum gw_err gw_edit_secret_fields(struct gw_ctx *c, struct gw_edit *e, const yyjson_val *obj,
 					  const struct gw_edit_secrets *secrets, struct gw_edit_sets *sets,
 					  bool *is_changed);
+/* What the server adds to a certificate (confd/edit_certificate.c); its key is sealed under this id. */
+GW_MUST enum gw_err gw_edit_certificate_fields(struct gw_ctx *c, struct gw_edit *e, const yyjson_val *obj,
+					       const struct gw_edit_secrets *secrets, struct gw_edit_sets *sets,
+					       bool *is_changed);
+struct gw_str gw_certificate_sealed_id(struct gw_ctx *c, struct gw_str id);
 /* Ends an edit: `obj` with these fields set becomes e->after. */
 GW_MUST enum gw_err gw_edit_finish(struct gw_ctx *c, struct gw_edit *e, const yyjson_val *obj,
 				   struct gw_edit_sets *sets);

@@ -119,6 +119,8 @@ static enum gw_err take_out(struct gw_ctx *c, const struct gw_edit *e)
 		err = gw_sealed_delete_all(c->txn, e->id);
 	if (err == GW_OK && e->kind == GW_KIND_account)
 		err = gw_login_account_gone(c->txn, e->id);
+	if (err == GW_OK && e->kind == GW_KIND_certificate)
+		err = gw_sealed_delete_all(c->txn, gw_certificate_sealed_id(c, e->id));
 	return err;
 }
 

@@ -1,9 +1,12 @@
 /* Plaintext for those who need it: credentials for workers and the agent, the pepper for workers, the signing key for the
  * logger. Nobody else is given anything. */
+#include "confd/edit.h"
 #include "confd/keyring.h"
 #include "confd/object.h"
 #include "confd/open.h"
 #include "confd/sealed.h"
+#include "lib/sys/clock.h"
+#include "net/tls.h"
 #include "shm/heritage.h"
 
 static enum gw_err own_key(struct gw_core *core, enum gw_own_key which, struct gw_leased *out)
@@ -56,17 +59,149 @@ static enum gw_err credential(struct gw_core *core, struct gw_str id, uint64_t v
 	return e;
 }
 
+/* --- the gateway's own TLS listeners --- */
+
+static enum gw_err open_certificate(struct gw_ctx *c, struct gw_str id, uint64_t version, struct gw_leased *out)
+{
+	struct gw_str json;
+	yyjson_val *obj;
+	enum gw_err e = gw_obj_get(c, GW_KIND_certificate, id, &json, &obj);
+
+	if (e == GW_E_NOT_FOUND || (e == GW_OK && gw_cf_bool(obj, GW_KIND_certificate, "disabled")))
+		return GW_E_CRED_MISSING;
+	if (e != GW_OK)
+		return e;
+	struct gw_sealed_place p = { gw_certificate_sealed_id(c, id), GW_NIL, GW_NIL,
+				     version != 0 ? version : gw_obj_u64(obj, "secret_version") };
+
+	out->version = p.version;
+	return p.id.p != NULL ? gw_sealed_get(c->core, c->txn, &p, &out->secret) : GW_E_NOMEM;
+}
+
+/* The one that says it is the default, else the first that the admin listener may show. */
+static enum gw_err admin_certificate(struct gw_ctx *c, yyjson_val **out)
+{
+	char prefix = (char)GW_KIND_certificate;
+	struct gw_scan s;
+	enum gw_err e = gw_scan_start(&s, c->txn, GW_T_OBJECT, gw_str(&prefix, 1), false);
+
+	*out = NULL;
+	if (e != GW_OK)
+		return e;
+	while (e == GW_OK && gw_scan_next(&s) && s.key.n > 1 && s.key.p[0] == prefix) {
+		yyjson_val *obj;
+
+		e = gw_ctx_tree(c, s.value, &obj);
+		if (e != GW_OK || gw_cf_bool(obj, GW_KIND_certificate, "disabled") ||
+		    gw_str_eq(gw_cf_str(obj, GW_KIND_certificate, "listener"), GW_LIT("data")))
+			continue;
+		if (*out == NULL || (gw_cf_bool(obj, GW_KIND_certificate, "is_default") &&
+				     !gw_cf_bool(*out, GW_KIND_certificate, "is_default")))
+			*out = obj;
+	}
+	if (e == GW_OK)
+		e = s.err;
+	gw_scan_end(&s);
+	return e != GW_OK ? e : *out != NULL ? GW_OK : GW_E_NOT_FOUND;
+}
+
+static enum gw_err open_admin(struct gw_ctx *c, uint64_t known, struct gw_leased *out)
+{
+	yyjson_val *cert, *settings = NULL;
+	struct gw_str json;
+	struct gw_json_out w;
+	uint64_t generation;
+	enum gw_err e = gw_meta_u64(c->txn, "generation", &generation);
+
+	if (e == GW_OK && known != 0 && known == generation)
+		return GW_E_AGAIN; /* nothing new */
+	if (e == GW_OK)
+		e = admin_certificate(c, &cert);
+	if (e != GW_OK)
+		return e;
+	e = gw_obj_get(c, GW_KIND_settings, GW_LIT("default"), &json, &settings);
+	if (e != GW_OK && e != GW_E_NOT_FOUND)
+		return e;
+	e = open_certificate(c, gw_obj_str(cert, "id"), 0, out);
+	if (e != GW_OK)
+		return e;
+	out->version = generation;
+	gw_jw_init(&w, &out->text);
+	gw_jw_obj(&w);
+	gw_jw_kstr(&w, "chain", gw_obj_str(cert, "chain"));
+	gw_jw_kstr(&w, "client_ca", gw_obj_str(settings, "admin_client_ca"));
+	gw_jw_kstr(&w, "client_cert", gw_cf_str(settings, GW_KIND_settings, "admin_client_cert"));
+	gw_jw_end_obj(&w);
+	return out->text.err;
+}
+
+/* name: an id, or NIL for the admin listener's. */
+static enum gw_err listener_key(struct gw_core *core, struct gw_str id, uint64_t version, struct gw_leased *out)
+{
+	struct gw_ctx c;
+	struct gw_txn t;
+	enum gw_err e = gw_txn_read(core->store, &t);
+
+	if (e != GW_OK)
+		return e;
+	gw_ctx_init(&c, core);
+	c.txn = &t;
+	e = id.n > 0 ? open_certificate(&c, id, version, out) : open_admin(&c, version, out);
+	gw_ctx_done(&c);
+	gw_txn_abort(&t);
+	return e;
+}
+
+/* Random, renewed each half day; the one before still opens tickets. They live in memory only, so that nothing on disk can
+ * open what was recorded on the wire. */
+static enum gw_err ticket_keys(struct gw_core *core, struct gw_leased *out)
+{
+	static const uint64_t life_ms = (uint64_t)GW_TLS_TICKET_LIFE_S * 1000;
+	struct gw_ticket_keys *k = &core->tickets;
+	uint64_t now = gw_now_ms();
+
+	if (k->now == NULL || now - k->made_ms >= life_ms) {
+		uint8_t *bytes;
+		struct gw_secret *fresh = gw_secret_room(GW_TLS_TICKET_KEY_BYTES, &bytes);
+
+		if (fresh == NULL)
+			return GW_E_NOMEM;
+		gw_random(bytes, GW_TLS_TICKET_KEY_BYTES);
+		gw_secret_unref(k->before);
+		k->before = k->now;
+		k->now = fresh;
+		k->made_ms = now;
+		k->version++;
+	}
+	out->secret = gw_secret_ref(k->now);
+	out->version = k->version;
+	out->next = k->before != NULL ? gw_secret_ref(k->before) : NULL;
+	out->next_version = k->before != NULL ? k->version - 1 : 0;
+	out->life_ms = k->made_ms + life_ms - now;
+	return GW_OK;
+}
+
 enum gw_err gw_lease(struct gw_core *core, struct gw_str name, uint64_t version, int role, struct gw_leased *out)
 {
 	enum gw_err e = GW_E_FORBIDDEN;
 
 	*out = (struct gw_leased){ 0 };
+	gw_buf_init(&out->text, GW_CF_MAX_OBJECT_BYTES * 2);
 	if (gw_str_eq(name, GW_LIT("pepper"))) {
 		if (role == GW_ROLE_WORKER)
 			e = own_key(core, GW_OWN_PEPPER, out);
 	} else if (gw_str_eq(name, GW_LIT("audit-signing"))) {
 		if (role == GW_ROLE_LOGGER)
 			e = own_key(core, GW_OWN_AUDIT, out);
+	} else if (gw_str_eq(name, GW_LIT("tls-tickets"))) {
+		if (role == GW_ROLE_WORKER)
+			e = ticket_keys(core, out);
+	} else if (gw_str_eq(name, GW_LIT("admin-tls"))) {
+		if (role == GW_ROLE_ADMIN)
+			e = listener_key(core, GW_NIL, version, out);
+	} else if (gw_str_has_prefix(name, GW_LIT("certificate/")) && name.n > 12) {
+		if (role == GW_ROLE_WORKER)
+			e = listener_key(core, gw_str_skip(name, 12), version, out);
 	} else if (role == GW_ROLE_WORKER || role == GW_ROLE_AGENT) {
 		e = credential(core, name, version, out);
 	}
@@ -80,5 +215,6 @@ void gw_leased_done(struct gw_leased *l)
 {
 	gw_secret_unref(l->secret);
 	gw_secret_unref(l->next);
+	gw_buf_done(&l->text);
 	*l = (struct gw_leased){ 0 };
 }

@@ -206,6 +206,9 @@ void gw_core_close(struct gw_core *core)
 		gw_login_flush(core);
 	gw_login_free(core->login);
 	core->login = NULL;
+	gw_secret_unref(core->tickets.now);
+	gw_secret_unref(core->tickets.before);
+	core->tickets = (struct gw_ticket_keys){ 0 };
 	gw_keyring_free(core->keyring);
 	core->keyring = NULL;
 	gw_store_close(core->store);

@@ -16,9 +16,13 @@ GW_MUST enum gw_err gw_core_open(struct gw_core *core, const struct gw_core_opts
 void gw_core_close(struct gw_core *core);
 
 /* Keys and secrets for other roles. GW_E_FORBIDDEN: not for this role; GW_E_CRED_MISSING: no such credential, or disabled. */
+/* Names: a credential's id; "pepper", "audit-signing", "tls-tickets" (key in use, and the one before as `next`),
+ * "certificate/<id>" (its private key), "admin-tls" (that of the admin listener, `text` says the rest). */
 struct gw_leased {
 	uint64_t version, next_version;
 	struct gw_secret *secret, *next;
+	uint64_t life_ms; /* 0: the usual */
+	struct gw_buf text; /* JSON {"chain", "client_ca", "client_cert"} */
 };
 GW_MUST enum gw_err gw_lease(struct gw_core *core, struct gw_str name, uint64_t version, int role,
 			     struct gw_leased *out);

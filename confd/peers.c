@@ -66,7 +66,9 @@ static void answer_lease(struct gw_server *s, struct gw_peer *p, const struct gw
 	if (e == GW_OK) {
 		GW_MSG_SET(&a, version, l.version);
 		GW_MSG_SET(&a, secret, gw_secret_expose(l.secret));
-		GW_MSG_SET(&a, deadline_ms, LEASE_MS);
+		GW_MSG_SET(&a, deadline_ms, l.life_ms != 0 ? l.life_ms : LEASE_MS);
+		if (l.text.n > 0)
+			GW_MSG_SET(&a, body, gw_buf_view(&l.text));
 		if (l.next != NULL) {
 			GW_MSG_SET(&a, next, gw_secret_expose(l.next));
 			GW_MSG_SET(&a, next_version, l.next_version);
@@ -114,7 +116,7 @@ static void on_message(void *ctx, struct gw_channel *ch, struct gw_msg *m)
 		gw_queue_call(s, p, m);
 	else if (m->type == GW_MSG_CALL && p->role == GW_ROLE_EXPORTER && is_settings(m))
 		gw_queue_call(s, p, m);
-	else if (m->type == GW_MSG_LEASE && (is_reader || p->role == GW_ROLE_LOGGER))
+	else if (m->type == GW_MSG_LEASE && (is_reader || p->role == GW_ROLE_LOGGER || p->role == GW_ROLE_ADMIN))
 		answer_lease(s, p, m);
 	else if (m->type == GW_MSG_IMAGE_ACK && is_reader)
 		gw_images_acked(s, p, m);

@@ -198,12 +198,15 @@ enum gw_err gw_sealed_sweep(struct gw_core *core, struct gw_txn *t, int64_t now_
 	return e;
 }
 
-/* Where a row belongs: id and version from its key, the tenant from the credential object. */
+/* Where a row belongs: id and version from its key, the tenant from the credential object. "=id" is a certificate's key. */
 static enum gw_err place_of(struct gw_txn *t, struct gw_str key, yyjson_doc **doc, struct gw_sealed_place *out)
 {
 	char buf[GW_OBJ_KEY_BYTES];
 	struct gw_str json, id = gw_str(key.p, key.n - 9);
-	enum gw_err e = gw_txn_get(t, GW_T_OBJECT, gw_obj_key(GW_KIND_credential, id, buf), &json);
+	bool is_certificate = id.n > 0 && id.p[0] == '=';
+	struct gw_str object = is_certificate ? gw_obj_key(GW_KIND_certificate, gw_str_skip(id, 1), buf)
+					      : gw_obj_key(GW_KIND_credential, id, buf);
+	enum gw_err e = gw_txn_get(t, GW_T_OBJECT, object, &json);
 
 	if (e != GW_OK)
 		return e;

@@ -1,7 +1,7 @@
 #pragma once
 #include "confd/core.h"
 
-/* Credential secrets in SEALED: one row per credential and version.
+/* Secrets of credentials, and private keys of certificates (id with '=' before it), in SEALED: one row per version.
  *   payload   be64 retired_us (0 = in use) | sealed blob (confd/keyring.h)
  *   AAD       "llmgw/cred/v1" 0 tenant 0 id 0 be64 version: a row moved to another place does not open
  * Versions come from one counter, so that no version of any credential is ever used twice. */

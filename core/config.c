@@ -101,6 +101,11 @@ static const struct gw_cf_field *const fields_token[] = {
 #include "schemas/config.def"
 };
 #undef GW_CF_WANT
+#define GW_CF_WANT certificate
+static const struct gw_cf_field *const fields_certificate[] = {
+#include "schemas/config.def"
+};
+#undef GW_CF_WANT
 #undef GW_FIELD_DEF
 #undef GW_KIND
 

@@ -1,5 +1,6 @@
 /* Rules that one row cannot say: they look at several fields of an object, or at the object before. */
 #include "core/config_impl.h"
+#include "core/cors.h"
 #include "core/provider.h"
 #include "lib/text.h"
 
@@ -75,6 +76,25 @@ static void check_provider(struct gw_cf_check *c)
 				row->name));
 }
 
+static void check_settings(struct gw_cf_check *c)
+{
+	yyjson_val *list = gw_json_get(c->in, GW_LIT("cors_origins")), *v;
+	size_t i, n;
+
+	yyjson_arr_foreach(list, i, n, v)
+	{
+		const char *why = gw_cors_origin_fault(gw_json_str(v));
+
+		if (why)
+			gw_cf_fault(c, GW_E_INVALID, gw_cf_at_index(c, gw_cf_at(c, "cors_origins"), i),
+				    gw_arena_printf(c->arena, "cors_origins/%zu %s.", i, why));
+	}
+	if (gw_str_eq(text_of(c, "admin_client_cert"), GW_LIT("required")) && !text_of(c, "admin_client_ca").n)
+		fault(
+		    c, GW_E_MISSING, "admin_client_ca",
+		    "admin_client_ca is required with admin_client_cert: which authorities sign client certificates.");
+}
+
 static void check_key(struct gw_cf_check *c)
 {
 	yyjson_val *v = gw_json_get(c->in, GW_LIT("import_sha256"));
@@ -108,7 +128,9 @@ void gw_cf_check_rules(struct gw_cf_check *c)
 {
 	check_identity(c);
 	check_owner(c);
-	if (c->kind == GW_KIND_model)
+	if (c->kind == GW_KIND_settings)
+		check_settings(c);
+	else if (c->kind == GW_KIND_model)
 		check_model(c);
 	else if (c->kind == GW_KIND_provider)
 		check_provider(c);

@@ -29,6 +29,7 @@
 #define GW_CF_IS_model_model               ~, 1
 #define GW_CF_IS_account_account           ~, 1
 #define GW_CF_IS_token_token               ~, 1
+#define GW_CF_IS_certificate_certificate   ~, 1
 
 #define GW_KIND(kind, plural, owner, served, doc)
 #define GW_FIELD_DEF(kind, name, type, def, min, max, flags, doc) GW_CF_IF(GW_CF_WANT, kind)(GW_CT_##type name;)
@@ -94,6 +95,11 @@ struct gw_cf_account {
 #undef GW_CF_WANT
 #define GW_CF_WANT token
 struct gw_cf_token {
+#include "schemas/config.def"
+};
+#undef GW_CF_WANT
+#define GW_CF_WANT certificate
+struct gw_cf_certificate {
 #include "schemas/config.def"
 };
 #undef GW_CF_WANT

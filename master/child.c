@@ -147,24 +147,6 @@ static void pick_env(const struct gw_master *m, enum gw_role role, char *out[ENV
 
 /* --- INIT --- */
 
-static uint32_t put_sockets(const struct gw_master *m, const struct gw_child *c, struct gw_role_fd *fds)
-{
-	uint32_t n = 0;
-
-	if (c->role == GW_ROLE_WORKER)
-		for (uint32_t i = 0; i < m->n_workers; i++) {
-			snprintf(fds[n].name, sizeof(fds[n].name), "listen.%u", i);
-			fds[n++].fd = m->listen.fd[i];
-		}
-	if (c->role == GW_ROLE_ADMIN) {
-		snprintf(fds[n].name, sizeof(fds[n].name), "admin.tcp");
-		fds[n++].fd = m->listen.admin_tcp;
-		snprintf(fds[n].name, sizeof(fds[n].name), "admin.unix");
-		fds[n++].fd = m->listen.admin_unix;
-	}
-	return n;
-}
-
 /* At an upgrade: the channel to the old confd, made by the old master. */
 static void put_old_confd(struct gw_master *m, const struct gw_child *c, struct gw_role_fd *fds, uint32_t *n)
 {
@@ -183,7 +165,7 @@ static enum gw_err send_init(struct gw_master *m, struct gw_child *c)
 {
 	struct gw_role_fd fds[GW_ROLE_MAX_FDS];
 	struct gw_msg msg = { .type = GW_MSG_INIT };
-	uint32_t n_ours = put_sockets(m, c, fds), n = n_ours;
+	uint32_t n_ours = gw_place_sockets(m, c->role == GW_ROLE_WORKER, c->role == GW_ROLE_ADMIN, fds), n = n_ours;
 	struct gw_buf options, names;
 	enum gw_err e;
 

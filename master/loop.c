@@ -163,8 +163,8 @@ void gw_loop_stop(struct gw_master *m)
 	for (uint32_t i = 0; i < m->n_workers; i++) {
 		m->child[i].adopter = -1;
 		gw_supervise_drain(m, &m->child[i], m->boot.drain_timeout);
-		gw_close(&m->listen.fd[i]); /* the last holder closes: clients are refused instead of waiting */
 	}
+	gw_place_close_workers(m); /* the last holder closes: clients are refused instead of waiting */
 	gw_supervise_drain(m, gw_child_of(m, GW_ROLE_ADMIN), GW_STOP_MS);
 	gw_supervise_drain(m, gw_child_of(m, GW_ROLE_AGENT), GW_STOP_MS);
 	gw_supervise_drain(m, gw_child_of(m, GW_ROLE_EXPORTER), GW_STOP_MS);

@@ -49,9 +49,9 @@ static bool begin(struct gw_master *m, int argc, char **argv)
 	m->argc = argc;
 	m->argv = argv;
 	m->exe_fd = m->lock_fd = m->signal_fd = -1;
-	m->listen.admin_tcp = m->listen.admin_unix = -1;
+	m->listen.admin_tcp = m->listen.admin_tls = m->listen.admin_unix = -1;
 	for (int i = 0; i < GW_MAX_WORKERS; i++)
-		m->listen.fd[i] = -1;
+		m->listen.fd[i] = m->listen.tls[i] = -1;
 	m->upgrade.pidfd = m->upgrade.chan = m->takeover.chan = -1;
 	gw_diag_init("master", -1, GW_INFO);
 	if (gw_boot_read(argc, argv, &m->boot, &why)) {

@@ -117,9 +117,10 @@ struct gw_takeover { /* new master */
 	uint32_t n_wired;
 };
 
-struct gw_listen {
-	int fd[GW_MAX_WORKERS], admin_tcp, admin_unix;
+struct gw_listen { /* -1: none; names for roles: "listen.0", "tls.0", "admin.tcp" ... */
+	int fd[GW_MAX_WORKERS], tls[GW_MAX_WORKERS], admin_tcp, admin_tls, admin_unix;
 };
+enum { GW_LISTEN_MAX = 2 * GW_MAX_WORKERS + 3 };
 
 struct gw_master {
 	struct gw_boot boot;
@@ -157,6 +158,10 @@ GW_MUST enum gw_err gw_place_regions(struct gw_master *m, const char **why);
 GW_MUST enum gw_err gw_place_dirs(struct gw_master *m, const char **why); /* the part that a new master does too */
 void gw_place_clean(struct gw_master *m); /* after an orderly stop: what is big and empty */
 GW_MUST enum gw_err gw_place_listen(struct gw_master *m, const char **why);
+uint32_t gw_place_sockets(const struct gw_master *m, bool workers, bool admin, struct gw_role_fd fds[GW_LISTEN_MAX]);
+bool gw_place_take_socket(struct gw_master *m, const struct gw_role_fd *fd);
+void gw_place_close_workers(struct gw_master *m);
+void gw_place_close_admin(struct gw_master *m);
 void gw_place_write_lock(struct gw_master *m); /* our pid into the lock file */
 bool gw_place_split_address(struct gw_str text, struct gw_str *host, uint16_t *port);
 /* leftover.c: processes of a dead master */

@@ -306,11 +306,87 @@ enum gw_err gw_place_listen(struct gw_master *m, const char **why)
 	char path[256];
 	enum gw_err e = listen_tcp(m, "listen", m->boot.listen, m->n_workers, m->listen.fd, why);
 
+	if (!e && m->boot.listen_tls[0])
+		e = listen_tcp(m, "listen-tls", m->boot.listen_tls, m->n_workers, m->listen.tls, why);
 	if (!e)
 		e = listen_tcp(m, "admin-listen", m->boot.admin_listen, 1, &m->listen.admin_tcp, why);
+	if (!e && m->boot.admin_listen_tls[0])
+		e = listen_tcp(m, "admin-listen-tls", m->boot.admin_listen_tls, 1, &m->listen.admin_tls, why);
 	if (e)
 		return e;
 	snprintf(path, sizeof(path), "%s/admin.sock", m->boot.runtime_dir);
 	e = gw_listen_unix(path, &m->listen.admin_unix);
 	return e ? FAIL(e, "cannot listen on %s: %s", path, gw_err_info(e)->doc) : GW_OK;
+}
+
+static void add_socket(struct gw_role_fd *fds, uint32_t *n, const char *name, int number, int fd)
+{
+	if (fd < 0)
+		return;
+	if (number < 0)
+		snprintf(fds[*n].name, sizeof(fds[*n].name), "%s", name);
+	else
+		snprintf(fds[*n].name, sizeof(fds[*n].name), "%s.%d", name, number);
+	fds[(*n)++].fd = fd;
+}
+
+uint32_t gw_place_sockets(const struct gw_master *m, bool workers, bool admin, struct gw_role_fd fds[GW_LISTEN_MAX])
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; workers && i < m->n_workers; i++) {
+		add_socket(fds, &n, "listen", (int)i, m->listen.fd[i]);
+		add_socket(fds, &n, "tls", (int)i, m->listen.tls[i]);
+	}
+	if (admin) {
+		add_socket(fds, &n, "admin.tcp", -1, m->listen.admin_tcp);
+		add_socket(fds, &n, "admin.tls", -1, m->listen.admin_tls);
+		add_socket(fds, &n, "admin.unix", -1, m->listen.admin_unix);
+	}
+	return n;
+}
+
+static bool take_numbered(struct gw_master *m, const struct gw_role_fd *fd, const char *prefix, int *to)
+{
+	struct gw_str name = gw_str_z(fd->name);
+	uint64_t number;
+
+	if (!gw_str_has_prefix(name, gw_str_z(prefix)) || !gw_str_u64(gw_str_skip(name, strlen(prefix)), &number) ||
+	    number >= m->n_workers)
+		return false;
+	to[number] = fd->fd;
+	return true;
+}
+
+bool gw_place_take_socket(struct gw_master *m, const struct gw_role_fd *fd)
+{
+	const struct {
+		const char *name;
+		int *to;
+	} singles[] = { { "admin.tcp", &m->listen.admin_tcp },
+			{ "admin.tls", &m->listen.admin_tls },
+			{ "admin.unix", &m->listen.admin_unix } };
+
+	for (size_t i = 0; i < sizeof(singles) / sizeof(singles[0]); i++) {
+		if (strcmp(fd->name, singles[i].name) == 0) {
+			*singles[i].to = fd->fd;
+			return true;
+		}
+	}
+	return take_numbered(m, fd, "listen.", m->listen.fd) || take_numbered(m, fd, "tls.", m->listen.tls);
+}
+
+void gw_place_close_workers(struct gw_master *m)
+{
+	for (uint32_t i = 0; i < m->n_workers; i++) {
+		gw_close(&m->listen.fd[i]);
+		gw_close(&m->listen.tls[i]);
+	}
+}
+
+void gw_place_close_admin(struct gw_master *m)
+{
+	gw_close(&m->listen.admin_tcp);
+	gw_close(&m->listen.admin_tls);
+	gw_close(&m->listen.admin_unix);
 }

@@ -106,6 +106,10 @@ void gw_status_write(const struct gw_master *m, struct gw_buf *out)
 	gw_jw_ku64(&w, "generation", atomic_load(&m->control->generation));
 	gw_jw_kstr(&w, "listen", gw_str_z(m->boot.listen));
 	gw_jw_kstr(&w, "admin_listen", gw_str_z(m->boot.admin_listen));
+	if (m->boot.listen_tls[0])
+		gw_jw_kstr(&w, "listen_tls", gw_str_z(m->boot.listen_tls));
+	if (m->boot.admin_listen_tls[0])
+		gw_jw_kstr(&w, "admin_listen_tls", gw_str_z(m->boot.admin_listen_tls));
 	gw_jw_kstr(&w, "data_dir", gw_str_z(m->boot.data_dir));
 	gw_jw_kstr(&w, "runtime_dir", gw_str_z(m->boot.runtime_dir));
 	gw_jw_kbool(&w, "crash_loop", gw_supervise_in_loop(m, gw_now_ms()));

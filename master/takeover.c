@@ -34,27 +34,21 @@ static enum gw_err wait_message(struct gw_master *m, enum gw_msg_type type, stru
 	}
 }
 
+/* Sockets that this version knows and the old one did not have stay away until a full start. */
 static enum gw_err take_sockets(struct gw_master *m, const struct gw_msg *msg)
 {
-	struct gw_role_fd fds[GW_MAX_WORKERS + 3];
-	uint32_t n = GW_MAX_WORKERS + 3;
+	struct gw_role_fd fds[GW_LISTEN_MAX + 1];
+	uint32_t n = GW_LISTEN_MAX + 1;
 	enum gw_err e = gw_msg_get_names(msg, fds, &n);
 
-	if (e || msg->count == 0 || msg->count > GW_MAX_WORKERS || n != msg->count + 3)
+	if (e || msg->count == 0 || msg->count > GW_MAX_WORKERS)
 		return e ? e : GW_E_GARBLED;
 	m->n_workers = (uint32_t)msg->count;
 	for (uint32_t i = 0; i < n; i++) {
-		uint64_t number;
-
 		if (strcmp(fds[i].name, "lock") == 0)
 			m->lock_fd = fds[i].fd;
-		else if (strcmp(fds[i].name, "admin.tcp") == 0)
-			m->listen.admin_tcp = fds[i].fd;
-		else if (strcmp(fds[i].name, "admin.unix") == 0)
-			m->listen.admin_unix = fds[i].fd;
-		else if (strncmp(fds[i].name, "listen.", 7) == 0 && gw_str_u64(gw_str_z(fds[i].name + 7), &number) &&
-			 number < m->n_workers)
-			m->listen.fd[number] = fds[i].fd;
+		else if (!gw_place_take_socket(m, &fds[i]))
+			return GW_E_GARBLED;
 	}
 	for (uint32_t i = 0; i < m->n_workers; i++)
 		if (m->listen.fd[i] < 0)
@@ -76,11 +70,14 @@ static enum gw_err compare_options(struct gw_master *m, struct gw_str packed, co
 		return GW_E_CONFLICT;
 	}
 	if (strcmp(old.listen, m->boot.listen) != 0 || strcmp(old.admin_listen, m->boot.admin_listen) != 0 ||
-	    old.workers != m->boot.workers)
+	    strcmp(old.listen_tls, m->boot.listen_tls) != 0 ||
+	    strcmp(old.admin_listen_tls, m->boot.admin_listen_tls) != 0 || old.workers != m->boot.workers)
 		gw_log(GW_WARN,
-		       "listen, admin_listen and workers have changed; that comes into force at the next full start");
+		       "listen addresses or workers have changed; that comes into force at the next full start");
 	m->boot.listen = old.listen;
 	m->boot.admin_listen = old.admin_listen;
+	m->boot.listen_tls = old.listen_tls;
+	m->boot.admin_listen_tls = old.admin_listen_tls;
 	m->boot.workers = old.workers;
 	return GW_OK;
 }

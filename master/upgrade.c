@@ -95,18 +95,12 @@ static enum gw_err send_images(struct gw_master *m)
 static enum gw_err send_prepare(struct gw_master *m)
 {
 	struct gw_msg msg = { .type = GW_MSG_HANDOVER };
-	struct gw_role_fd fds[GW_MAX_WORKERS + 3];
+	struct gw_role_fd fds[GW_LISTEN_MAX + 1];
 	struct gw_buf names, options;
-	uint32_t n = 0;
+	uint32_t n = gw_place_sockets(m, true, true, fds);
 	enum gw_err e;
 
 	fds[n++] = (struct gw_role_fd){ "lock", m->lock_fd };
-	fds[n++] = (struct gw_role_fd){ "admin.tcp", m->listen.admin_tcp };
-	fds[n++] = (struct gw_role_fd){ "admin.unix", m->listen.admin_unix };
-	for (uint32_t i = 0; i < m->n_workers; i++, n++) {
-		snprintf(fds[n].name, sizeof(fds[n].name), "listen.%u", i);
-		fds[n].fd = m->listen.fd[i];
-	}
 	gw_buf_init(&names, 4096);
 	gw_buf_init(&options, 65536);
 	gw_boot_pack(&m->boot, &options);
@@ -264,12 +258,11 @@ static void hand_over(struct gw_master *m)
 	for (uint32_t i = 0; i < m->n_workers; i++) {
 		m->child[i].adopter = -1;
 		gw_supervise_drain(m, &m->child[i], m->boot.drain_timeout);
-		gw_close(&m->listen.fd[i]);
 	}
+	gw_place_close_workers(m);
 	for (size_t i = 0; i < sizeof(singles) / sizeof(singles[0]); i++)
 		gw_supervise_drain(m, gw_child_of(m, singles[i]), GW_STOP_MS);
-	gw_close(&m->listen.admin_tcp);
-	gw_close(&m->listen.admin_unix);
+	gw_place_close_admin(m);
 	gw_close(&m->lock_fd); /* the new master holds the same lock */
 	forget(m);
 }

@@ -62,7 +62,7 @@ static const struct {
 	{ { { 0x20, 0x01, 0x00, 0x00 }, 32 }, 4, false }, /* Teredo: server */
 };
 
-static bool covers(const struct gw_cidr *c, const uint8_t a[16])
+bool gw_cidr_covers(const struct gw_cidr *c, const uint8_t a[16])
 {
 	size_t whole = c->bits / 8;
 	unsigned rest = c->bits % 8;
@@ -83,10 +83,10 @@ static void map_v4(const void *v4, uint8_t a[16])
 static bool may_plain(const uint8_t a[16], const struct gw_cidr *allow, size_t n_allow)
 {
 	for (size_t i = 0; i < n_allow; i++)
-		if (covers(&allow[i], a))
+		if (gw_cidr_covers(&allow[i], a))
 			return true;
 	for (size_t i = 0; i < sizeof(denied) / sizeof(denied[0]); i++)
-		if (covers(&denied[i].net, a))
+		if (gw_cidr_covers(&denied[i].net, a))
 			return false;
 	return true;
 }
@@ -116,7 +116,7 @@ bool gw_egress_may(const struct sockaddr *sa, const struct gw_cidr *allow, size_
 	for (size_t i = 0; i < sizeof(carriers) / sizeof(carriers[0]); i++) {
 		static const uint8_t loopback[16] = { [15] = 1 };
 
-		if (!covers(&carriers[i].net, a) || memcmp(a, loopback, 16) == 0)
+		if (!gw_cidr_covers(&carriers[i].net, a) || memcmp(a, loopback, 16) == 0)
 			continue;
 		for (int b = 0; b < 4; b++)
 			v4[b] = (uint8_t)(a[carriers[i].at + b] ^ (carriers[i].is_inverted ? 0xff : 0));

@@ -13,6 +13,7 @@ struct gw_cidr {
 }; /* IPv4 as v4-mapped, bits + 96 */
 GW_MUST enum gw_err gw_cidr_read(struct gw_str text,
 				 struct gw_cidr *out); /* "10.0.0.0/8", "::1/128", bare address = /32 or /128 */
+bool gw_cidr_covers(const struct gw_cidr *c, const uint8_t addr[16]); /* addr: IPv4 as v4-mapped */
 bool gw_egress_may(const struct sockaddr *sa, const struct gw_cidr *allow, size_t n_allow);
 /* Ports that speak something else than HTTP (ssh, mail, databases, ...): refused, so that a base URL cannot be used to
  * talk to them. 0 is refused too. */

@@ -28,11 +28,15 @@ static ssize_t send_parts(struct gw_h1_conn *c, struct iovec *parts, size_t n_pa
 	struct msghdr m = { .msg_iov = parts, .msg_iovlen = n_parts };
 	ssize_t n;
 
-	do
-		n = sendmsg(c->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
-	while (n < 0 && errno == EINTR);
-	if (n < 0 && errno == EAGAIN)
-		return 0;
+	if (c->front) {
+		n = gw_h1_front_send(c, parts, n_parts);
+	} else {
+		do
+			n = sendmsg(c->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+		while (n < 0 && errno == EINTR);
+		if (n < 0 && errno == EAGAIN)
+			return 0;
+	}
 	if (n < 0) {
 		gw_h1_conn_kill(c);
 		return -1;
@@ -53,16 +57,18 @@ bool gw_h1_out_flush(struct gw_h1_conn *c)
 {
 	size_t len = gw_buf_len(&c->out);
 	struct iovec part = { c->out.p + c->out.off, len };
+	bool is_short;
 	ssize_t n;
 
-	if (len == 0)
+	if (c->phase == GW_H1_PH_DEAD || !gw_h1_out_waits(c))
 		return c->phase != GW_H1_PH_DEAD;
-	n = send_parts(c, &part, 1);
+	n = send_parts(c, &part, len > 0);
 	if (n < 0)
 		return false;
 	gw_buf_consume(&c->out, (size_t)n);
-	if (c->is_blocked || (size_t)n < len)
-		set_blocked(c, (size_t)n<len, n> 0);
+	is_short = (size_t)n < len || (c->front && gw_h1_front_waits(c));
+	if (c->is_blocked || is_short)
+		set_blocked(c, is_short, n > 0);
 	return true;
 }
 
@@ -105,7 +111,7 @@ static void send_now(struct gw_h1_conn *c, const struct gw_str *parts, size_t n_
 		if (w < parts[i].n)
 			append(c, parts[i].p + w, parts[i].n - w);
 	}
-	if (c->phase != GW_H1_PH_DEAD && !c->is_blocked && (size_t)n < total)
+	if (c->phase != GW_H1_PH_DEAD && !c->is_blocked && ((size_t)n < total || (c->front && gw_h1_front_waits(c))))
 		set_blocked(c, true, false);
 }
 
@@ -241,6 +247,8 @@ static void put_head(struct gw_h1_conn *c, struct gw_buf *b, const struct gw_h1_
 		if (h->name.n && gw_http_is_value(h->name) && gw_http_is_value(h->value) && !is_ours(h->name))
 			put_field(b, h->name, h->value);
 	}
+	if (c->s->ops.on_extra)
+		c->s->ops.on_extra(c->s->ctx, &c->rq, b);
 	if (c->must_close)
 		gw_buf_puts(b, GW_LIT("connection: close\r\n"));
 	gw_buf_put(b, "\r\n", 2);

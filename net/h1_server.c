@@ -6,7 +6,6 @@
  * so that in a shortage a waiting client can at least be turned away. */
 #include "net/h1_server.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -41,6 +40,9 @@ const struct gw_h1_limits gw_h1_default_limits = {
 	.out_low_bytes = 64 << 10,
 	.trailer_bytes = 4 << 10,
 	.chunk_ext_bytes = 256,
+	.front_ms = 10000,
+	.handshakes = 1024,
+	.handshake_slice_us = 2000,
 };
 
 /* ---- connections per address ---- */
@@ -137,37 +139,32 @@ static void turn_away(struct gw_h1_server *s, int listen_fd)
 	s->reserve_fd = fcntl(listen_fd, F_DUPFD_CLOEXEC, 0);
 }
 
-/* Address as text and as the key of its group: /32 of IPv4, /64 of IPv6. */
-static struct gw_str read_address(const struct sockaddr_storage *a, uint8_t key[16], char text[INET6_ADDRSTRLEN])
+/* IPv4 as v4-mapped; false: no Internet address. */
+static bool read_address(const struct sockaddr_storage *a, uint8_t addr[16])
 {
 	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
 	const struct sockaddr_in *a4 = (const struct sockaddr_in *)a;
 	const struct sockaddr_in6 *a6 = (const struct sockaddr_in6 *)a;
 
-	memset(key, 0, 16);
-	if (a->ss_family == AF_INET || (a->ss_family == AF_INET6 && memcmp(a6->sin6_addr.s6_addr, mapped, 12) == 0)) {
-		const void *p = a->ss_family == AF_INET ? (const void *)&a4->sin_addr : &a6->sin6_addr.s6_addr[12];
-
-		memcpy(key, mapped, 12);
-		memcpy(key + 12, p, 4);
-		return gw_str_z(inet_ntop(AF_INET, p, text, INET6_ADDRSTRLEN));
+	memset(addr, 0, 16);
+	if (a->ss_family == AF_INET) {
+		memcpy(addr, mapped, 12);
+		memcpy(addr + 12, &a4->sin_addr, 4);
+	} else if (a->ss_family == AF_INET6) {
+		memcpy(addr, &a6->sin6_addr, 16);
 	}
-	if (a->ss_family != AF_INET6)
-		return GW_LIT("unix");
-	memcpy(key, &a6->sin6_addr, 8);
-	return gw_str_z(inet_ntop(AF_INET6, &a6->sin6_addr, text, INET6_ADDRSTRLEN));
+	return a->ss_family == AF_INET || a->ss_family == AF_INET6;
 }
 
-static void take_socket(struct gw_h1_server *s, int fd, const struct sockaddr_storage *a)
+static void take_socket(struct gw_h1_server *s, int fd, bool is_tls, const struct sockaddr_storage *a)
 {
-	bool is_unix = a->ss_family != AF_INET && a->ss_family != AF_INET6;
-	char text[INET6_ADDRSTRLEN];
-	uint8_t key[16];
+	uint8_t addr[16];
+	bool is_unix = !read_address(a, addr);
 	int one = 1;
 
 	if (!is_unix)
 		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	gw_h1_conn_open(s, fd, is_unix, key, read_address(a, key, text));
+	gw_h1_conn_open(s, fd, is_unix, is_tls, addr);
 }
 
 void gw_h1_adopt(struct gw_h1_server *s, int fd)
@@ -176,7 +173,7 @@ void gw_h1_adopt(struct gw_h1_server *s, int fd)
 	socklen_t n = sizeof(a);
 
 	(void)getpeername(fd, (struct sockaddr *)&a, &n);
-	take_socket(s, fd, &a);
+	take_socket(s, fd, false, &a);
 }
 
 static void on_listen(uv_poll_t *h, int status, int events)
@@ -191,7 +188,7 @@ static void on_listen(uv_poll_t *h, int status, int events)
 		int fd = accept4(l->fd, (struct sockaddr *)&a, &n, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 		if (fd >= 0 && fd < s->fd_ceiling) {
-			take_socket(s, fd, &a);
+			take_socket(s, fd, l->is_tls, &a);
 			if (s->lim.connections && s->n_open >= s->lim.connections) {
 				s->stats.accept_paused++;
 				break;
@@ -215,7 +212,7 @@ static void on_listen(uv_poll_t *h, int status, int events)
 	set_polling(s);
 }
 
-enum gw_err gw_h1_listen(struct gw_h1_server *s, int fd, int id)
+static enum gw_err listen_on(struct gw_h1_server *s, int fd, int id, bool is_tls)
 {
 	struct gw_h1_listener *l = calloc(1, sizeof(*l));
 	int r;
@@ -231,10 +228,21 @@ enum gw_err gw_h1_listen(struct gw_h1_server *s, int fd, int id)
 	l->s = s;
 	l->fd = fd;
 	l->id = id;
+	l->is_tls = is_tls;
 	l->next = s->listeners;
 	s->listeners = l;
 	set_polling(s);
 	return GW_OK;
+}
+
+enum gw_err gw_h1_listen(struct gw_h1_server *s, int fd, int id)
+{
+	return listen_on(s, fd, id, false);
+}
+
+enum gw_err gw_h1_listen_tls(struct gw_h1_server *s, int fd, int id)
+{
+	return listen_on(s, fd, id, true);
 }
 
 /* ---- life ---- */
@@ -248,6 +256,9 @@ static void on_server_closed(uv_handle_t *h)
 	gw_buf_done(&s->scratch);
 	gw_buf_done(&s->bad_body);
 	gw_close(&s->reserve_fd);
+	gw_h1_fronts_free(s);
+	free(s->proxies);
+	free(s->trusted);
 	free(s);
 }
 
@@ -332,6 +343,8 @@ static void on_prepare(uv_prepare_t *h)
 	}
 	if (!s->dirty_first)
 		(void)uv_idle_stop(&s->again);
+	if (s->fronts)
+		gw_h1_front_turn(s);
 	if (s->on_empty && s->n_alive == 0) {
 		void (*on_empty)(void *ctx) = s->on_empty;
 
@@ -418,6 +431,39 @@ void gw_h1_set_caps(struct gw_h1_server *s, uint32_t connections, uint32_t conne
 	set_polling(s);
 }
 
+static enum gw_err copy_cidrs(const struct gw_cidr *v, uint32_t n, struct gw_cidr **out)
+{
+	*out = NULL;
+	if (n == 0)
+		return GW_OK;
+	*out = malloc(n * sizeof(*v));
+	if (!*out)
+		return GW_E_NOMEM;
+	memcpy(*out, v, n * sizeof(*v));
+	return GW_OK;
+}
+
+enum gw_err gw_h1_set_proxies(struct gw_h1_server *s, const struct gw_cidr *proxies, uint32_t n_proxies,
+			      const struct gw_cidr *trusted, uint32_t n_trusted)
+{
+	struct gw_cidr *p, *t = NULL;
+	enum gw_err e = copy_cidrs(proxies, n_proxies, &p);
+
+	if (!e)
+		e = copy_cidrs(trusted, n_trusted, &t);
+	if (e) {
+		free(p);
+		return e;
+	}
+	free(s->proxies);
+	free(s->trusted);
+	s->proxies = p;
+	s->n_proxies = n_proxies;
+	s->trusted = t;
+	s->n_trusted = n_trusted;
+	return GW_OK;
+}
+
 uint32_t gw_h1_open(const struct gw_h1_server *s)
 {
 	return s->n_open;
@@ -466,4 +512,9 @@ struct gw_str gw_h1_peer(const struct gw_h1_conn *c)
 bool gw_h1_is_unix(const struct gw_h1_conn *c)
 {
 	return c->is_unix;
+}
+
+const uint8_t *gw_h1_addr(const struct gw_h1_conn *c)
+{
+	return c->is_unix ? NULL : c->addr;
 }

@@ -30,6 +30,9 @@ struct gw_h1_limits {
 	    out_low_bytes; /* queue to the client: pause the source above, resume below: 256 KiB, 64 KiB */
 	uint32_t trailer_bytes, chunk_ext_bytes; /* 4 KiB, 256 B */
 	bool may_put; /* PUT and PATCH too (admin) */
+	uint64_t front_ms; /* PROXY header and TLS handshake together: 10 s */
+	uint32_t handshakes; /* TLS handshakes under way; further ones wait: 1024 */
+	uint32_t handshake_slice_us; /* of each loop turn: 2000 */
 };
 extern const struct gw_h1_limits gw_h1_default_limits;
 
@@ -75,6 +78,9 @@ struct gw_h1_ops {
 	 * (too large, malformed, too slow) and nothing more comes; the owner answers with it. An answer that begins before the body's
 	 * end ends the body: the rest is thrown away, the connection closes after the answer. NULL where no body is streamed. */
 	void (*on_body)(void *ctx, struct gw_h1_conn *c, struct gw_str piece, bool is_end, enum gw_err err);
+	/* Header lines (each with CRLF) that every answer to this request carries; may be NULL. rq is empty when the head could not
+	 * be read. */
+	void (*on_extra)(void *ctx, const struct gw_h1_request *rq, struct gw_buf *lines);
 };
 
 GW_MUST enum gw_err gw_h1_server_new(uv_loop_t *loop, const struct gw_h1_limits *lim, const struct gw_h1_ops *ops,
@@ -82,6 +88,8 @@ GW_MUST enum gw_err gw_h1_server_new(uv_loop_t *loop, const struct gw_h1_limits 
 /* Accept from a listening fd (dup'ed by the caller if shared; not closed by this module: listen sockets belong to the master).
  * Several may be polled. id names it for gw_h1_unlisten. */
 GW_MUST enum gw_err gw_h1_listen(struct gw_h1_server *s, int fd, int id);
+/* The same, clients speak TLS (gw_h1_set_tls). */
+GW_MUST enum gw_err gw_h1_listen_tls(struct gw_h1_server *s, int fd, int id);
 void gw_h1_unlisten(struct gw_h1_server *s, int id);
 /* Stop accepting; answers carry `Connection: close`; idle connections close after a grace; on_empty when none is left. */
 void gw_h1_drain(struct gw_h1_server *s, void (*on_empty)(void *ctx));
@@ -92,8 +100,21 @@ void gw_h1_server_close(struct gw_h1_server *s);
 uint32_t gw_h1_open(const struct gw_h1_server *s); /* connections */
 /* Settings changed: new ceilings for connections, from now on. */
 void gw_h1_set_caps(struct gw_h1_server *s, uint32_t connections, uint32_t connections_per_ip);
+/* Certificates and keys of the TLS listeners from now on (taken; NULL: none, handshakes are refused). Connections that stand
+ * or are half made go on with what they began with. */
+struct gw_tls;
+struct gw_tls_ctx;
+void gw_h1_set_tls(struct gw_h1_server *s, struct gw_tls_ctx *ctx);
+/* Peers in `proxies` must send a PROXY header first; from others it is a malformed request. Peers in `trusted` carry many
+ * clients, so connections_per_ip is not for them. Copied. GW_E_NOMEM: nothing changed. */
+struct gw_cidr;
+GW_MUST enum gw_err gw_h1_set_proxies(struct gw_h1_server *s, const struct gw_cidr *proxies, uint32_t n_proxies,
+				      const struct gw_cidr *trusted, uint32_t n_trusted);
 struct gw_h1_stats {
 	uint64_t accepted, malformed, bytes_in, bytes_out, accept_paused;
+	uint64_t tls_handshakes, tls_resumed, tls_waited;
+	uint64_t tls_bad_protocol, tls_bad_plain, tls_bad_no_certificate, tls_bad_timeout, tls_bad_gone;
+	uint64_t proxy_headers, proxy_refused;
 };
 const struct gw_h1_stats *gw_h1_stats(const struct gw_h1_server *s);
 /* Pieces written in one loop turn are gathered and leave together before the loop polls again. */
@@ -132,3 +153,6 @@ uint64_t gw_h1_bytes_out(const struct gw_h1_conn *c); /* of the present answer *
 /* "1.2.3.4" or "::1" of the peer; "unix" on Unix sockets. */
 struct gw_str gw_h1_peer(const struct gw_h1_conn *c);
 bool gw_h1_is_unix(const struct gw_h1_conn *c);
+/* 16 bytes, IPv4 as v4-mapped; of the client when a PROXY header told it. NULL on Unix sockets. */
+const uint8_t *gw_h1_addr(const struct gw_h1_conn *c);
+struct gw_tls *gw_h1_tls(const struct gw_h1_conn *c); /* NULL: plain */

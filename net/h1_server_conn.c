@@ -8,6 +8,7 @@
 
 #include "lib/sys/clock.h"
 #include "lib/sys/fd.h"
+#include "net/client_addr.h"
 #include "net/h1_server_int.h"
 
 static void on_poll(uv_poll_t *h, int status, int events);
@@ -45,6 +46,8 @@ static int wanted_events(const struct gw_h1_conn *c)
 
 static enum gw_h1_due wanted_due(const struct gw_h1_conn *c)
 {
+	if (c->is_fronting)
+		return GW_H1_DUE_FRONT;
 	if (c->is_blocked)
 		return GW_H1_DUE_WRITE;
 	switch (c->phase) {
@@ -126,6 +129,7 @@ void gw_h1_conn_kill(struct gw_h1_conn *c)
 	c->is_blocked = false;
 	gw_h1_due_clear(c);
 	c->phase = GW_H1_PH_DEAD;
+	gw_h1_front_free(c);
 	gw_buf_clear(&c->out, 0);
 	gw_buf_clear(&c->ahead, 0);
 	uv_close((uv_handle_t *)&c->poll, on_closed);
@@ -143,6 +147,8 @@ void gw_h1_conn_linger(struct gw_h1_conn *c)
 {
 	if (c->phase == GW_H1_PH_DEAD)
 		return;
+	if (c->front)
+		gw_h1_front_bye(c);
 	if (c->is_eof || shutdown(c->fd, SHUT_WR) != 0) {
 		gw_h1_conn_kill(c);
 		return;
@@ -221,7 +227,7 @@ void gw_h1_conn_advance(struct gw_h1_conn *c)
 	struct gw_h1_server *s = c->s;
 
 	c->is_dirty = false;
-	if (c->phase != GW_H1_PH_DEAD && gw_buf_len(&c->out) && !c->is_blocked)
+	if (c->phase != GW_H1_PH_DEAD && gw_h1_out_waits(c) && !c->is_blocked)
 		(void)gw_h1_out_flush(c);
 	if (c->is_gone && c->is_served && !c->is_gone_told && c->answer != GW_H1_ENDED) {
 		c->is_gone_told = true;
@@ -233,7 +239,7 @@ void gw_h1_conn_advance(struct gw_h1_conn *c)
 		if (s->ops.on_drain && !c->is_gone)
 			s->ops.on_drain(s->ctx, c);
 	}
-	if (c->answer == GW_H1_ENDED && gw_buf_len(&c->out) == 0 && c->phase != GW_H1_PH_LINGER)
+	if (c->answer == GW_H1_ENDED && !gw_h1_out_waits(c) && c->phase != GW_H1_PH_LINGER)
 		finish(c);
 	if (c->phase == GW_H1_PH_DEAD)
 		free_if_over(c);
@@ -270,7 +276,7 @@ void gw_h1_body_resume(struct gw_h1_conn *c)
 /* ---- reading ---- */
 
 /* The client closed its side, or the connection broke. */
-static void on_end(struct gw_h1_conn *c)
+void gw_h1_conn_end(struct gw_h1_conn *c)
 {
 	if (c->phase != GW_H1_PH_SERVING) {
 		gw_h1_conn_kill(c);
@@ -294,7 +300,7 @@ static void keep_ahead(struct gw_h1_conn *c, struct gw_str rest)
 		gw_h1_conn_kill(c);
 }
 
-static void take(struct gw_h1_conn *c, struct gw_str in)
+void gw_h1_conn_take(struct gw_h1_conn *c, struct gw_str in)
 {
 	c->s->stats.bytes_in += in.n;
 	switch (c->phase) {
@@ -332,11 +338,14 @@ static void read_some(struct gw_h1_conn *c)
 			return;
 		}
 		if (n == 0) {
-			on_end(c);
+			gw_h1_conn_end(c);
 			return;
 		}
 		(void)gw_now_ns(); /* for all stamps of what these bytes set off */
-		take(c, gw_str(s->in, (size_t)n));
+		if (c->front && c->phase != GW_H1_PH_LINGER)
+			gw_h1_front_input(c, gw_str(s->in, (size_t)n));
+		else
+			gw_h1_conn_take(c, gw_str(s->in, (size_t)n));
 		/* A short read emptied the socket; while a request is served the rest can wait in the kernel. */
 		if ((size_t)n < sizeof(s->in) || c->phase == GW_H1_PH_SERVING || c->is_body_paused)
 			return;
@@ -358,33 +367,65 @@ static void on_poll(uv_poll_t *h, int status, int events)
 	if (c->phase != GW_H1_PH_DEAD && (events & UV_READABLE) && (c->events & UV_READABLE))
 		read_some(c);
 	else if (c->phase != GW_H1_PH_DEAD && (events & UV_DISCONNECT))
-		on_end(c);
+		gw_h1_conn_end(c);
 	gw_h1_conn_settle(c);
 }
 
-void gw_h1_conn_open(struct gw_h1_server *s, int fd, bool is_unix, const uint8_t key[16], struct gw_str peer)
+/* A group is an address: /32 of IPv4, /64 of IPv6. */
+bool gw_h1_conn_group(struct gw_h1_conn *c)
 {
-	struct gw_h1_conn *c;
-	struct gw_h1_group *group = NULL;
+	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+	uint8_t key[16] = { 0 };
 
-	if (!is_unix && !gw_h1_group_enter(s, key, &group)) {
-		close(fd);
-		return;
-	}
-	c = calloc(1, sizeof(*c));
-	if (!c || uv_poll_init(s->loop, &c->poll, fd) != 0) {
-		free(c);
-		gw_h1_group_leave(s, group);
-		close(fd);
-		return;
-	}
+	memcpy(key, c->addr, memcmp(c->addr, mapped, 12) == 0 ? 16 : 8);
+	return gw_h1_group_enter(c->s, key, &c->group);
+}
+
+static struct gw_h1_conn *make(struct gw_h1_server *s, int fd, bool is_unix, const uint8_t addr[16])
+{
+	struct gw_h1_conn *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return NULL;
 	c->s = s;
 	c->fd = fd;
-	c->poll.data = c;
-	c->group = group;
 	c->is_unix = is_unix;
-	c->peer_n = (uint8_t)(peer.n < sizeof(c->peer) ? peer.n : sizeof(c->peer));
-	memcpy(c->peer, peer.p, c->peer_n);
+	memcpy(c->addr, addr, sizeof(c->addr));
+	return c;
+}
+
+/* Whose connection it is, and whether something stands before HTTP. */
+static bool admit(struct gw_h1_conn *c, bool is_tls)
+{
+	struct gw_h1_server *s = c->s;
+	bool is_proxied = !c->is_unix && s->n_proxies && gw_addr_in(c->addr, s->proxies, s->n_proxies);
+	bool is_shared = is_proxied || (s->n_trusted && gw_addr_in(c->addr, s->trusted, s->n_trusted));
+
+	if (c->is_unix) {
+		memcpy(c->peer, "unix", 4);
+		c->peer_n = 4;
+	} else {
+		c->peer_n = (uint8_t)gw_addr_print(c->addr, c->peer);
+	}
+	if (!c->is_unix && !is_shared && !gw_h1_conn_group(c))
+		return false;
+	return (!is_tls && !is_proxied) || gw_h1_front_open(c, is_tls, is_proxied);
+}
+
+void gw_h1_conn_open(struct gw_h1_server *s, int fd, bool is_unix, bool is_tls, const uint8_t addr[16])
+{
+	struct gw_h1_conn *c = make(s, fd, is_unix, addr);
+
+	if (!c || !admit(c, is_tls) || uv_poll_init(s->loop, &c->poll, fd) != 0) {
+		if (c) {
+			gw_h1_group_leave(s, c->group);
+			gw_h1_front_free(c);
+		}
+		free(c);
+		close(fd);
+		return;
+	}
+	c->poll.data = c;
 	gw_buf_init(&c->out, GW_H1_OUT_MAX_BYTES);
 	c->next = s->conns;
 	if (s->conns)

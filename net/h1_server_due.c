@@ -57,6 +57,9 @@ static bool is_body_too_slow(const struct gw_h1_conn *c)
 static void expire(struct gw_h1_conn *c, enum gw_h1_due kind)
 {
 	switch (kind) {
+	case GW_H1_DUE_FRONT:
+		gw_h1_front_expire(c);
+		break;
 	case GW_H1_DUE_HEAD:
 		gw_h1_refuse(c, GW_E_SLOW_CLIENT);
 		break;
@@ -105,6 +108,7 @@ void gw_h1_due_start(struct gw_h1_server *s)
 
 	tick = tick / 4 < 10 ? 10 : tick / 4 > 500 ? 500 : tick / 4;
 	s->due[GW_H1_DUE_FIRST].after_ms = s->due[GW_H1_DUE_HEAD].after_ms = l->head_ms;
+	s->due[GW_H1_DUE_FRONT].after_ms = l->front_ms;
 	s->due[GW_H1_DUE_BODY].after_ms = tick;
 	s->due[GW_H1_DUE_WRITE].after_ms = l->write_stall_ms;
 	s->due[GW_H1_DUE_TRIM].after_ms = l->idle_ms < GW_H1_TRIM_MS ? l->idle_ms : GW_H1_TRIM_MS;

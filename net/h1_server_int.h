@@ -1,5 +1,7 @@
 #pragma once
 #include <llhttp.h>
+#include <sys/uio.h>
+#include "net/egress.h"
 #include "net/h1_server.h"
 
 /* Inside of the HTTP/1.1 server side. Only h1_server*.c and h1_out.c include this.
@@ -10,6 +12,7 @@
  *   h1_server_read.c   bytes -> head, body -> the owner
  *   h1_server_conn.c   a connection's life
  *   h1_out.c           answers -> bytes
+ *   h1_front.c         what comes before HTTP: PROXY header, TLS; sealing and opening afterwards
  *
  * A connection's phases:
  *   IDLE -first byte-> HEAD -on_head-> BODY -on_request-> SERVING -answer out-> IDLE
@@ -21,6 +24,7 @@ enum gw_h1_phase { GW_H1_PH_IDLE, GW_H1_PH_HEAD, GW_H1_PH_BODY, GW_H1_PH_SERVING
 /* Deadlines. Each kind has one length, so each list is in order of time and setting one costs O(1). */
 enum gw_h1_due {
 	GW_H1_DUE_NONE,
+	GW_H1_DUE_FRONT, /* PROXY header and handshake */
 	GW_H1_DUE_FIRST, /* connected, not a byte yet */
 	GW_H1_DUE_HEAD,
 	GW_H1_DUE_BODY, /* look at rate and total */
@@ -52,8 +56,11 @@ struct gw_h1_group { /* connections of one address (/32, /64) */
 	struct gw_h1_group *next;
 };
 
+struct gw_h1_front;
+struct gw_h1_fronts;
 struct gw_h1_conn {
 	struct gw_h1_server *s;
+	struct gw_h1_front *front; /* NULL: bytes of the socket are HTTP */
 	uv_poll_t poll;
 	int fd;
 	int events; /* what poll watches now */
@@ -66,6 +73,7 @@ struct gw_h1_conn {
 	enum gw_h1_answer_state answer;
 	enum gw_h1_framing framing;
 	bool is_dirty, is_poll_closed, is_unix;
+	bool is_fronting; /* HTTP has not begun */
 	bool is_owned; /* on_head said yes: on_done is owed */
 	bool is_served; /* on_request was called: on_gone may be owed */
 	bool is_gone, is_gone_told, is_eof;
@@ -91,6 +99,7 @@ struct gw_h1_conn {
 	struct gw_h1_request rq;
 	void *user;
 	struct gw_h1_group *group;
+	uint8_t addr[16]; /* of the peer, IPv4 as v4-mapped */
 	uint8_t peer_n;
 	char peer[46];
 };
@@ -104,7 +113,7 @@ struct gw_h1_listener {
 	struct gw_h1_server *s;
 	struct gw_h1_listener *next;
 	int fd, id;
-	bool is_unix, is_polling;
+	bool is_unix, is_polling, is_tls;
 };
 enum { GW_H1_GROUPS = 4096 };
 
@@ -120,6 +129,9 @@ struct gw_h1_server {
 	void *ctx;
 	struct gw_h1_stats stats;
 	struct gw_h1_listener *listeners;
+	struct gw_h1_fronts *fronts; /* NULL: no connection needed one yet */
+	struct gw_cidr *proxies, *trusted; /* who must send a PROXY header; whose connections carry many clients */
+	uint32_t n_proxies, n_trusted;
 	struct gw_h1_conn *conns, *dirty_first, *dirty_last;
 	uint32_t n_open; /* with a descriptor */
 	uint32_t n_alive; /* with memory */
@@ -172,7 +184,10 @@ size_t gw_h1_parse(struct gw_h1_conn *c, struct gw_str in);
 void gw_h1_refuse(struct gw_h1_conn *c, enum gw_err e);
 
 /* --- h1_server_conn.c --- */
-void gw_h1_conn_open(struct gw_h1_server *s, int fd, bool is_unix, const uint8_t key[16], struct gw_str peer);
+void gw_h1_conn_open(struct gw_h1_server *s, int fd, bool is_unix, bool is_tls, const uint8_t addr[16]);
+void gw_h1_conn_take(struct gw_h1_conn *c, struct gw_str in); /* bytes of HTTP */
+void gw_h1_conn_end(struct gw_h1_conn *c); /* the client closed its side */
+bool gw_h1_conn_group(struct gw_h1_conn *c); /* counts it to its address; false: too many of that */
 void gw_h1_conn_dirty(struct gw_h1_conn *c);
 /* End of turn: whatever is owed to the kernel and the owner. */
 void gw_h1_conn_advance(struct gw_h1_conn *c);
@@ -188,7 +203,24 @@ void gw_h1_again(struct gw_h1_server *s); /* the loop does not wait before the n
 bool gw_h1_group_enter(struct gw_h1_server *s, const uint8_t key[16], struct gw_h1_group **out);
 void gw_h1_group_leave(struct gw_h1_server *s, struct gw_h1_group *g);
 
+/* --- h1_front.c --- */
+GW_MUST bool gw_h1_front_open(struct gw_h1_conn *c, bool is_tls, bool is_proxied);
+void gw_h1_front_free(struct gw_h1_conn *c);
+void gw_h1_fronts_free(struct gw_h1_server *s);
+void gw_h1_front_input(struct gw_h1_conn *c, struct gw_str in); /* bytes of the socket; c may be dead afterwards */
+/* Seals and sends; returns how many plain bytes were taken, -1: broken. Call only with a front. */
+ssize_t gw_h1_front_send(struct gw_h1_conn *c, struct iovec *v, size_t n_v);
+bool gw_h1_front_waits(const struct gw_h1_conn *c); /* sealed bytes that the kernel has not taken */
+void gw_h1_front_bye(struct gw_h1_conn *c);
+void gw_h1_front_expire(struct gw_h1_conn *c);
+void gw_h1_front_turn(struct gw_h1_server *s); /* end of turn: some handshakes */
+
 /* --- h1_out.c --- */
+/* Bytes of an answer that are not with the kernel, in whatever form. */
+static inline bool gw_h1_out_waits(const struct gw_h1_conn *c)
+{
+	return gw_buf_len(&c->out) || (c->front && gw_h1_front_waits(c));
+}
 /* False: the connection is dead. */
 bool gw_h1_out_flush(struct gw_h1_conn *c);
 void gw_h1_out_bad(struct gw_h1_conn *c, enum gw_err e);

@@ -101,7 +101,8 @@ static const char *key_fault(const mbedtls_x509_crt *leaf)
 	size_t bits = mbedtls_pk_get_bitlen(&leaf->pk);
 
 	if (type == MBEDTLS_PK_RSA)
-		return bits >= RSA_LEAST_BITS ? NULL : "The certificate's RSA key is shorter than 2048 bits. Make a new one.";
+		return bits >= RSA_LEAST_BITS ? NULL
+					      : "The certificate's RSA key is shorter than 2048 bits. Make a new one.";
 	if (type == MBEDTLS_PK_ECKEY || type == MBEDTLS_PK_ECDSA) {
 		mbedtls_ecp_group_id g = mbedtls_ecp_keypair_get_group_id(mbedtls_pk_ec(leaf->pk));
 
@@ -117,7 +118,8 @@ static const char *chain_fault(const mbedtls_x509_crt *leaf)
 	for (const mbedtls_x509_crt *c = leaf; c->next; c = c->next)
 		if (c->issuer_raw.len != c->next->subject_raw.len ||
 		    memcmp(c->issuer_raw.p, c->next->subject_raw.p, c->issuer_raw.len) != 0)
-			return "The chain is not in order: each certificate must be followed by the one that signed it, "
+			return "The chain is not in order: each certificate must be followed by the one that signed "
+			       "it, "
 			       "the gateway's own first.";
 	return NULL;
 }

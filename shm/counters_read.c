@@ -6,6 +6,7 @@
 
 #define COUNTER GW_COUNTER
 #define GAUGE   GW_GAUGE
+#define LEAST   GW_LEAST
 const struct gw_metric_row gw_metric_rows[GW_M_COUNT] = {
 #define GW_METRIC(name, type, unit, doc) { #name, unit, doc, type },
 #define GW_METRIC_HIST(name, unit, doc)
@@ -77,8 +78,14 @@ uint64_t gw_slots_sum(const struct gw_slots *s, enum gw_metric m)
 	uint64_t sum = 0;
 
 	for (unsigned i = 0; i < GW_MAX_SLOTS; i++) {
-		if (s->slot[i] && (gw_metric_rows[m].type == GW_COUNTER || s->is_live[i]))
-			sum += load(&s->slot[i]->metric[m]);
+		if (!s->slot[i] || (gw_metric_rows[m].type != GW_COUNTER && !s->is_live[i]))
+			continue;
+		uint64_t v = load(&s->slot[i]->metric[m]);
+
+		if (gw_metric_rows[m].type != GW_LEAST)
+			sum += v;
+		else if (v && (!sum || v < sum))
+			sum = v;
 	}
 	return sum;
 }

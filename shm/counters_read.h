@@ -4,7 +4,7 @@
 /* Reading the counters of all worker slots: sums over slots, labelled cells merged by their labels. For /metrics and
  * status, which print from the rows below and need not know how a slot is laid out. Slots are read-only here, and what
  * a worker wrote into its own is not trusted: labels are checked before anybody prints them. */
-enum gw_metric_type { GW_COUNTER, GW_GAUGE, GW_HISTOGRAM };
+enum gw_metric_type { GW_COUNTER, GW_GAUGE, GW_HISTOGRAM, GW_LEAST };
 struct gw_metric_row {
 	const char *name, *unit, *doc;
 	enum gw_metric_type type;

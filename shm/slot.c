@@ -58,7 +58,7 @@ enum gw_err gw_slot_open(const char *dir, int slot, bool is_writable, struct gw_
 
 void gw_slot_start(struct gw_slot *s, uint32_t pid, uint32_t epoch)
 {
-	enum { COUNTER, GAUGE };
+	enum { COUNTER, GAUGE, LEAST };
 	static const uint8_t type[GW_M_COUNT] = {
 #define GW_METRIC(name, type, unit, doc) [GW_M_##name] = type,
 #define GW_METRIC_HIST(name, unit, doc)
@@ -73,7 +73,7 @@ void gw_slot_start(struct gw_slot *s, uint32_t pid, uint32_t epoch)
 		n_cells += atomic_load_explicit(&s->cells[i].key, memory_order_relaxed) != 0;
 	atomic_store_explicit(&s->n_cells, n_cells, memory_order_relaxed);
 	for (unsigned i = 0; i < GW_M_COUNT; i++) {
-		if (type[i] == GAUGE)
+		if (type[i] != COUNTER)
 			gw_gauge(&s->metric[i], 0);
 	}
 	atomic_store_explicit(&s->is_ready, 0, memory_order_relaxed);

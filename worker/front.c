@@ -53,6 +53,8 @@ static enum gw_err on_head(void *ctx, struct gw_h1_conn *c, const struct gw_h1_r
 	enum gw_err e = gw_endpoint_find(method_text(rq->method), rq->path, &ep, &arg, &allow);
 
 	*body_max = 0;
+	if (e == GW_E_BAD_METHOD && rq->method == GW_H1_OPTIONS && gw_edge_preflight(w, c, rq))
+		return GW_OK;
 	if (e)
 		return e;
 	if (ep->id == GW_EP_API)
@@ -177,4 +179,9 @@ static void on_body(void *ctx, struct gw_h1_conn *c, struct gw_str piece, bool i
 		gw_upload_take(r, piece, is_end, e);
 }
 
-const struct gw_h1_ops gw_front_ops = { on_head, on_request, on_gone, on_drain, on_done, on_bad, on_body };
+static void on_extra(void *ctx, const struct gw_h1_request *rq, struct gw_buf *lines)
+{
+	gw_edge_extra(ctx, rq, lines);
+}
+
+const struct gw_h1_ops gw_front_ops = { on_head, on_request, on_gone, on_drain, on_done, on_bad, on_body, on_extra };

@@ -7,6 +7,8 @@
 #include "lib/sys/fd.h"
 #include "worker/worker.h"
 
+enum { SETTINGS_MEMORY = 64 << 10 };
+
 /* One set on its way in; owns its descriptors until they are opened. */
 struct gw_image_job {
 	uv_work_t work;
@@ -42,7 +44,7 @@ static void read_settings(struct gw_worker *w)
 	struct gw_str row;
 	char block[4096];
 
-	gw_arena_init(&a, block, sizeof block, sizeof block);
+	gw_arena_init(&a, block, sizeof block, SETTINGS_MEMORY);
 	w->limits = (struct gw_cf_limits){ .max_body_bytes = 32 << 20,
 					   .max_upload_bytes = 512 << 20,
 					   .max_in_flight_per_key = 256,
@@ -53,6 +55,7 @@ static void read_settings(struct gw_worker *w)
 		w->limits = (struct gw_cf_limits){ s.max_body_bytes, s.max_in_flight_per_key, s.retries,
 						   s.hold_ms,        s.server_timing,         s.max_upload_bytes };
 		gw_h1_set_caps(w->server, (uint32_t)s.max_connections, (uint32_t)s.max_connections_per_ip);
+		gw_edge_settings(w, &s);
 	}
 	gw_arena_done(&a);
 }
@@ -92,6 +95,7 @@ static void swap(struct gw_worker *w, uint64_t generation, struct gw_image *imag
 	w->images.generation = generation;
 	gw_memo_swapped(w);
 	read_settings(w);
+	gw_worker_tls_refresh(w);
 	atomic_store_explicit(&w->page->generation, generation, memory_order_release);
 	gw_count(&w->page->metric[GW_M_images_swapped], 1);
 	gw_observe(&w->page->hist[GW_MH_swap_pause], (gw_now_ns() - begun) / 1000);

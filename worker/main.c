@@ -16,7 +16,7 @@ static void begin_drain(struct gw_worker *w, uint64_t timeout_ms);
 
 void gw_worker_check_ready(struct gw_worker *w)
 {
-	if (w->is_ready || !w->pepper || !w->images.image[GW_IMAGE_CONFIG])
+	if (w->is_ready || !w->pepper || !w->images.image[GW_IMAGE_CONFIG] || !w->tls.is_ready)
 		return;
 	if (!w->has_leases) {
 		gw_lease_ahead(w); /* comes back here */
@@ -43,6 +43,10 @@ static void listen_on(struct gw_worker *w, int id)
 	fd = gw_role_fd(&w->start, name);
 	if (fd >= 0 && gw_h1_listen(w->server, fd, id) != GW_OK)
 		gw_log(GW_ERROR, "cannot poll listen socket %d", id);
+	snprintf(name, sizeof name, "tls.%d", id);
+	fd = gw_role_fd(&w->start, name);
+	if (fd >= 0 && gw_h1_listen_tls(w->server, fd, id) != GW_OK)
+		gw_log(GW_ERROR, "cannot poll TLS listen socket %d", id);
 }
 
 void gw_worker_accept(struct gw_worker *w)
@@ -105,8 +109,10 @@ static void connect_peer(struct gw_worker *w, enum gw_role role, int fd)
 		close(fd);
 		return;
 	}
-	if (role == GW_ROLE_CONFD)
+	if (role == GW_ROLE_CONFD) {
 		gw_lease_pepper(w);
+		gw_worker_tls_confd(w);
+	}
 }
 
 static void handover(struct gw_worker *w, const struct gw_msg *m)

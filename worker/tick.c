@@ -122,6 +122,7 @@ static void each_second(struct gw_worker *w)
 		gw_gauge(&w->page->metric[GW_M_memory_rss_bytes], (uint64_t)ru.ru_maxrss * 1024);
 	gw_lease_tick(w, gw_now_ms());
 	gw_lease_pepper(w);
+	gw_worker_tls_tick(w, gw_now_ms());
 }
 
 static void on_tick(uv_timer_t *t)

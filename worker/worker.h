@@ -14,7 +14,9 @@
 #include "shm/revoke.h"
 #include "shm/ring.h"
 #include "shm/slot.h"
+#include "worker/edge.h"
 #include "worker/memo.h"
+#include "worker/tls.h"
 
 /* One worker process: everything it owns. There is exactly one, made in worker/main.c; other files get a pointer to it.
  *
@@ -23,6 +25,7 @@
  *   req.c        a request's birth and end            req_fsm.c  the step engine, rows in req_steps.def
  *   relay.c      upstream callbacks -> events         record_out.c  START and END records
  *   tick.c       deadlines, beats, gauges             memo.c     subjects and plans remembered
+ *   tls.c        certificates of the TLS listener     edge.c     proxies before us, web pages that may call
  *   steps/       one file a step */
 struct gw_req;
 struct gw_lease;
@@ -83,6 +86,8 @@ struct gw_worker {
 	} limits;
 
 	/* sockets */
+	struct gw_edge edge;
+	struct gw_worker_tls tls;
 	struct gw_h1_server *server;
 	struct gw_upstream *upstream;
 

@@ -3,38 +3,17 @@ by name and by date; sessions are resumed; and a credential is never sent to a p
 import json
 import socket
 import ssl
-import subprocess
 import threading
 import urllib.request
 
 import pytest
 
+from authority import Authority
 from client import Load, Stream, chat_body
 from harness import Mock, http_ask, until
 from trail import settled
 
 CHAT = "/v1/chat/completions"
-
-
-class Authority:
-    """A CA of this run and what it signs."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        folder.mkdir()
-        self.run("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "ca.key", "-out", "ca.pem", "-days", "2",
-                 "-subj", "/CN=play authority", "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign")
-        self.pem = (folder / "ca.pem").read_text()
-
-    def run(self, *args):
-        r = subprocess.run(["openssl", *args], cwd=self.folder, capture_output=True, text=True, check=False)
-        assert r.returncode == 0, r.stderr
-
-    def sign(self, name, host, dates=("-days", "2")):
-        self.run("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={host}")
-        (self.folder / f"{name}.ext").write_text(f"subjectAltName=DNS:{host}\nextendedKeyUsage=serverAuth\n")
-        self.run("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-out", f"{name}.pem", *dates, "-extfile", f"{name}.ext")
-        return name
 
 
 def tls_mock(folder, authority, cert, where):

@@ -105,7 +105,7 @@ enum gw_step_id gw_step_parse(struct gw_req *r)
 	read_headers(r, r->rq, &keys);
 	r->rec.endpoint = gw_str_z(r->endpoint->name);
 	r->rec.ingress_dialect = GW_LIT("openai");
-	r->rec.client_ip = gw_h1_peer(r->conn);
+	r->rec.client_ip = gw_edge_client(r->w, r->conn, r->rq, &r->arena);
 	r->rec.worker = r->w->slot;
 	r->err = gw_key_from_headers(&keys, &r->token_header);
 	if (r->err || r->endpoint->id == GW_EP_MODELS)

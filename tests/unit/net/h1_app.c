@@ -264,7 +264,7 @@ static void on_bad(void *ctx, enum gw_err e, struct gw_str path, struct gw_buf *
 	gw_buf_puts(body, GW_LIT("\"}\n"));
 }
 
-const struct gw_h1_ops h1_app_ops = { on_head, on_request, on_gone, on_drain, on_done, on_bad, NULL };
+const struct gw_h1_ops h1_app_ops = { on_head, on_request, on_gone, on_drain, on_done, on_bad, NULL, NULL };
 
 struct gw_h1_conn *h1_app_held(struct h1_app *a)
 {
