@@ -46,7 +46,8 @@ static void take(struct gw_admin *ad, struct gw_msg *m)
 	if (ctx)
 		gw_h1_set_tls(ad->server, ctx);
 	else /* the one before stays: locked out by a mistake is worse */
-		gw_log(GW_ERROR, "the admin listener's certificate or client authorities cannot be used; save them again");
+		gw_log(GW_ERROR,
+		       "the admin listener's certificate or client authorities cannot be used; save them again");
 }
 
 static void on_answer(void *ctx, enum gw_err err, struct gw_msg *m)

@@ -164,7 +164,7 @@ void gw_loop_stop(struct gw_master *m)
 		m->child[i].adopter = -1;
 		gw_supervise_drain(m, &m->child[i], m->boot.drain_timeout);
 	}
-	gw_place_close_workers(m); /* the last holder closes: clients are refused instead of waiting */
+	gw_place_close_sockets(m, true, false); /* the last holder closes: clients are refused instead of waiting */
 	gw_supervise_drain(m, gw_child_of(m, GW_ROLE_ADMIN), GW_STOP_MS);
 	gw_supervise_drain(m, gw_child_of(m, GW_ROLE_AGENT), GW_STOP_MS);
 	gw_supervise_drain(m, gw_child_of(m, GW_ROLE_EXPORTER), GW_STOP_MS);

@@ -160,13 +160,11 @@ void gw_place_clean(struct gw_master *m); /* after an orderly stop: what is big 
 GW_MUST enum gw_err gw_place_listen(struct gw_master *m, const char **why);
 uint32_t gw_place_sockets(const struct gw_master *m, bool workers, bool admin, struct gw_role_fd fds[GW_LISTEN_MAX]);
 bool gw_place_take_socket(struct gw_master *m, const struct gw_role_fd *fd);
-void gw_place_close_workers(struct gw_master *m);
-void gw_place_close_admin(struct gw_master *m);
+void gw_place_close_sockets(struct gw_master *m, bool workers, bool admin);
 void gw_place_write_lock(struct gw_master *m); /* our pid into the lock file */
 bool gw_place_split_address(struct gw_str text, struct gw_str *host, uint16_t *port);
-/* leftover.c: processes of a dead master */
-GW_MUST enum gw_err gw_leftover_find(struct gw_master *m,
-				     const char **why); /* chooses the half; waits when both are held */
+/* leftover.c: processes of a dead master. find chooses the half; waits when both are held. */
+GW_MUST enum gw_err gw_leftover_find(struct gw_master *m, const char **why);
 void gw_leftover_finish(struct gw_master *m); /* once our own workers serve */
 void gw_leftover_tick(struct gw_master *m);
 void gw_leftover_publish(struct gw_master *m); /* lines of worker slots that are not ours: draining, or nobody's */

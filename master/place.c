@@ -376,17 +376,15 @@ bool gw_place_take_socket(struct gw_master *m, const struct gw_role_fd *fd)
 	return take_numbered(m, fd, "listen.", m->listen.fd) || take_numbered(m, fd, "tls.", m->listen.tls);
 }
 
-void gw_place_close_workers(struct gw_master *m)
+void gw_place_close_sockets(struct gw_master *m, bool workers, bool admin)
 {
-	for (uint32_t i = 0; i < m->n_workers; i++) {
+	for (uint32_t i = 0; workers && i < m->n_workers; i++) {
 		gw_close(&m->listen.fd[i]);
 		gw_close(&m->listen.tls[i]);
 	}
-}
-
-void gw_place_close_admin(struct gw_master *m)
-{
-	gw_close(&m->listen.admin_tcp);
-	gw_close(&m->listen.admin_tls);
-	gw_close(&m->listen.admin_unix);
+	if (admin) {
+		gw_close(&m->listen.admin_tcp);
+		gw_close(&m->listen.admin_tls);
+		gw_close(&m->listen.admin_unix);
+	}
 }

@@ -259,10 +259,10 @@ static void hand_over(struct gw_master *m)
 		m->child[i].adopter = -1;
 		gw_supervise_drain(m, &m->child[i], m->boot.drain_timeout);
 	}
-	gw_place_close_workers(m);
+	gw_place_close_sockets(m, true, false);
 	for (size_t i = 0; i < sizeof(singles) / sizeof(singles[0]); i++)
 		gw_supervise_drain(m, gw_child_of(m, singles[i]), GW_STOP_MS);
-	gw_place_close_admin(m);
+	gw_place_close_sockets(m, false, true);
 	gw_close(&m->lock_fd); /* the new master holds the same lock */
 	forget(m);
 }

@@ -65,8 +65,8 @@ static enum gw_err read_line(struct gw_str line, struct gw_proxy_header *out)
 		if (!gw_str_cut(rest, ' ', &part[i], &rest))
 			return GW_E_BAD_HTTP;
 	part[3] = rest;
-	if (!read_text(part[0], is_v6, out->addr) || !read_text(part[1], is_v6, to) || !read_port(part[2], &out->port) ||
-	    !read_port(part[3], &to_port))
+	if (!read_text(part[0], is_v6, out->addr) || !read_text(part[1], is_v6, to) ||
+	    !read_port(part[2], &out->port) || !read_port(part[3], &to_port))
 		return GW_E_BAD_HTTP;
 	out->has_address = true;
 	return GW_OK;

@@ -127,7 +127,8 @@ static void build(struct gw_worker *w)
 	gw_h1_set_tls(w->server, ctx);
 	t->n_served = set.n;
 	gw_gauge(&w->page->metric[GW_M_tls_certificates], set.n);
-	gw_gauge(&w->page->metric[GW_M_tls_certificate_expiry_timestamp_seconds], (uint64_t)(set.earliest_us / 1000000));
+	gw_gauge(&w->page->metric[GW_M_tls_certificate_expiry_timestamp_seconds],
+		 (uint64_t)(set.earliest_us / 1000000));
 	if (!t->is_ready) {
 		t->is_ready = true;
 		gw_worker_check_ready(w);
