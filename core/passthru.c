@@ -5,74 +5,84 @@
 #include "core/passthru_impl.h"
 
 /* Fields of a chat request that some reader gives a meaning to. A key that equals one of them but for case would be read by
- * case-insensitive parsers (Go's) and not by others. */
-static const struct gw_str known[] = {
+ * case-insensitive parsers (Go's) and not by others. In order of length. */
+#define CHAT_KEYS(X, n)                                                                                                \
+	X("n", n)                                                                                                      \
+	X("url", n)                                                                                                    \
+	X("stop", n)                                                                                                   \
+	X("seed", n)                                                                                                   \
+	X("user", n)                                                                                                   \
+	X("role", n)                                                                                                   \
+	X("name", n)                                                                                                   \
+	X("type", n)                                                                                                   \
+	X("text", n)                                                                                                   \
+	X("file", n)                                                                                                   \
+	X("tags", n)                                                                                                   \
+	X("model", n)                                                                                                  \
+	X("top_p", n)                                                                                                  \
+	X("top_k", n)                                                                                                  \
+	X("tools", n)                                                                                                  \
+	X("audio", n)                                                                                                  \
+	X("store", n)                                                                                                  \
+	X("stream", n)                                                                                                 \
+	X("content", n)                                                                                                \
+	X("refusal", n)                                                                                                \
+	X("file_id", n)                                                                                                \
+	X("messages", n)                                                                                               \
+	X("logprobs", n)                                                                                               \
+	X("metadata", n)                                                                                               \
+	X("function", n)                                                                                               \
+	X("functions", n)                                                                                              \
+	X("verbosity", n)                                                                                              \
+	X("arguments", n)                                                                                              \
+	X("image_url", n)                                                                                              \
+	X("file_data", n)                                                                                              \
+	X("action_id", n)                                                                                              \
+	X("max_tokens", n)                                                                                             \
+	X("logit_bias", n)                                                                                             \
+	X("modalities", n)                                                                                             \
+	X("prediction", n)                                                                                             \
+	X("moderation", n)                                                                                             \
+	X("tool_calls", n)                                                                                             \
+	X("parameters", n)                                                                                             \
+	X("session_id", n)                                                                                             \
+	X("temperature", n)                                                                                            \
+	X("tool_choice", n)                                                                                            \
+	X("json_schema", n)                                                                                            \
+	X("input_audio", n)                                                                                            \
+	X("top_logprobs", n)                                                                                           \
+	X("service_tier", n)                                                                                           \
+	X("tool_call_id", n)                                                                                           \
+	X("include_usage", n)                                                                                          \
+	X("function_call", n)                                                                                          \
+	X("stream_options", n)                                                                                         \
+	X("response_format", n)                                                                                        \
+	X("presence_penalty", n)                                                                                       \
+	X("reasoning_effort", n)                                                                                       \
+	X("prompt_cache_key", n)                                                                                       \
+	X("frequency_penalty", n)                                                                                      \
+	X("safety_identifier", n)                                                                                      \
+	X("web_search_options", n)                                                                                     \
+	X("include_obfuscation", n)                                                                                    \
+	X("parallel_tool_calls", n)                                                                                    \
+	X("max_completion_tokens", n)
+#define NAME(s, n)    { s, sizeof(s) - 1 },
+#define SHORTER(s, n) +(sizeof(s) - 1 < (n))
+#define FIRST(n)      CHAT_KEYS(SHORTER, n)
+#define FIRST_8(n)                                                                                                     \
+	FIRST(n), FIRST(n + 1), FIRST(n + 2), FIRST(n + 3), FIRST(n + 4), FIRST(n + 5), FIRST(n + 6), FIRST(n + 7)
+/* clang-format off */
+static const struct gw_str known[] = { CHAT_KEYS(NAME, 0) };
+/* clang-format on */
+static const uint8_t known_first[GW_JSON_KNOWN_BYTES + 2] = { FIRST_8(0), FIRST_8(8), FIRST_8(16), FIRST_8(24),
+							      FIRST(32) };
+_Static_assert(GW_JSON_KNOWN_BYTES == 31, "known_first is written out");
+/* Members whose insides are the caller's own names: schemas, maps. */
+static const struct gw_str free_form[] = {
 #define K(s)                                                                                                           \
 	{                                                                                                              \
 		s, sizeof(s) - 1                                                                                       \
 	}
-	K("model"),
-	K("messages"),
-	K("stream"),
-	K("stream_options"),
-	K("include_usage"),
-	K("include_obfuscation"),
-	K("max_tokens"),
-	K("max_completion_tokens"),
-	K("n"),
-	K("temperature"),
-	K("top_p"),
-	K("top_k"),
-	K("stop"),
-	K("seed"),
-	K("tools"),
-	K("tool_choice"),
-	K("parallel_tool_calls"),
-	K("functions"),
-	K("function_call"),
-	K("response_format"),
-	K("json_schema"),
-	K("logprobs"),
-	K("top_logprobs"),
-	K("logit_bias"),
-	K("presence_penalty"),
-	K("frequency_penalty"),
-	K("reasoning_effort"),
-	K("verbosity"),
-	K("modalities"),
-	K("audio"),
-	K("prediction"),
-	K("web_search_options"),
-	K("service_tier"),
-	K("store"),
-	K("metadata"),
-	K("moderation"),
-	K("user"),
-	K("safety_identifier"),
-	K("prompt_cache_key"),
-	K("role"),
-	K("content"),
-	K("name"),
-	K("refusal"),
-	K("tool_calls"),
-	K("tool_call_id"),
-	K("function"),
-	K("arguments"),
-	K("parameters"),
-	K("type"),
-	K("text"),
-	K("image_url"),
-	K("url"),
-	K("input_audio"),
-	K("file"),
-	K("file_id"),
-	K("file_data"),
-	K("session_id"),
-	K("action_id"),
-	K("tags"),
-};
-/* Members whose insides are the caller's own names: schemas, maps. */
-static const struct gw_str free_form[] = {
 	K("parameters"),          K("schema"),      K("input_schema"),       K("metadata"),
 	K("logit_bias"),          K("guided_json"), K("structured_outputs"), K("chat_template_kwargs"),
 	K("mm_processor_kwargs"), K("extra_body"),
@@ -187,7 +197,7 @@ static enum gw_err refuse_body(struct read *r, enum gw_err e, const struct gw_js
 
 /* One strict pass. The known names are asked at every depth, which is cheap and nearly always enough; a refusal is looked at
  * again, because in a tool's schema "Name" is as good a name as any. */
-static enum gw_err check(struct read *r, const struct gw_json_want *want, size_t n)
+static enum gw_err check(struct read *r, const struct gw_json_want *want, size_t n, struct gw_json_items *items)
 {
 	struct gw_json_limits strict = gw_json_default_limits, plain = gw_json_default_limits;
 	struct gw_json_fault fault, second;
@@ -196,6 +206,8 @@ static enum gw_err check(struct read *r, const struct gw_json_want *want, size_t
 
 	strict.known = known;
 	strict.n_known = N_KNOWN;
+	strict.known_first = known_first;
+	strict.items = plain.items = items;
 	e = gw_json_check(r->a, r->body, &strict, want, n, &fault);
 	if (!e)
 		return GW_OK;
@@ -253,51 +265,30 @@ static enum gw_err want_text(struct read *r, struct gw_json_span s, const char *
 
 /* ---- parts ---- */
 
-struct messages {
-	struct read *r;
-	uint32_t n;
-};
-
-static bool take_message(void *ctx, struct gw_json_span item)
+static enum gw_err refuse_message(struct read *r, const struct gw_json_items *m)
 {
-	struct messages *m = ctx;
-	struct gw_json_span role = { 0 };
-	const struct gw_json_want want = { GW_LIT("role"), &role };
-
-	if (item.type != GW_JSON_OBJ) {
-		refuse(m->r, GW_E_INVALID, gw_arena_printf(m->r->a, "messages[%u]", m->n),
-		       gw_arena_printf(m->r->a, "messages[%u] must be an object with role and content.", m->n));
-		return false;
-	}
-	gw_json_members(m->r->body, item, &want, 1);
-	if (role.type != GW_JSON_STR) {
-		refuse(m->r, role.type == GW_JSON_NONE ? GW_E_MISSING : GW_E_INVALID,
-		       gw_arena_printf(m->r->a, "messages[%u].role", m->n),
-		       gw_arena_printf(m->r->a,
-				       "messages[%u].role must be text: system, developer, user, assistant or tool.",
-				       m->n));
-		return false;
-	}
-	m->n++;
-	return true;
+	if (m->fault == GW_ITEM_NO_OBJECT)
+		return refuse(r, GW_E_INVALID, gw_arena_printf(r->a, "messages[%u]", m->at),
+			      gw_arena_printf(r->a, "messages[%u] must be an object with role and content.", m->at));
+	return refuse(r, m->fault == GW_ITEM_WITHOUT ? GW_E_MISSING : GW_E_INVALID,
+		      gw_arena_printf(r->a, "messages[%u].role", m->at),
+		      gw_arena_printf(
+			  r->a, "messages[%u].role must be text: system, developer, user, assistant or tool.", m->at));
 }
 
-static enum gw_err read_messages(struct read *r, struct gw_json_span s, uint32_t *n)
+static enum gw_err read_messages(struct read *r, struct gw_json_span s, const struct gw_json_items *m, uint32_t *n)
 {
-	struct messages m = { .r = r };
-
 	if (!is_given(s))
 		return refuse(r, GW_E_MISSING, GW_LIT("messages"),
 			      GW_LIT("messages is required: a list of {role, content}."));
 	if (s.type != GW_JSON_ARR)
 		return refuse(r, GW_E_INVALID, GW_LIT("messages"),
 			      GW_LIT("messages must be a list of {role, content}."));
-	gw_json_each_item(r->body, s, take_message, &m);
-	if (r->err)
-		return r->err;
-	if (m.n == 0)
+	if (m->fault != GW_ITEM_OK)
+		return refuse_message(r, m);
+	if (m->n == 0)
 		return refuse(r, GW_E_INVALID, GW_LIT("messages"), GW_LIT("messages must have at least one message."));
-	*n = m.n;
+	*n = m->n;
 	return GW_OK;
 }
 
@@ -380,6 +371,7 @@ enum gw_err gw_chat_read(struct gw_arena *a, struct gw_str body, struct gw_chat_
 {
 	struct gw_json_span messages, n, max, max_new, temperature, top_p, tools, metadata, user, safety;
 	struct gw_chat_request q = { .max_tokens = -1 };
+	struct gw_json_items each = { .of = GW_LIT("messages"), .key = GW_LIT("role"), .type = GW_JSON_STR };
 	const struct gw_json_want want[] = {
 		{ GW_LIT("model"), &q.model_span },
 		{ GW_LIT("messages"), &messages },
@@ -396,12 +388,12 @@ enum gw_err gw_chat_read(struct gw_arena *a, struct gw_str body, struct gw_chat_
 		{ GW_LIT("safety_identifier"), &safety },
 	};
 	struct read r = { .a = a, .body = body, .param = param, .why = why };
-	enum gw_err e = check(&r, want, sizeof(want) / sizeof(want[0]));
+	enum gw_err e = check(&r, want, sizeof(want) / sizeof(want[0]), &each);
 
 	if (!e)
 		e = read_model(&r, &q);
 	if (!e)
-		e = read_messages(&r, messages, &q.n_messages);
+		e = read_messages(&r, messages, &each, &q.n_messages);
 	if (!e)
 		e = read_stream(&r, &q);
 	if (!e)
@@ -526,7 +518,16 @@ enum gw_err gw_passthru_check(struct gw_arena *a, struct gw_str body, const stru
 {
 	struct read r = { .a = a, .body = body, .param = param, .why = why };
 
-	return check(&r, want, n);
+	return check(&r, want, n, NULL);
+}
+
+bool gw_passthru_known_is_sound(void)
+{
+	for (unsigned i = 0; i < N_KNOWN; i++)
+		if (i < known_first[known[i].n] || i >= known_first[known[i].n + 1] ||
+		    (i && known[i].n < known[i - 1].n))
+			return false;
+	return true;
 }
 
 struct gw_json_span gw_passthru_whole(struct gw_str body)

@@ -17,11 +17,26 @@
  */
 enum gw_json_type { GW_JSON_NONE, GW_JSON_NULL, GW_JSON_BOOL, GW_JSON_NUM, GW_JSON_STR, GW_JSON_ARR, GW_JSON_OBJ };
 
+/* What each element of a wanted list must be: an object with this member of this type. Looked at on the way, so that nobody has to walk
+ * through a long list once more. The first fault counts. */
+enum gw_json_item_fault { GW_ITEM_OK, GW_ITEM_NO_OBJECT, GW_ITEM_WITHOUT, GW_ITEM_OTHER_TYPE };
+struct gw_json_items {
+	struct gw_str of; /* the wanted member that is a list */
+	struct gw_str key; /* what each element must have */
+	enum gw_json_type type;
+	uint32_t n; /* elements */
+	uint32_t at; /* which has the fault */
+	enum gw_json_item_fault fault;
+};
+enum { GW_JSON_KNOWN_BYTES = 31 }; /* of one known key */
 struct gw_json_limits {
 	uint32_t max_depth; /* 64 */
 	uint32_t max_nodes; /* 1,000,000 values and keys */
-	const struct gw_str *known; /* keys whose case variants are refused at any depth; may be NULL */
+	const struct gw_str
+	    *known; /* keys whose case variants are refused at any depth, in order of length; may be NULL */
 	uint32_t n_known;
+	const uint8_t *known_first; /* known[known_first[n]] is the first with at least n bytes; NULL: worked out */
+	struct gw_json_items *items; /* or NULL */
 };
 extern const struct gw_json_limits gw_json_default_limits; /* no known keys */
 

@@ -10,6 +10,9 @@ struct check {
 	const struct gw_json_want *want;
 	size_t n_want;
 	struct gw_json_span *out; /* of the wanted member under way */
+	struct gw_json_items *items; /* of the wanted list under way */
+	bool is_item_key; /* the value that comes is the one that items wants */
+	bool has_item_key; /* the element under way has it */
 	struct gw_json_fault *fault;
 	enum gw_err err;
 	uint32_t depth, max_depth, nodes;
@@ -220,8 +223,38 @@ static void match_wanted(struct check *c, struct gw_str inside, bool has_escape)
 
 		if (has_escape ? gw_json_inside_eq(inside, w->key) : gw_str_eq(inside, w->key)) {
 			c->out = w->out;
+			if (c->lim->items && gw_str_eq(w->key, c->lim->items->of))
+				c->items = c->lim->items;
 			return;
 		}
+	}
+}
+
+/* ---- elements of a wanted list ---- */
+
+static void item_fault(struct check *c, enum gw_json_item_fault f)
+{
+	if (c->items->fault != GW_ITEM_OK)
+		return;
+	c->items->fault = f;
+	c->items->at = c->items->n - 1;
+}
+
+/* A value of this type begins, the list's own included. */
+static void items_value(struct check *c, enum gw_json_type type)
+{
+	if (c->depth == 1 && type != GW_JSON_ARR) {
+		c->items = NULL;
+	} else if (c->depth == 2) {
+		c->items->n++;
+		c->has_item_key = false;
+		if (type != GW_JSON_OBJ)
+			item_fault(c, GW_ITEM_NO_OBJECT);
+	} else if (c->depth == 3 && c->is_item_key) {
+		c->is_item_key = false;
+		c->has_item_key = true;
+		if (type != c->items->type)
+			item_fault(c, GW_ITEM_OTHER_TYPE);
 	}
 }
 
@@ -263,6 +296,8 @@ static bool scan_key(struct check *c)
 		return refuse_key(c, from, inside, f);
 	if (c->depth == 1)
 		match_wanted(c, inside, has_escape);
+	else if (c->depth == 3 && c->items)
+		c->is_item_key = gw_json_inside_eq(inside, c->items->key);
 	skip_space(c);
 	if (c->p == c->end || *c->p != ':')
 		return refuse_here(c, "expected ':' after the key");
@@ -326,6 +361,8 @@ static bool scan_value(struct check *c, bool *is_open)
 		return false;
 	if (c->out && c->depth == 1)
 		*c->out = (struct gw_json_span){ (size_t)(c->p - c->text), 0, type_of(*c->p) };
+	if (c->items && c->depth <= 3)
+		items_value(c, type_of(*c->p));
 	switch (*c->p) {
 	case '{':
 		return open_container(c, true, is_open);
@@ -356,6 +393,9 @@ static bool scan_ends(struct check *c, bool *more)
 		if (c->depth == 1 && c->out) {
 			c->out->len = (size_t)(c->p - c->text) - c->out->off;
 			c->out = NULL;
+			c->items = NULL;
+		} else if (c->depth == 2 && c->items && !c->has_item_key) {
+			item_fault(c, GW_ITEM_WITHOUT);
 		}
 		skip_space(c);
 		if (c->p < c->end && *c->p == ',') {
@@ -406,12 +446,18 @@ enum gw_err gw_json_check(struct gw_arena *a, struct gw_str text, const struct g
 	c.want = want;
 	c.n_want = n_want;
 	c.out = NULL;
+	c.items = NULL;
+	c.is_item_key = c.has_item_key = false;
 	c.fault = fault;
 	c.err = GW_OK;
 	c.depth = c.nodes = 0;
 	gw_json_keys_init(&c.keys, a, text, c.lim);
 	for (size_t i = 0; i < n_want; i++)
 		*want[i].out = (struct gw_json_span){ 0 };
+	if (c.lim->items) {
+		c.lim->items->n = 0;
+		c.lim->items->fault = GW_ITEM_OK;
+	}
 	if (text.n > INT32_MAX)
 		refuse(&c, c.text, "larger than 2 GiB");
 	else if (scan_text(&c))

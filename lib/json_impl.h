@@ -35,7 +35,7 @@ bool gw_json_number_is_finite(struct gw_str token);
 
 /* ---- keys of the objects that are open during a check (lib/json_keys.c) ---- */
 
-enum { GW_JSON_MAX_DEPTH = 64, GW_JSON_KNOWN_MAX = 256, GW_JSON_KEYS_INLINE = 64 };
+enum { GW_JSON_MAX_DEPTH = 64, GW_JSON_KNOWN_MAX = 255, GW_JSON_KEYS_INLINE = 64 };
 
 struct gw_json_key {
 	uint32_t hash;
@@ -61,7 +61,8 @@ struct gw_json_keys {
 	uint32_t *table; /* key index + 1, 0 = free */
 	uint32_t table_size, n_tabled;
 	const struct gw_str *known;
-	uint16_t known_head[32], known_next[GW_JSON_KNOWN_MAX]; /* index + 1, chained by first letter */
+	const uint8_t *known_first; /* as in gw_json_limits */
+	uint8_t own_first[GW_JSON_KNOWN_BYTES + 2];
 	struct gw_json_key first_keys[GW_JSON_KEYS_INLINE];
 };
 enum gw_json_key_fault { GW_KEY_OK, GW_KEY_TWICE, GW_KEY_CASE, GW_KEY_FLOOD, GW_KEY_NOMEM };

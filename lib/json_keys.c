@@ -43,20 +43,40 @@ static uint32_t hash_bytes(uint64_t seed, struct gw_str s)
 	return (uint32_t)(h ^ h >> 32);
 }
 
-/* Case variants: chains of the known keys by first letter, so that a key meets only a few of them. */
+/* Case variants: the known keys by length, so that a key meets only a few of them. */
 static void index_known(struct gw_json_keys *k, const struct gw_json_limits *lim)
 {
+	size_t n = 0;
+
 	GW_REQUIRE(lim->n_known <= GW_JSON_KNOWN_MAX);
 	k->known = lim->n_known ? lim->known : NULL;
 	if (!k->known)
 		return;
-	memset(k->known_head, 0, sizeof(k->known_head));
+	k->known_first = lim->known_first ? lim->known_first : k->own_first;
+	if (lim->known_first)
+		return;
+	k->own_first[0] = 0;
 	for (uint32_t i = 0; i < lim->n_known; i++) {
-		unsigned letter = k->known[i].n ? (unsigned char)k->known[i].p[0] & 31u : 0;
-
-		k->known_next[i] = k->known_head[letter];
-		k->known_head[letter] = (uint16_t)(i + 1);
+		GW_REQUIRE(k->known[i].n >= n && k->known[i].n <= GW_JSON_KNOWN_BYTES);
+		while (n < k->known[i].n)
+			k->own_first[++n] = (uint8_t)i;
 	}
+	while (n <= GW_JSON_KNOWN_BYTES)
+		k->own_first[++n] = (uint8_t)lim->n_known;
+}
+
+static bool is_ascii(struct gw_str s)
+{
+	uint64_t seen = 0;
+
+	if (s.n < 8) {
+		for (size_t i = 0; i < s.n; i++)
+			seen |= (unsigned char)s.p[i];
+		return seen < 0x80;
+	}
+	for (size_t i = 0; i < s.n; i += 8) /* the last eight overlap those before */
+		seen |= load(s.p + (s.n - i >= 8 ? i : s.n - 8), 8);
+	return (seen & 0x8080808080808080u) == 0;
 }
 
 /* Two characters outside ASCII fold to ASCII letters (Unicode simple case folding; Go's encoding/json compares by it): U+017F to s,
@@ -65,9 +85,8 @@ static struct gw_str fold_kin(struct gw_str key, char *buf, size_t size)
 {
 	size_t n = 0;
 
-	if (key.n == 0 ||
-	    gw_json_plain_end((const uint8_t *)key.p, (const uint8_t *)key.p + key.n) == (const uint8_t *)key.p + key.n)
-		return key; /* ASCII */
+	if (is_ascii(key))
+		return key;
 	for (size_t i = 0; i < key.n; n++) {
 		struct gw_str rest = gw_str_skip(key, i);
 		bool is_s = gw_str_has_prefix(rest, GW_LIT("\xc5\xbf")),
@@ -97,10 +116,12 @@ static bool is_case_variant(const struct gw_json_keys *k, struct gw_str key)
 	if (!k->known || key.n == 0)
 		return false;
 	seen = fold_kin(key, buf, sizeof(buf));
-	for (uint16_t i = k->known_head[(unsigned char)seen.p[0] & 31]; i; i = k->known_next[i - 1]) {
-		struct gw_str known = k->known[i - 1];
+	if (seen.n > GW_JSON_KNOWN_BYTES)
+		return false;
+	for (unsigned i = k->known_first[seen.n]; i < k->known_first[seen.n + 1]; i++) {
+		struct gw_str known = k->known[i];
 
-		if (known.n != seen.n)
+		if ((known.p[0] ^ seen.p[0]) & ~0x20) /* not even but for case */
 			continue;
 		if (gw_str_eq(known, key))
 			return false;

@@ -17,7 +17,10 @@ struct gw_scan_node {
 	uint8_t first, n; /* its children in the tree; fewer than 255 rows */
 	int8_t value;
 };
-#define GW_SCAN_NODE(name, first, n, value) { (name), sizeof(name) - 1, (first), (n), (value) }
+#define GW_SCAN_NODE(name, first, n, value)                                                                            \
+	{                                                                                                              \
+		(name), sizeof(name) - 1, (first), (n), (value)                                                        \
+	}
 
 struct gw_scan_value {
 	uint8_t type; /* enum gw_json_type; NONE until seen; OBJ and ARR only mark presence */

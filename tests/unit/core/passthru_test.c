@@ -4,7 +4,7 @@
 #include <dirent.h>
 #include <time.h>
 
-#include "core/passthru.h"
+#include "core/passthru_impl.h"
 
 static struct gw_arena arena;
 static struct gw_str param, why;
@@ -415,12 +415,23 @@ static void small_arenas(void **st)
 	}
 }
 
+static void known_names_are_in_order(void **state)
+{
+	(void)state;
+	assert_true(gw_passthru_known_is_sound());
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(good),           cmocka_unit_test(refused),
-					    cmocka_unit_test(free_form),      cmocka_unit_test(splices),
-					    cmocka_unit_test(random_splices), cmocka_unit_test(recorded),
-					    cmocka_unit_test(small_arenas),   cmocka_unit_test(speed) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(known_names_are_in_order),
+					    cmocka_unit_test(good),
+					    cmocka_unit_test(refused),
+					    cmocka_unit_test(free_form),
+					    cmocka_unit_test(splices),
+					    cmocka_unit_test(random_splices),
+					    cmocka_unit_test(recorded),
+					    cmocka_unit_test(small_arenas),
+					    cmocka_unit_test(speed) };
 	struct gw_str index = shared_file("fixtures/INDEX.tsv");
 	int failed;
 

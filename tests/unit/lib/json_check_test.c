@@ -226,10 +226,51 @@ static void limits(void **st)
 	gw_buf_done(&b);
 }
 
+static void elements_of_a_list(void **st)
+{
+	static const struct {
+		const char *text;
+		uint32_t n, at;
+		enum gw_json_item_fault fault;
+	} rows[] = {
+		{ "{\"list\":[{\"k\":\"v\"},{\"x\":[{\"k\":1},2],\"k\":\"\"}],\"more\":[1,{}]}", 2, 0, GW_ITEM_OK },
+		{ "{\"more\":[1,{}],\"list\":[ {\"\\u006b\" : \"v\"} ]}", 1, 0, GW_ITEM_OK },
+		{ "{\"list\":[]}", 0, 0, GW_ITEM_OK },
+		{ "{\"list\":{\"a\":{\"b\":1}}}", 0, 0, GW_ITEM_OK }, /* no list: the span says so */
+		{ "{\"list\":3,\"more\":[[[1]],{\"a\":{\"k\":2}}]}", 0, 0, GW_ITEM_OK },
+		{ "{\"list\":[{\"k\":\"v\"},{}]}", 2, 1, GW_ITEM_WITHOUT },
+		{ "{\"list\":[{\"j\":{\"k\":\"v\"}},4]}", 2, 0, GW_ITEM_WITHOUT },
+		{ "{\"list\":[{\"k\":\"v\"},[{\"k\":\"v\"}],{}]}", 3, 1, GW_ITEM_NO_OBJECT },
+		{ "{\"list\":[null]}", 1, 0, GW_ITEM_NO_OBJECT },
+		{ "{\"list\":[{\"k\":\"v\"},{\"k\":null,\"l\":\"v\"},{}]}", 3, 1, GW_ITEM_OTHER_TYPE },
+		{ "{\"list\":[{\"k\":{\"k\":\"v\"}}]}", 1, 0, GW_ITEM_OTHER_TYPE },
+	};
+
+	(void)st;
+	for (size_t i = 0; i < N_OF(rows); i++) {
+		struct gw_json_items items = {
+			.of = GW_LIT("list"), .key = GW_LIT("k"), .type = GW_JSON_STR, .n = 77, .fault = GW_ITEM_WITHOUT
+		};
+		struct gw_json_limits lim = { .max_depth = 64, .max_nodes = 1000, .items = &items };
+		struct gw_json_span list, more;
+		const struct gw_json_want want[] = { { GW_LIT("list"), &list }, { GW_LIT("more"), &more } };
+		struct gw_json_fault f;
+		struct gw_arena a;
+
+		gw_arena_init(&a, NULL, 0, 1 << 20);
+		assert_int_equal(gw_json_check(&a, gw_str_z(rows[i].text), &lim, want, 2, &f), GW_OK);
+		gw_arena_done(&a);
+		assert_int_equal(items.n, rows[i].n);
+		assert_int_equal(items.fault, rows[i].fault);
+		if (items.fault)
+			assert_int_equal(items.at, rows[i].at);
+	}
+}
+
 static void known_keys(void **st)
 {
-	const struct gw_str known[] = { GW_LIT("model"), GW_LIT("messages"), GW_LIT("maxTokens"), GW_LIT("mode"),
-					GW_LIT("MODE") };
+	const struct gw_str known[] = { GW_LIT("mode"), GW_LIT("MODE"), GW_LIT("model"), GW_LIT("messages"),
+					GW_LIT("maxTokens") };
 	struct gw_json_limits lim = { .max_depth = 64, .max_nodes = 1000, .known = known, .n_known = N_OF(known) };
 
 	(void)st;
@@ -518,17 +559,12 @@ static void against_yyjson(void **st)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(good),
-		cmocka_unit_test(bad),
-		cmocka_unit_test(places),
-		cmocka_unit_test(utf8_in_strings),
-		cmocka_unit_test(limits),
-		cmocka_unit_test(known_keys),
-		cmocka_unit_test(wanted),
-		cmocka_unit_test(large_objects),
-		cmocka_unit_test(random_keys),
-		cmocka_unit_test(hostile_sizes),
-		cmocka_unit_test(random_documents),
+		cmocka_unit_test(good),           cmocka_unit_test(bad),
+		cmocka_unit_test(places),         cmocka_unit_test(utf8_in_strings),
+		cmocka_unit_test(limits),         cmocka_unit_test(elements_of_a_list),
+		cmocka_unit_test(known_keys),     cmocka_unit_test(wanted),
+		cmocka_unit_test(large_objects),  cmocka_unit_test(random_keys),
+		cmocka_unit_test(hostile_sizes),  cmocka_unit_test(random_documents),
 		cmocka_unit_test(against_yyjson),
 	};
 
