@@ -1,4 +1,4 @@
-/* Preloaded into the master by bench/profile.py: its workers and its logger are started under callgrind, everything else as always. The
+/* Preloaded into the master by bench/profile_run.py: its workers and its logger are started under callgrind, everything else as always. The
  * master opens its own binary and executes that descriptor, so there is no path that a wrapper script could take the place of.
  *
  *   LLMGW_PROFILE_DIR   where callgrind writes ROLE.out and ROLE.log      LLMGW_PROFILE_EXE   the binary

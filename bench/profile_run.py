@@ -2,7 +2,7 @@
 """Instructions per request and per chunk, counted by callgrind on the release build: one worker and the logger run under valgrind, a fixed
 script of requests goes through them, and what a warm-up used is not counted.
 
-  bench/profile.py [--scheme http|https|both] [--requests 2000] [--chunks 20] [--connections 16] [--body-bytes 0] [--top 30] [--build build]
+  bench/profile_run.py [--scheme http|https|both] [--requests 2000] [--chunks 20] [--connections 16] [--body-bytes 0] [--top 30] [--build build]
 
 Instructions hardly depend on the machine or its load, so this shows what a change saved where CPU time only shows noise. What they cannot
 show: the kernel's share and caches. The last lines are one JSON object per scheme."""
