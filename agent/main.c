@@ -438,7 +438,7 @@ int gw_agent_main(void)
 	    gw_health_open(ag->start.boot.runtime_dir, true, true, &ag->health))
 		gw_role_fatal("cannot map the shared regions in %s", ag->start.boot.runtime_dir);
 	if (gw_upstream_new(&ag->loop, &up, &ag->upstream))
-		gw_role_fatal("cannot make the upstream client (is the system's CA bundle readable?)");
+		gw_role_fatal("cannot make the upstream client: no memory or no descriptors");
 	uint32_t level = lock_down(ag);
 	open_channels(ag);
 	uv_timer_init(&ag->loop, &ag->orphan);

@@ -7,7 +7,6 @@
 #include "lib/json.h"
 
 enum { MAX_BODY = 65536, MAX_LOOK = 8192, MAX_MESSAGE = 300, MAX_CODE = 64 };
-static const uint64_t max_retry_ms = 86400000;
 
 static enum gw_err by_status(int status)
 {
@@ -285,26 +284,6 @@ static struct gw_str only_word(struct gw_arena *a, struct gw_str s, const struct
 	return gw_str_eq(clean, s) ? s : GW_NIL;
 }
 
-/* "1.5" or "20" seconds, "250" ms. A date is not read: there is no clock here. */
-static uint64_t retry_ms(struct gw_str seconds, struct gw_str ms)
-{
-	uint64_t whole = 0, v = 0, scale = 100;
-	struct gw_str head, rest;
-
-	ms = gw_str_trim(ms);
-	if (ms.n && gw_str_u64(ms, &v))
-		return v < max_retry_ms ? v : max_retry_ms;
-	gw_str_cut(gw_str_trim(seconds), '.', &head, &rest);
-	if (!gw_str_u64(head, &whole))
-		return 0;
-	if (whole >= max_retry_ms / 1000)
-		return max_retry_ms;
-	v = whole * 1000;
-	for (size_t i = 0; i < rest.n && i < 3 && rest.p[i] >= '0' && rest.p[i] <= '9'; i++, scale /= 10)
-		v += (uint64_t)(rest.p[i] - '0') * scale;
-	return v;
-}
-
 void gw_upstream_error_read(struct gw_arena *a, int status, struct gw_str body, struct gw_str retry_after,
 			    struct gw_str retry_after_ms, const struct gw_str *secrets, uint32_t n_secrets,
 			    struct gw_upstream_error *out)
@@ -323,7 +302,7 @@ void gw_upstream_error_read(struct gw_arena *a, int status, struct gw_str body, 
 	if (status == 498 && (has(message, "token") || has(message, "key")))
 		e = GW_E_UP_AUTH;
 	out->err = e;
-	out->retry_after_ms = retry_ms(retry_after, retry_after_ms);
+	out->retry_after_ms = gw_retry_after_ms(retry_after, retry_after_ms, 0);
 	if (message.n)
 		out->message = cut(gw_scrub(a, cut(message, MAX_LOOK), secrets, n_secrets), MAX_MESSAGE);
 	out->code = only_word(a, out->code, secrets, n_secrets);

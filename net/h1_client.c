@@ -485,7 +485,10 @@ void up_conn_ready(struct up_conn *c)
 		return;
 	}
 	if (!ep->tls) {
-		up_conn_fail(c, GW_E_UP_TLS, "no usable certificate authorities");
+		up_conn_fail(c, GW_E_UP_TLS,
+			     ep->ca_pem ? "the provider's ca_pem holds no usable certificate"
+					: "the system has no readable CA bundle: install ca-certificates, or give the "
+					  "provider a ca_pem");
 		return;
 	}
 	if (gw_tls_new(ep->tls, gw_str(ep->host, ep->host_n), ep->session, &c->tls) != GW_OK) {
@@ -499,8 +502,11 @@ void up_conn_ready(struct up_conn *c)
 void up_conn_serve(struct up_conn *c)
 {
 	struct gw_up_req *q = c->req;
+	struct gw_endpoint *ep = c->ep;
+	bool was_opening = c->is_opening;
 
 	c->state = UP_BUSY;
+	up_pool_opened(c);
 	c->got_bytes = c->is_all_sent = false;
 	c->w_piece = 0;
 	c->w_off = 0;
@@ -513,6 +519,8 @@ void up_conn_serve(struct up_conn *c)
 	q->is_room_owed = q->is_streamed;
 	up_conn_write(c);
 	up_upload_tell_room(c);
+	if (was_opening && ep->queue_first)
+		up_pool_next(ep);
 }
 
 void up_conn_write(struct up_conn *c)

@@ -169,6 +169,8 @@ enum gw_err up_conn_open(struct gw_endpoint *ep, struct gw_up_req *q, struct up_
 		ep->conns->prev = c;
 	ep->conns = c;
 	ep->n_conns++;
+	ep->n_opening++;
+	c->is_opening = true;
 	ep->up->stats.open++;
 	*out = c;
 	q->conn = c;

@@ -30,6 +30,17 @@ static void idle_unlink(struct up_conn *c)
 	ep->up->stats.idle--;
 }
 
+void up_pool_opened(struct up_conn *c)
+{
+	c->ep->n_opening -= c->is_opening;
+	c->is_opening = false;
+}
+
+static bool may_open(const struct gw_endpoint *ep)
+{
+	return ep->n_conns < ep->max_connections && (!ep->is_https || ep->n_opening < UP_OPENING_MAX);
+}
+
 void up_pool_forget(struct up_conn *c)
 {
 	struct gw_endpoint *ep = c->ep;
@@ -39,6 +50,7 @@ void up_pool_forget(struct up_conn *c)
 	if (c->next)
 		c->next->prev = c->prev;
 	ep->n_conns--;
+	up_pool_opened(c);
 }
 
 static void attach(struct up_conn *c, struct gw_up_req *q)
@@ -97,7 +109,7 @@ enum gw_err up_pool_take(struct gw_up_req *q, bool must_be_fresh)
 	}
 	if (ep->n_conns >= ep->max_connections && ep->idle_last)
 		up_conn_give_up(ep->idle_last);
-	if (ep->n_conns < ep->max_connections)
+	if (may_open(ep))
 		return open_for(q);
 	enqueue(q);
 	return GW_OK;
@@ -129,7 +141,7 @@ void up_pool_give(struct up_conn *c)
 
 void up_pool_next(struct gw_endpoint *ep)
 {
-	while (!ep->up->is_closing && ep->queue_first && ep->n_conns < ep->max_connections) {
+	while (!ep->up->is_closing && ep->queue_first && may_open(ep)) {
 		struct gw_up_req *q = ep->queue_first;
 
 		up_queue_remove(q);

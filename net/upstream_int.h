@@ -32,6 +32,8 @@ struct up_sock {
 };
 
 enum up_state { UP_RESOLVE, UP_CONNECT, UP_HANDSHAKE, UP_BUSY, UP_IDLE };
+/* Handshakes with one provider at once: each costs 1-2 ms of CPU, and a thousand that wait for each other are all late. */
+enum { UP_OPENING_MAX = 256 };
 enum { UP_TRIES = 4, UP_STAGGER_MS = 250, UP_SLICE = 16384, UP_SCRATCH = 65536, UP_IOV = 16 };
 
 struct up_conn {
@@ -53,7 +55,7 @@ struct up_conn {
 	enum gw_err open_err; /* a failure found inside send, told from the loop */
 	const char *open_detail;
 	enum up_state state;
-	bool is_reused, got_bytes, is_all_sent, is_write_broken, is_paused, in_parse, in_open, is_given_up,
+	bool is_opening, is_reused, got_bytes, is_all_sent, is_write_broken, is_paused, in_parse, in_open, is_given_up,
 	    is_session_saved;
 };
 
@@ -76,6 +78,7 @@ struct gw_endpoint {
 	struct gw_tls_session *session;
 	struct up_conn *conns, *idle_first, *idle_last;
 	struct gw_up_req *queue_first, *queue_last;
+	uint32_t n_opening; /* of n_conns: not served a request yet */
 	uint32_t n_conns, n_idle, n_reqs; /* n_reqs: requests that point here */
 	uint64_t last_used_ms;
 };
@@ -142,6 +145,7 @@ void up_pool_give(struct up_conn *c); /* a finished, reusable one */
 void up_pool_next(struct gw_endpoint *ep); /* room may have come: serve the queue */
 void up_pool_sweep(void *up);
 void up_pool_forget(struct up_conn *c); /* out of all lists */
+void up_pool_opened(struct up_conn *c); /* no longer opening */
 void up_endpoint_free(struct gw_endpoint *ep);
 void up_queue_remove(struct gw_up_req *q);
 

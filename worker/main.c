@@ -261,7 +261,7 @@ static void open_sockets(struct gw_worker *w)
 	if (gw_h1_server_new(&w->loop, &gw_h1_default_limits, &gw_front_ops, w, &w->server))
 		gw_role_fatal("cannot make the HTTP server");
 	if (gw_upstream_new(&w->loop, &up, &w->upstream))
-		gw_role_fatal("cannot make the upstream client (is the system's CA bundle readable?)");
+		gw_role_fatal("cannot make the upstream client: no memory or no descriptors");
 }
 
 static void open_channels(struct gw_worker *w)

@@ -32,12 +32,10 @@ static struct gw_str header_of(const struct gw_up_reply *rep, struct gw_str name
 
 static void read_retry_after(struct gw_req *r, const struct gw_up_reply *rep)
 {
-	uint64_t v;
+	struct gw_str ms = header_of(rep, GW_LIT("retry-after-ms")), text = header_of(rep, GW_LIT("retry-after"));
 
-	if (gw_str_u64(header_of(rep, GW_LIT("retry-after-ms")), &v))
-		r->at.retry_after_ms = v;
-	else if (gw_str_u64(header_of(rep, GW_LIT("retry-after")), &v) && v < 1000000)
-		r->at.retry_after_ms = v * 1000;
+	if (ms.n || text.n)
+		r->at.retry_after_ms = gw_retry_after_ms(text, ms, gw_unix_us() / 1000000);
 }
 
 static void read_request_id(struct gw_req *r, const struct gw_up_reply *rep)

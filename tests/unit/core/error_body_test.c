@@ -231,6 +231,25 @@ static void retry_after(void **st)
 	assert_int_equal(retry("20", "150"), 150);
 	assert_int_equal(retry("20", "x"), 20000);
 	assert_int_equal(retry("-1", NULL), 0);
+	static const struct {
+		const char *text;
+		int64_t now;
+		uint64_t ms;
+	} dates[] = {
+		{ "Sun, 06 Nov 1994 08:49:37 GMT", 784111777 - 90, 90000 },
+		{ "Sun, 06 Nov 1994 08:49:37 GMT", 784111777, 0 }, /* now, and the past */
+		{ "Sun, 06 Nov 1994 08:49:37 GMT", 1900000000, 0 },
+		{ "Sun, 06 Nov 1994 08:49:37 GMT", 700000000, 86400000 },
+		{ "Thu, 29 Feb 2024 00:00:05 GMT", 1709164800, 5000 },
+		{ "Sun, 06 Nov 1994 08:49:37 GMT", 0, 0 }, /* no clock */
+		{ "Sunday, 06-Nov-94 08:49:37 GMT", 784111000, 0 },
+		{ "Sun, 06 Nov 1994 08:49:37 CET", 784111000, 0 },
+		{ "Sun, 06 Now 1994 08:49:37 GMT", 784111000, 0 },
+		{ "Sun, x6 Nov 1994 08:49:37 GMT", 784111000, 0 },
+		{ "Sun, 06 Nov 1994 28:49:37 GMT", 784111000, 0 },
+	};
+	for (size_t i = 0; i < sizeof(dates) / sizeof(dates[0]); i++)
+		assert_int_equal(gw_retry_after_ms(gw_str_z(dates[i].text), GW_NIL, dates[i].now), dates[i].ms);
 	assert_int_equal(retry("Wed, 21 Oct 2026 07:28:00 GMT", NULL), 0);
 	assert_int_equal(retry("99999999999999999", NULL), 86400000);
 	assert_int_equal(retry("99999999999999999999999", NULL), 0);

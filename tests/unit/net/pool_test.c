@@ -26,6 +26,37 @@ static void nothing(struct fake_conn *c)
 
 /* --- pool, queue --- */
 
+/* A burst to a provider over https: no more handshakes than the ceiling are under way, the rest waits in the queue and has
+ * its turn as those end (here: all fail, which frees their places as well). */
+static void test_handshake_ceiling(void **state)
+{
+	enum { CALLS = 300, CEILING = 256 };
+	static struct call c[CALLS];
+	struct caller t;
+	int queued = 0, late = 0;
+
+	(void)state;
+	caller_init(&t);
+	t.fake.on_request = nothing;
+	t.ca_pem = GW_LIT("no certificate, but https");
+	t.max_connections = 1000;
+	t.deadlines.queue_ms = 150;
+	t.deadlines.connect_ms = 400;
+	for (int i = 0; i < CALLS; i++)
+		call_start(&t, &c[i]);
+	assert_int_equal(gw_upstream_stats(t.up)->open, CEILING);
+	assert_int_equal(gw_upstream_stats(t.up)->queued, CALLS - CEILING);
+	for (int i = 0; i < CALLS; i++) {
+		call_wait(&t, &c[i]);
+		queued += c[i].err == GW_E_UP_QUEUE;
+		late += c[i].err == GW_E_UP_CONNECT || c[i].err == GW_E_UP_TLS;
+		call_done(&c[i]);
+	}
+	assert_int_equal(queued + late, CALLS);
+	assert_int_equal(gw_upstream_stats(t.up)->queued, 0);
+	caller_done(&t);
+}
+
 static void close_second(struct fake_conn *c)
 {
 	if (c->requests > 1)
@@ -405,11 +436,17 @@ static void test_head_and_get(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_stale),          cmocka_unit_test(test_stale_rst),
-		cmocka_unit_test(test_queue),          cmocka_unit_test(test_cancel),
-		cmocka_unit_test(test_send_from_end),  cmocka_unit_test(test_big_request),
-		cmocka_unit_test(test_early_response), cmocka_unit_test(test_chunk_huge),
-		cmocka_unit_test(test_pause),          cmocka_unit_test(test_every_cut),
+		cmocka_unit_test(test_stale),
+		cmocka_unit_test(test_stale_rst),
+		cmocka_unit_test(test_handshake_ceiling),
+		cmocka_unit_test(test_queue),
+		cmocka_unit_test(test_cancel),
+		cmocka_unit_test(test_send_from_end),
+		cmocka_unit_test(test_big_request),
+		cmocka_unit_test(test_early_response),
+		cmocka_unit_test(test_chunk_huge),
+		cmocka_unit_test(test_pause),
+		cmocka_unit_test(test_every_cut),
 		cmocka_unit_test(test_head_and_get),
 	};
 
