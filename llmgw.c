@@ -10,8 +10,7 @@ static const struct {
 	int (*run)(void);
 } roles[] = {
 	{ "confd", gw_confd_main },   { "admin", gw_admin_main }, { "worker", gw_worker_main },
-	{ "logger", gw_logger_main }, { "agent", gw_agent_main },
-	{ "exporter", gw_exporter_main },
+	{ "logger", gw_logger_main }, { "agent", gw_agent_main }, { "exporter", gw_exporter_main },
 };
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -31,6 +30,10 @@ int main(int argc, char **argv)
 	if (argc >= 2 && strcmp(argv[1], "takeover") == 0) {
 		argv[1] = argv[0];
 		return gw_master_takeover_main(argc - 1, argv + 1);
+	}
+	if (argc >= 2 && strcmp(argv[1], "restore") == 0) {
+		argv[1] = argv[0];
+		return gw_confd_restore_main(argc - 1, argv + 1);
 	}
 	return gw_master_main(argc, argv);
 }

@@ -123,6 +123,8 @@ typedef bool cli_event_fn(void *ctx, struct gw_str data);
 int cli_stream(struct cli *c, struct gw_str path, struct gw_str query, cli_event_fn *fn, void *ctx);
 /* The body of a GET as it comes, whatever it is. */
 int cli_download(struct cli *c, struct gw_str path, struct gw_str query, cli_event_fn *piece, void *ctx);
+/* A POST whose answer is large: pieces to fn as they come, which returns false to give up. Says what is wrong. */
+int cli_post_download(struct cli *c, struct gw_str path, struct gw_str body, cli_event_fn *piece, void *ctx);
 /* A POST to the data plane with a virtual key; pieces of the body to fn as they come. */
 int cli_post_gateway(struct cli *c, struct gw_str url, struct gw_str key, struct gw_str body, cli_event_fn *piece,
 		     void *ctx, long *status);

@@ -506,3 +506,57 @@ int cli_post_gateway(struct cli *c, struct gw_str url, struct gw_str key, struct
 	}
 	return CLI_OK;
 }
+
+/* --- downloads --- */
+struct download {
+	cli_event_fn *piece;
+	void *ctx;
+	CURL *h;
+	struct gw_buf error;
+};
+
+static size_t on_download(char *p, size_t size, size_t n, void *ctx)
+{
+	struct download *d = ctx;
+	long status = 0;
+
+	curl_easy_getinfo(d->h, CURLINFO_RESPONSE_CODE, &status);
+	if (status >= 400) {
+		gw_buf_put(&d->error, p, size * n);
+		return size * n;
+	}
+	return d->piece(d->ctx, gw_str(p, size * n)) ? size * n : 0;
+}
+
+int cli_download(struct cli *c, struct gw_str path, struct gw_str body, cli_event_fn *piece, void *ctx)
+{
+	struct download d = { .piece = piece, .ctx = ctx };
+	struct cli_reply r = { 0 };
+	struct call k;
+	int out = CLI_FAILED;
+
+	gw_buf_init(&d.error, 64 << 10);
+	if (begin(c, &k, path, GW_NIL)) {
+		d.h = k.h;
+		set_body(&k, "POST", body, NULL);
+		curl_easy_setopt(k.h, CURLOPT_HTTPHEADER, k.headers);
+		curl_easy_setopt(k.h, CURLOPT_TIMEOUT_MS, c->o.timeout ? timeout_ms(c) : 0L);
+		curl_easy_setopt(k.h, CURLOPT_LOW_SPEED_LIMIT, 1L); /* nothing for two minutes: it is over */
+		curl_easy_setopt(k.h, CURLOPT_LOW_SPEED_TIME, 120L);
+		curl_easy_setopt(k.h, CURLOPT_WRITEFUNCTION, on_download);
+		curl_easy_setopt(k.h, CURLOPT_WRITEDATA, &d);
+		CURLcode rc = curl_easy_perform(k.h);
+
+		curl_easy_getinfo(k.h, CURLINFO_RESPONSE_CODE, &r.status);
+		r.body = d.error;
+		out = r.status >= 400  ? cli_say_error(c, &r)
+		      : rc == CURLE_OK ? CLI_OK
+		      : r.status == 0  ? unreachable(&k, rc)
+				       : CLI_FAILED;
+		if (r.status == 200 && rc != CURLE_OK && rc != CURLE_WRITE_ERROR)
+			cli_error("the answer was cut: %s", curl_easy_strerror(rc));
+	}
+	end(&k);
+	gw_buf_done(&d.error);
+	return out;
+}

@@ -21,7 +21,7 @@
  *   status.c   processes, workers, crashes        metrics.c  /metrics
  *   query.c    log queries, in a pool thread      tail.c     log tail as server-sent events
  *   refused.c  audit of refused calls               session.c  signing in and out with a password
- *   limits.c   rates of callers and of addresses    openapi.c  GET /openapi.json */
+ *   limits.c   rates of callers and of addresses    backup.c   POST backup */
 enum gw_adm_roles {
 	GW_ADM_P = 1,
 	GW_ADM_O = 2,
@@ -123,7 +123,7 @@ struct gw_admin {
 	char segments[512], index[512];
 	struct gw_export *export; /* the exporter's page; NULL until it is there */
 	uint64_t n_index_faults;
-	uint32_t n_tails, n_queries, n_exports, n_usages, n_open;
+	uint32_t n_tails, n_queries, n_exports, n_usages, n_open, n_backups;
 	uv_timer_t tick, orphan, drain;
 	uint64_t ticks;
 	uint64_t tls_generation, tls_ticks; /* generation of the certificate in use */
@@ -154,6 +154,7 @@ void gw_adm_limits_read(struct gw_admin *ad); /* the figures, from confd */
 
 /* objects.c: a question to confd in the caller's name; its answer is the request's. ms 0 = the usual patience. */
 void gw_adm_call(struct gw_adm_req *q, const char *method, struct gw_str body, uint64_t more_flags, uint64_t ms);
+struct gw_str gw_adm_actor(struct gw_adm_req *q); /* the caller as confd wants it */
 struct gw_str gw_adm_body_with_id(struct gw_adm_req *q); /* the path's id in front; NIL: answered */
 
 /* authn.c: calls gw_adm_authorized(q) or answers. */

@@ -6,7 +6,7 @@
 enum { CALL_MS = 15000, FLAG_DRY = 1, FLAG_NO_WAIT = 2, FLAG_CREATE = 4, FLAG_YAML = 8 };
 
 /* confd's JSON of the caller plus where the call came from. */
-static struct gw_str actor(struct gw_adm_req *q)
+struct gw_str gw_adm_actor(struct gw_adm_req *q)
 {
 	struct gw_buf b;
 	struct gw_str out, open = q->who.json;
@@ -96,7 +96,7 @@ void gw_adm_call(struct gw_adm_req *q, const char *method, struct gw_str body, u
 {
 	struct gw_msg m = { .type = GW_MSG_CALL };
 	uint64_t flags = flags_of(q) | more_flags;
-	struct gw_str who = actor(q), v;
+	struct gw_str who = gw_adm_actor(q), v;
 	uint64_t wait_ms;
 
 	if (!who.p || !body.p) {

@@ -80,6 +80,8 @@ static void check_release(struct gw_server *s)
 
 	if (!is_late && (!gw_queue_is_idle(s) || !gw_audit_is_empty(s)))
 		return;
+	if (s->is_backing_up) /* its thread reads the store */
+		return;
 	close_core(s);
 	s->is_released = true;
 	answer_handover(s, GW_HANDOVER_RELEASE, GW_OK);
@@ -338,6 +340,8 @@ int gw_confd_main(void)
 	gw_role_ready(level);
 	while (!s->is_stopping)
 		uv_run(&s->loop, UV_RUN_DEFAULT);
+	while (s->is_backing_up)
+		uv_run(&s->loop, UV_RUN_ONCE);
 	close_core(s);
 	gw_log(GW_INFO, "stopped");
 	return 0;

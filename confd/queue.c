@@ -201,6 +201,10 @@ void gw_queue_call(struct gw_server *s, struct gw_peer *p, struct gw_msg *m)
 		       "The configuration process is starting or stopping. Try again in a second.");
 		return;
 	}
+	if (gw_str_eq(m->name, GW_LIT("backup"))) {
+		gw_backup_call(s, p, m);
+		return;
+	}
 	if (gw_call_class(&q) == GW_CALL_WRITE) {
 		enqueue(s, p, m);
 		if (m->body.n > 0) /* the channel's copy; ours is wiped with the answer */

@@ -92,7 +92,7 @@ struct gw_server {
 	uv_timer_t tick, orphan, drain;
 	uv_signal_t term;
 	uint64_t n_ticks;
-	bool is_draining, is_stopping, is_releasing;
+	bool is_draining, is_stopping, is_releasing, is_backing_up;
 	uint64_t release_by_ms;
 	char why[512];
 };
@@ -112,6 +112,9 @@ void gw_queue_check(struct gw_server *s); /* answers that became due: acknowledg
 void gw_queue_channel_gone(struct gw_server *s, const struct gw_channel *ch);
 bool gw_queue_is_idle(const struct gw_server *s);
 void gw_queue_init(struct gw_server *s);
+
+/* backup_call.c */
+void gw_backup_call(struct gw_server *s, struct gw_peer *p, const struct gw_msg *m);
 
 /* images.c */
 void gw_images_attach(struct gw_server *s); /* hooks into the core, first publication */

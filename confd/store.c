@@ -34,6 +34,11 @@ struct gw_store {
 static const char *const table_names[GW_T_COUNT] = { "object", "model",  "key",  "ref", "sealed", "keyring",
 						     "change", "outbox", "meta", "row", "login",  "idem" };
 
+const char *gw_store_table_name(enum gw_table t)
+{
+	return table_names[t];
+}
+
 static enum gw_err from_mdb(struct gw_store *s, int rc)
 {
 	switch (rc) {

@@ -39,6 +39,8 @@ enum gw_table {
 	GW_T_COUNT
 };
 
+const char *gw_store_table_name(enum gw_table t);
+
 struct gw_store;
 struct gw_store_opts {
 	const char *dir; /* the environment's own folder, made when missing */

@@ -72,6 +72,7 @@ int gw_role_log_level(const char *text);
 
 /* The mains, each in the library of its folder; `llmgw.c` at the root picks one by argv[1]. */
 int gw_confd_main(void);
+int gw_confd_restore_main(int argc, char **argv); /* `llmgw restore FILE`: no role, runs alone */
 int gw_admin_main(void);
 int gw_worker_main(void);
 int gw_logger_main(void);

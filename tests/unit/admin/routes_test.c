@@ -143,6 +143,7 @@ static const struct {
 	{ "audit_key", "PA!" },
 	{ "whoami", "POTMVA" },
 	{ "objects_bulk", "POTM" },
+	{ "backup", "P!" },
 	{ "session_open", "-" },
 	{ "session_close", "POTMVA" },
 	{ "account_password", "POTMVA" },
