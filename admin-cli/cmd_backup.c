@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include "admin-cli/cli.h"
 #include "lib/backup.h"
@@ -101,7 +100,7 @@ int cli_cmd_backup(struct cli *c)
 	return rc;
 }
 
-/* llmgw lies beside llmgwctl, else where the shell finds it. */
+/* Becomes llmgw, which lies beside llmgwctl, else where the shell finds it. Comes back when there is none. */
 static void run_llmgw(char *const argv[])
 {
 	char here[4000], path[4096];
@@ -116,13 +115,12 @@ static void run_llmgw(char *const argv[])
 		execv(path, argv);
 	}
 	execvp("llmgw", argv);
-	_exit(127);
 }
 
 int cli_cmd_restore(struct cli *c)
 {
 	const char *argv[12] = { "llmgw", "restore", c->args[0], "--data-dir", NULL };
-	int n = 5, status = 0;
+	int n = 5;
 
 	if (!c->o.data_dir) {
 		cli_error("--data-dir: name the new data folder");
@@ -133,12 +131,7 @@ int cli_cmd_restore(struct cli *c)
 		argv[n++] = "--root-key";
 		argv[n++] = c->o.root_key;
 	}
-	pid_t pid = fork();
-	if (pid == 0)
-		run_llmgw((char *const *)(uintptr_t)argv);
-	if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
-		return CLI_FAILED;
-	if (WEXITSTATUS(status) == 127)
-		cli_error("the program llmgw is not beside llmgwctl, nor in PATH");
-	return WEXITSTATUS(status) == 0 ? CLI_OK : CLI_FAILED;
+	run_llmgw((char *const *)(uintptr_t)argv);
+	cli_error("the program llmgw is not beside llmgwctl, nor in PATH");
+	return CLI_FAILED;
 }

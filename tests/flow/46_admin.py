@@ -142,7 +142,7 @@ def play_refused_calls_are_recorded_unknown_ones_counted(shared):
     refused = g.admin("PUT", "models/forbidden", model(), token=t)
     assert refused.status == 403
     until(lambda: any(r.get("request_id") == refused.headers["x-request-id"] and r["actor"] == "token:watcher" and r["error"] == "FORBIDDEN"
-                      for r in g.logs("--class", "admin", "--from", "5m")), 10, "the refused call in the trail")
+                      for r in g.logs("--class", "admin", "--from", "5m", "--filter", "actor=token:watcher")), 10, "the refused call in the trail")
     before = g.admin("GET", "status").json
     for _ in range(3):
         assert http_ask("GET", g.admin_url + "/admin/v1/keys").status == 401
