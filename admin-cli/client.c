@@ -528,7 +528,7 @@ static size_t on_download(char *p, size_t size, size_t n, void *ctx)
 	return d->piece(d->ctx, gw_str(p, size * n)) ? size * n : 0;
 }
 
-int cli_download(struct cli *c, struct gw_str path, struct gw_str body, cli_event_fn *piece, void *ctx)
+int cli_post_download(struct cli *c, struct gw_str path, struct gw_str body, cli_event_fn *piece, void *ctx)
 {
 	struct download d = { .piece = piece, .ctx = ctx };
 	struct cli_reply r = { 0 };
