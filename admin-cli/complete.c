@@ -180,6 +180,9 @@ static void offer_value(struct typed *t, const char *option)
 		{ "purpose", "serve admin" },
 		{ "mode", "now stage promote" },
 		{ "class", "request admin" },
+		{ "role", "viewer platform-admin org-admin team-admin member auditor" },
+		{ "format", "jsonl csv msgpack" },
+		{ "bucket", "none minute hour day" },
 	};
 	static const struct {
 		const char *option, *plural, *member;

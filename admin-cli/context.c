@@ -3,6 +3,7 @@
  * An option beats everything; a context that was asked for by name (--context, LLMGW_CONTEXT) beats the environment; the environment beats
  * the context that is merely current. A context with a server never gets the token of a gateway on this machine by accident. */
 #include <stdlib.h>
+#include <unistd.h>
 #include "admin-cli/home.h"
 #include "lib/yaml.h"
 
@@ -212,6 +213,16 @@ static bool is_name(const char *s)
 	return n > 0 && n < 64 && s[0] != '.' && s[0] != '-';
 }
 
+/* A file named from here is to be found from everywhere. */
+static const char *from_root(struct cli *c, const char *path)
+{
+	char here[4096];
+
+	if (!path || !path[0] || path[0] == '/' || !getcwd(here, sizeof here))
+		return path;
+	return gw_arena_z(&c->arena, gw_arena_printf(&c->arena, "%s/%s", here, path));
+}
+
 int cli_cmd_context_set(struct cli *c)
 {
 	struct change ch = { .set = c->args[0] };
@@ -228,6 +239,8 @@ int cli_cmd_context_set(struct cli *c)
 		cli_error("--server: an address like https://gateway.example:4001, not \"%s\"", c->o.server);
 		return CLI_USAGE;
 	}
+	c->o.token_file = from_root(c, c->o.token_file);
+	c->o.data_dir = from_root(c, c->o.data_dir);
 	rc = read_contexts(c, &path, &doc);
 	if (rc)
 		return rc;

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include "admin-cli/cli.h"
+#include "lib/text.h"
 #include "lib/yaml.h"
 
 enum { COLUMNS_MAX = 24, CELL = 60, CELL_WIDE = 200, CELL_FIELD = 4000, OUT_MAX = 256 << 20 };
@@ -29,6 +30,20 @@ enum cli_format cli_format(const struct cli *c)
 	if (jsonpath_of(c))
 		return CLI_JSONPATH;
 	return strcmp(o, "yaml") == 0 ? CLI_YAML : strcmp(o, "name") == 0 ? CLI_NAME : CLI_JSON;
+}
+
+static int check_spans(const struct cli *c)
+{
+	const char *const spans[] = { c->o.timeout, c->o.server_timeout }, *const names[] = { "timeout",
+											      "server-timeout" };
+	uint64_t ms;
+
+	for (int i = 0; i < 2; i++)
+		if (spans[i] && (!gw_duration_read(gw_str_z(spans[i]), &ms) || !ms)) {
+			cli_error("--%s: a span like 500ms, 30s or 2m, not \"%s\"", names[i], spans[i]);
+			return CLI_USAGE;
+		}
+	return CLI_OK;
 }
 
 int cli_check_format(const struct cli *c)
@@ -65,7 +80,7 @@ int cli_check_format(const struct cli *c)
 		cli_error("--color: auto, always or never, not \"%s\"", c->o.color);
 		return CLI_USAGE;
 	}
-	return CLI_OK;
+	return check_spans(c);
 }
 
 static void flush_buf(struct gw_buf *b)

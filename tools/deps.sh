@@ -7,7 +7,7 @@ what=${1:-build}
 
 BUILD_PKGS="gcc libc6-dev meson ninja-build pkg-config python3 libuv1-dev liblmdb-dev libc-ares-dev libyaml-dev libcurl4-openssl-dev libsqlite3-dev"
 NEWER_PKGS="libllhttp-dev libyyjson-dev libmbedtls-dev libmsgpack-c-dev"
-TEST_PKGS="clang clang-format universal-ctags libcmocka-dev python3-venv python3-pip nodejs npm strace valgrind curl openssl procps man-db prometheus"
+TEST_PKGS="clang clang-format universal-ctags libcmocka-dev python3-venv python3-pip nodejs npm strace valgrind curl openssl procps man-db mandoc zsh fish prometheus"
 BENCH_PKGS="nginx-light strace valgrind python3"
 
 case $what in

@@ -87,6 +87,9 @@ def play_wrong_formats_and_fields_are_told(shared):
     assert "field=value" in bad(g, 2, "get", "deployments", "--filter", "provider!=mock")
     assert "--limit" in bad(g, 2, "get", "models", "--limit", "many")
     assert "jq" in bad(g, 2, "get", "models", "-o", "json", "--field", "id")
+    assert "--timeout" in bad(g, 2, "get", "models", "--timeout", "soon")
+    assert "--server-timeout" in bad(g, 2, "get", "models", "--server-timeout", "0")
+    good(g, "apply", "-f", "-", "--server-timeout", "3s", stdin="kind: org\nid: play\n")
 
 
 def play_long_lists_come_whole(shared):
@@ -331,9 +334,9 @@ def play_completion_scripts_of_other_shells(shared, shell, where):
         r = subprocess.run(["fish", "-N", "-c", f"source {script}; complete -C 'llmgwctl get models mo'"], capture_output=True, text=True, env=env)
         assert "mock-1" in r.stdout, r.stderr
     else:
-        r = subprocess.run(["zsh", "-fc", f"autoload -Uz compinit; compinit -D; source {script}; whence -v _llmgwctl && print $_comps[llmgwctl]"],
-                           capture_output=True, text=True, env=env)
-        assert "_llmgwctl" in r.stdout.splitlines()[-1], r.stdout + r.stderr
+        script_of = f"compdef() {{ :; }}; _describe() {{ print -rl -- $items; }}; source {script}; words=(llmgwctl get models mo); CURRENT=4; _llmgwctl"
+        r = subprocess.run(["zsh", "-fc", script_of], capture_output=True, text=True, env=env)
+        assert "mock-1:" in r.stdout.splitlines(), r.stdout + r.stderr
 
 
 def play_completion_of_an_unknown_shell(shared):
