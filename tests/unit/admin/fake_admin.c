@@ -133,3 +133,26 @@ void call(struct gw_h1_conn *c, enum gw_h1_method m, const char *target, const c
 	}
 	gw_adm_ops.on_request(&the_admin, c, &rq);
 }
+
+/* --- TLS: not part of these tests; every connection is plain --- */
+#include "net/tls.h"
+
+void gw_h1_set_tls(struct gw_h1_server *s, struct gw_tls_ctx *ctx)
+{
+	(void)s, (void)ctx;
+}
+struct gw_tls *gw_h1_tls(const struct gw_h1_conn *c)
+{
+	(void)c;
+	return NULL;
+}
+bool gw_tls_peer_subject(const struct gw_tls *t, char *out, size_t n)
+{
+	(void)t, (void)out, (void)n;
+	return false;
+}
+enum gw_err gw_tls_listener_ctx(const struct gw_tls_server_desc *d, struct gw_tls_ctx **out, uint32_t *bad)
+{
+	(void)d, (void)out, (void)bad;
+	return GW_E_INVALID;
+}
