@@ -62,6 +62,11 @@ static void doc_pipeline(struct gw_buf *b)
 		gw_buf_printf(b, "| %s | %s |\n", steps[i].name, steps[i].doc);
 }
 
+static void doc_openapi(struct gw_buf *b)
+{
+	gw_doc_openapi(b);
+}
+
 static const struct {
 	const char *name;
 	void (*print)(struct gw_buf *b);
@@ -70,6 +75,7 @@ static const struct {
 	{ "commands", cli_doc_commands, "Commands and options of llmgwctl." },
 	{ "routes", doc_routes, "Routes of the admin API with their roles." },
 	{ "boot", doc_boot, "Boot options." },
+	{ "openapi", doc_openapi, "OpenAPI 3.1 of the admin API, as JSON." },
 	{ "pipeline", doc_pipeline, "The steps of a request." },
 };
 enum { OWN = sizeof own / sizeof own[0] };
@@ -108,7 +114,7 @@ static int write_all(struct cli *c, const char *dir)
 
 	mkdir(dir, 0755);
 	for (int i = 0; i < OWN && !rc; i++) {
-		snprintf(name, sizeof name, "%s.md", own[i].name);
+		snprintf(name, sizeof name, "%s.%s", own[i].name, strcmp(own[i].name, "openapi") == 0 ? "json" : "md");
 		rc = write_page(c, dir, own[i].name, name);
 	}
 	for (unsigned i = 0; i < gw_doc_n_topics && !rc; i++) {

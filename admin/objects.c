@@ -1,5 +1,6 @@
 /* Everything that is a question to confd: objects, apply, export, history, keyring. The body goes through unread; confd checks it. */
 #include "admin/admin.h"
+#include "core/doc.h"
 #include "lib/json_write.h"
 #include "lib/text.h"
 
@@ -403,4 +404,19 @@ void gw_adm_generation_diff(struct gw_adm_req *q)
 void gw_adm_whoami(struct gw_adm_req *q)
 {
 	gw_adm_answer(q, 200, GW_LIT("application/json"), q->who.json, 0, 0);
+}
+
+/* The same for everybody: printed at the first question. */
+void gw_adm_openapi(struct gw_adm_req *q)
+{
+	static struct gw_buf page;
+
+	if (!page.n) {
+		gw_buf_init(&page, 8 << 20);
+		gw_doc_openapi(&page);
+	}
+	if (page.err)
+		gw_adm_fail(q, GW_E_NOMEM, GW_NIL);
+	else
+		gw_adm_answer(q, 200, GW_LIT("application/json"), gw_buf_view(&page), 0, 0);
 }

@@ -13,6 +13,8 @@ extern const unsigned gw_doc_n_topics;
 GW_MUST enum gw_err gw_doc_print(struct gw_str topic, struct gw_buf *out);
 /* JSON Schema (2020-12) of an object as it is written by people. */
 void gw_doc_schema(enum gw_cf_kind kind, struct gw_buf *out);
+/* OpenAPI 3.1 of the admin API: GET /openapi.json, docs/reference/openapi.json. */
+void gw_doc_openapi(struct gw_buf *out);
 /* The schema of one field alone, without the brackets of a document: for OpenAPI and `explain`. */
 struct gw_json_out;
 void gw_doc_field_schema(const struct gw_cf_field *f, struct gw_json_out *w);

@@ -174,3 +174,25 @@ def play_guessing_and_hurrying_are_told_to_wait(shared):
     finally:
         until(lambda: g.admin("PATCH", "settings/default", {"admin_rate": None}).status in (200, 202), 20)
     until(lambda: g.admin("GET", "models", token=t).status == 200, 10)
+
+
+def play_openapi_is_valid_and_whole(shared):
+    """A real validator takes it, every route is in it, and it asks for no token."""
+    import re
+
+    from openapi_spec_validator import validate
+
+    from harness import ROOT
+    g = shared
+    a = http_ask("GET", g.admin_url + "/openapi.json")
+    assert a.status == 200
+    doc = a.json
+    validate(doc)
+    routes = re.findall(r'^GW_ROUTE\((\w+),\s*(\w+),\s*"([^"]+)"', (ROOT / "schemas" / "routes.def").read_text(), re.M)
+    for name, method, path in routes:
+        operation = doc["paths"][path.replace("{kind}", "models")][method.lower()]
+        assert operation["operationId"] == name + ("_model" if "{kind}" in path else "")
+        assert operation.get("security") == ([] if operation["x-llmgw-roles"] == "NONE" else None)
+    kinds = re.findall(r"^GW_KIND\((\w+)", (ROOT / "schemas" / "config.def").read_text(), re.M)
+    assert set(kinds) <= set(doc["components"]["schemas"])
+    assert doc["components"]["schemas"]["settings"]["properties"]["retries"]["maximum"] == 5

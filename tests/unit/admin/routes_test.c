@@ -148,6 +148,7 @@ static const struct {
 	{ "session_close", "POTMVA" },
 	{ "account_password", "POTMVA" },
 	{ "metrics", "-" },
+	{ "openapi", "-" },
 	{ "livez", "-" },
 	{ "readyz", "-" },
 };
