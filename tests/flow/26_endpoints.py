@@ -5,6 +5,7 @@ import hashlib
 import http.client
 import json
 import pathlib
+import re
 import socket
 import threading
 import time
@@ -12,7 +13,7 @@ import time
 import pytest
 
 from client import last_request, next_fault
-from harness import http_ask, until
+from harness import ROOT, http_ask, until
 
 MiB = 1 << 20
 
@@ -57,6 +58,14 @@ def multipart(fields, boundary="b0undary"):
 
 
 FORM = "multipart/form-data; boundary=b0undary"
+
+
+def play_the_document_names_every_endpoint():
+    text = (ROOT / "docs/ENDPOINTS.md").read_text()
+    paths = re.findall(r'^GW_ENDPOINT\(\w+, +"[^"]+", +"\w+", +"([^"]+)"', (ROOT / "schemas/endpoints.def").read_text(), re.M)
+    assert len(paths) > 30
+    for p in paths:
+        assert p.replace("/v1/models/{path}", "/v1/models/{id}").replace("/providers/{path}", "/providers/{name}/{path}") in text, p
 
 
 # --- JSON ---

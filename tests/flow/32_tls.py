@@ -132,3 +132,14 @@ def play_load_over_tls(shared):
     settled(g.data, load.acked).check()
     until(lambda: not any(w["requests_in_flight"] for w in g.status()["workers"]), 5)
     assert http_ask("GET", g.url + "/readyz").status == 200
+
+
+def play_bodies_are_streamed_over_tls(shared):
+    """An upload of 20 MB and a download of 10 MB through records of 16 KiB, byte for byte."""
+    auth = {"Authorization": f"Bearer {shared.key}", "Content-Type": "multipart/form-data; boundary=b", "x-llmgw-provider": "secure"}
+    head = b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\nsecure\r\n--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+    body = head + bytes(range(256)) * 80000 + b"\r\n--b--\r\n"
+    a = http_ask("POST", shared.url + "/v1/audio/transcriptions", body, auth, timeout=120)
+    assert a.status == 200 and f", {len(body)} bytes, model mock-1" in a.json["text"], a.text  # "secure" and "mock-1" are equally long
+    a = http_ask("GET", shared.url + "/v1/files/file-640/content", None, auth, timeout=120)
+    assert a.status == 200 and a.body == b"".join(bytes([97 + i % 26]) * 16384 for i in range(640))
