@@ -102,7 +102,7 @@ enum gw_err up_pool_take(struct gw_up_req *q, bool must_be_fresh)
 	struct up_conn *c = ep->idle_first;
 
 	ep->last_used_ms = gw_wheel_now_ms(&ep->up->wheel);
-	if (c && !must_be_fresh) {
+	if (c && !must_be_fresh && !q->is_streamed) { /* half an upload on a stale connection cannot be sent again */
 		idle_unlink(c);
 		attach(c, q);
 		return GW_OK;

@@ -75,7 +75,8 @@ struct gw_up_send {
 	bool must_be_fresh; /* do not take a pooled connection (retry after UP_STALE) */
 	/* The body comes later, by gw_upstream_write; `body` is empty then. stream_length: its bytes, -1 = not known (chunked).
 	 * on_room (from the loop) says when: first as soon as there is a connection, so that what fails before has taken nothing,
-	 * then whenever the queue has room again after a write that said false. It must not end the request. */
+	 * then whenever the queue has room again after a write that said false. It must not end the request. Never on a pooled
+	 * connection. */
 	bool is_streamed;
 	int64_t stream_length;
 	void (*on_room)(void *ctx);
