@@ -63,7 +63,8 @@ static void steps(struct gw_buf *b, const struct gw_slots *s)
 {
 	struct gw_hist_sum h;
 
-	gw_buf_puts(b, GW_LIT("# HELP llmgw_step_seconds Time of a request in each step of its way, waits included.\n"
+	gw_buf_puts(b, GW_LIT("# HELP llmgw_step_seconds Time of a request in each step of its way, waits included; of "
+			      "one request in sixteen, and those that asked for timing.\n"
 			      "# TYPE llmgw_step_seconds histogram\n"));
 	for (unsigned i = 0; i < GW_MH_COUNT; i++) {
 		const char *name = gw_metric_hist_rows[i].name + strlen("step_");

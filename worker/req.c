@@ -67,6 +67,7 @@ struct gw_req *gw_req_new(struct gw_worker *w, struct gw_h1_conn *conn, const st
 	r->rq = rq;
 	r->endpoint = ep;
 	r->step = GW_STEP_parse;
+	r->is_timed = w->limits.server_timing || w->n_begun++ % GW_TIMED_EVERY == 0;
 	r->first_byte_ns = rq->first_byte_ns;
 	r->stamped_ns = gw_recent_ns();
 	r->rq_done_ns = rq->body_done_ns ? rq->body_done_ns : rq->head_done_ns;

@@ -18,6 +18,7 @@
  *   ev_gone    the client left                   ev_late   a deadline of ours passed (late_err says which)
  * Body bytes do not wait for the engine: relay.c handles them in the callback that brings them. */
 enum {
+	GW_TIMED_EVERY = 16,
 	GW_REQ_FIRST_BLOCK = 6144,
 	GW_REQ_ARENA_MAX = 4 << 20,
 	GW_HELD_REPLY_MAX = 256 << 10,
@@ -63,6 +64,7 @@ struct gw_req {
 	enum gw_err parse_err;
 	struct gw_str parse_param, parse_why;
 	bool is_http10, wants_timing; /* x-llmgw-timing */
+	bool is_timed; /* every move looks at the clock: those that asked, and one in GW_TIMED_EVERY */
 	struct gw_str traceparent;
 	uint64_t first_byte_ns, rq_done_ns, deadline_ns;
 	uint8_t id[16];

@@ -15,16 +15,16 @@ _Static_assert(GW_STEP_end == GW_STEP_COUNT - 1, "the last row of the table");
 _Static_assert(GW_STEP_COUNT <= 32, "edges is a 32-bit set");
 
 /* Time between two moves belongs to the step that was left, waits included. Steps that read no clock take nothing; their microsecond goes to
- * the next one that does. */
+ * the next one that does. A request that is timed reads it at each move. */
 static void stamp(struct gw_req *r)
 {
-	uint64_t now = gw_recent_ns();
+	uint64_t now = r->is_timed ? gw_now_ns() : gw_recent_ns();
 
 	r->step_ns[r->step] += now - r->stamped_ns;
 	r->stamped_ns = now;
 }
 
-/* Into the histograms of the steps: what was stamped on the way, no further look at the clock. */
+/* Into the histograms of the steps: of those requests whose every step looked at the clock. */
 static void observe(const struct gw_req *r)
 {
 	enum { GW_MH_step_end = GW_MH_COUNT }; /* nothing happens there */
@@ -34,7 +34,7 @@ static void observe(const struct gw_req *r)
 #undef GW_STEP
 	};
 
-	for (int i = 0; i < GW_STEP_end; i++)
+	for (int i = 0; r->is_timed && i < GW_STEP_end; i++)
 		if (r->step_ns[i])
 			gw_observe(&r->w->page->hist[hist[i]], r->step_ns[i] >> 4);
 }

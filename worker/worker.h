@@ -93,7 +93,7 @@ struct gw_worker {
 
 	/* requests */
 	struct gw_req *active; /* doubly linked */
-	uint32_t n_active, n_streams;
+	uint32_t n_active, n_streams, n_begun;
 	struct gw_req *pool; /* free ones */
 	uint32_t n_pool;
 	struct gw_key_load *loads;

@@ -41,9 +41,10 @@ def series(text):
 def play_step_times(gateway):
     g = gateway
     n = 20
-    for _ in range(n):
-        assert g.chat().status == 200
-    assert g.chat(model="no-such").status == 404
+    timed = {"Authorization": f"Bearer {g.key}", "x-llmgw-timing": "1"}
+    for model in ["mock-1"] * n + ["no-such"]:
+        body = {"model": model, "messages": [{"role": "user", "content": "x"}]}
+        assert http_ask("POST", g.url + "/v1/chat/completions", body, timed).status == (200 if model == "mock-1" else 404)
     text = until(lambda: (t := metrics(g)) and value(t, 'llmgw_step_seconds_count{step="auth"}') == n + 1 and t, 10)
     for step in STEPS[:-1]:
         count = value(text, f'llmgw_step_seconds_count{{step="{step}"}}')
@@ -54,6 +55,11 @@ def play_step_times(gateway):
         assert len(buckets) == 24 and buckets == sorted(buckets) and buckets[-1][1] == count
     assert value(text, 'llmgw_step_seconds_sum{step="relay"}') > value(text, 'llmgw_step_seconds_sum{step="limit"}') > 0
     total = value(text, next(s for s in series(text) if s.startswith('llmgw_duration_seconds_sum{model="mock-1"')))
+    before = value(text, 'llmgw_step_seconds_count{step="auth"}')
+    for _ in range(64):  # over both workers: of those that do not ask one in sixteen is timed
+        assert g.chat().status == 200
+    now = until(lambda: (v := value(metrics(g), 'llmgw_step_seconds_count{step="auth"}')) > before and v, 10)
+    assert 1 <= now - before <= 6
     steps = sum(value(text, f'llmgw_step_seconds_sum{{step="{s}"}}') for s in STEPS[:-1])
     assert steps < total * 1.5 + 1, "steps are parts of the whole"
 
@@ -145,7 +151,8 @@ def junk_names(g, n):
     after = until(lambda: (t := metrics(g)) and value(t, 'llmgw_errors_total{error="MODEL_NOT_FOUND"}') >= done + 5000 and t, 20)
     assert series(after) == before, sorted(series(after) - before)[:5]
     assert "junk" not in after
-    assert memory(g) - kib < 2048 * SLOW, f"{memory(g) - kib} KiB"
+    limit = 2048 if SLOW == 1 else 128 << 10  # sanitizers keep what was freed for a while
+    assert memory(g) - kib < limit, f"{memory(g) - kib} KiB"
 
 
 @pytest.fixture

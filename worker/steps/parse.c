@@ -55,6 +55,7 @@ static void read_headers(struct gw_req *r, const struct gw_h1_request *rq, struc
 	}
 	rec->trace_id = trace_id(r->traceparent);
 	r->wants_timing = gw_str_eq(timing, GW_LIT("1")) || gw_str_ieq(timing, GW_LIT("true"));
+	r->is_timed |= r->wants_timing;
 }
 
 /* What goes into the record as the model's name. Who puts the key there by mistake shall not find it in the trail. */

@@ -106,7 +106,7 @@ static void on_bad(void *ctx, enum gw_err e, struct gw_str path, struct gw_buf *
 	gw_buf_puts(body, gw_str_z(gw_err_info(e)->name));
 }
 
-static const struct gw_h1_ops ops = { on_head, on_request, on_gone, on_any, on_any, on_bad, on_piece };
+static const struct gw_h1_ops ops = { on_head, on_request, on_gone, on_any, on_any, on_bad, on_piece, NULL };
 
 /* ---- the client ---- */
 
