@@ -229,8 +229,11 @@ static int read_words(int argc, char **argv, struct cli *c, bool *wants_help)
 int cli_parse(int argc, char **argv, struct cli *c, const struct cli_command **cmd)
 {
 	bool wants_help = false;
-	int rc = read_words(argc, argv, c, &wants_help);
+	int rc;
 
+	if (argc == 2 && strcmp(argv[1], "--version") == 0)
+		return cli_cmd_version(c);
+	rc = read_words(argc, argv, c, &wants_help);
 	if (!rc)
 		rc = cli_check_format(c);
 	if (rc)

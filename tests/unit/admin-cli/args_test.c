@@ -109,6 +109,9 @@ static void help(void **state)
 	assert_null(cmd); /* nothing is run */
 	assert_non_null(strstr(printed, "Usage: llmgwctl model add"));
 	assert_non_null(strstr(printed, "--upstream"));
+	assert_int_equal(parse("--version"), CLI_OK);
+	assert_null(cmd);
+	assert_non_null(strstr(printed, "llmgwctl "));
 }
 
 /* Every option that a command names exists, every command has an example of itself. */
