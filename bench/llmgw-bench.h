@@ -22,12 +22,19 @@
  *   llmgw-bench_call.c      single HTTP calls (metrics, admin API)
  *
  * One thread, one loop; nothing is allocated per request but what an answer's bytes need. */
-enum { BENCH_MAX_IN = 8 << 20, BENCH_SCRATCH = 65536, BENCH_MAX_STEPS = 32, BENCH_MAX_POINTS = 4096 };
+enum {
+	BENCH_MAX_IN = 8 << 20,
+	BENCH_SCRATCH = 65536,
+	BENCH_MAX_STEPS = 32,
+	BENCH_MAX_POINTS = 4096,
+	BENCH_MAX_HEADERS = 16
+};
 enum { BENCH_HIST_BITS = 40 }; /* nanoseconds: 18 minutes */
 
 struct bench_options {
 	const char *url, *key_file, *ca_path, *host_name, *metrics_url, *label;
-	const char *hold_message;
+	const char *hold_message, *headers[BENCH_MAX_HEADERS];
+	uint32_t n_headers;
 	uint64_t hold_streams, quiet_ms, settle_ms;
 	bool is_silent, is_terminal;
 	struct bench_root roots[BENCH_MAX_ROOTS];

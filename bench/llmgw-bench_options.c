@@ -11,7 +11,7 @@
 
 static struct bench_cli cli;
 
-enum kind { TEXT, NUMBER, MS, FLAG, PID, TREE, TREE_A, TREE_B, KNOB, HELP, VERSION };
+enum kind { TEXT, NUMBER, MS, FLAG, PID, TREE, TREE_A, TREE_B, KNOB, HEADER, HELP, VERSION };
 static const struct row {
 	const char *name;
 	enum kind kind;
@@ -26,6 +26,7 @@ static const struct row {
 	{ "kind", TEXT, &cli.kind, 0, BENCH_LOADS },
 	{ "stream", FLAG, &cli.is_stream, 0, BENCH_LOADS },
 	{ "message", TEXT, &cli.message, 0, BENCH_LOADS },
+	{ "header", HEADER, NULL, 0, BENCH_RUN | BENCH_FIND | BENCH_PAIR },
 	{ "body-bytes", NUMBER, &cli.body_bytes, 32 << 20, BENCH_LOADS },
 	{ "rate", TEXT, &cli.rate, 0, BENCH_RUN | BENCH_PAIR | BENCH_TUNE },
 	{ "arrivals", TEXT, &cli.arrivals, 0, BENCH_LOADS },
@@ -105,7 +106,7 @@ static const struct command {
 	  "  --kind chat|stream|embeddings   (chat); --stream is short for --kind stream\n"
 	  "  --message TEXT         the user's message; mockllm obeys \"mock: bytes=1024 chunks=50 chunk_ms=20 "
 	  "delay_ms=5\"\n"
-	  "  --body-bytes N         size of the request's body (1024)\n"
+	  "  --body-bytes N         size of the request's body (1024);  --header \"Name: value\": may be repeated\n"
 	  "  --profile FILE         a mix of requests, stages, keys in YAML (docs/BENCH.md)\n"
 	  "  --ca FILE, --server-name NAME   https: certificates to trust instead of the system's, the name to verify\n"
 	  "How much\n"
@@ -262,6 +263,11 @@ static void take(const struct row *r, const char *arg)
 		if (cli.n_knobs == BENCH_MAX_KNOBS)
 			bench_die("at most %d --knob", BENCH_MAX_KNOBS);
 		cli.knobs[cli.n_knobs++] = arg;
+		break;
+	case HEADER:
+		if (cli.o.n_headers == BENCH_MAX_HEADERS || !strchr(arg, ':') || strpbrk(arg, "\r\n"))
+			bench_die("--header wants \"Name: value\", at most %d of them", BENCH_MAX_HEADERS);
+		cli.o.headers[cli.o.n_headers++] = arg;
 		break;
 	case HELP:
 		help(cli.command);

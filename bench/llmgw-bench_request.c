@@ -80,6 +80,10 @@ static size_t put_head(struct bench_run *r, struct gw_buf *out, enum bench_kind 
 		gw_buf_puts(out, gw_str_z(key));
 		gw_buf_puts(out, GW_LIT("\r\n"));
 	}
+	for (uint32_t i = 0; i < r->o->n_headers; i++) {
+		gw_buf_puts(out, gw_str_z(r->o->headers[i]));
+		gw_buf_puts(out, GW_LIT("\r\n"));
+	}
 	gw_buf_printf(out, "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n", body_bytes);
 	return key_at;
 }

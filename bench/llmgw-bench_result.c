@@ -89,10 +89,10 @@ static void put_hist(struct gw_json_out *w, const char *key, const struct bench_
 	gw_jw_end_obj(w);
 }
 
-static void put_set(struct gw_json_out *w, const struct bench_set *s)
+static void put_set(struct gw_json_out *w, const struct bench_set *s, bool is_stream)
 {
 	put_hist(w, "latency_us", &s->latency);
-	if (s->ttft.n == 0)
+	if (!is_stream)
 		return;
 	put_hist(w, "ttft_us", &s->ttft);
 	put_hist(w, "gap_us", &s->gap);
@@ -150,7 +150,7 @@ static void put_classes(struct gw_json_out *w, const struct bench_run *r)
 		gw_jw_kstr(w, "kind", gw_str_z(kinds[p->classes[i].kind]));
 		gw_jw_ku64(w, "weight", p->classes[i].weight);
 		gw_jw_ku64(w, "errors", r->stats.classes[i].errors);
-		put_set(w, &r->stats.classes[i]);
+		put_set(w, &r->stats.classes[i], p->classes[i].kind == BENCH_STREAM);
 		gw_jw_end_obj(w);
 	}
 	gw_jw_end_arr(w);
@@ -261,7 +261,10 @@ void bench_result_json(const struct bench_run *r, struct gw_buf *out)
 	const struct bench_stats *s = &r->stats;
 	struct bench_figures f = bench_figures_of(r);
 	struct gw_json_out w;
+	bool has_streams = false;
 
+	for (uint32_t i = 0; i < r->o->plan.n_classes; i++)
+		has_streams = has_streams || r->o->plan.classes[i].kind == BENCH_STREAM;
 	gw_jw_init(&w, out);
 	gw_jw_obj(&w);
 	put_load(&w, r);
@@ -272,8 +275,8 @@ void bench_result_json(const struct bench_run *r, struct gw_buf *out)
 	gw_jw_ku64(&w, "bytes_in", s->bytes_in);
 	put_f(&w, "rps", f.rps);
 	put_errors(&w, s, f.errors);
-	put_set(&w, &s->all);
-	if (s->all.ttft.n > 0)
+	put_set(&w, &s->all, has_streams);
+	if (has_streams)
 		gw_jw_ku64(&w, "chunks_in_window", s->chunks);
 	put_processes(&w, r, &f);
 	put_classes(&w, r);

@@ -76,6 +76,7 @@ class Stage:
         self.build = pathlib.Path(build).resolve()
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="llmgw-bench-"))
         self.processes, self.runtime, self.master = {}, [], None
+        self.peer_ports, self.headers, self.versions = {}, {}, {}
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # thousands of streams; children inherit it
         self.files = hard
@@ -129,22 +130,43 @@ class Stage:
                                      "--tls-key", str(self.folder / "server.key")])
         until(lambda: answers(self.http_upstream) and answers(self.https_upstream), 10, "mockllm to listen")
 
-    def start_nginx(self):
-        nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
-        if not nginx:
-            raise Failed("nginx is not installed (Debian: apt-get install nginx-light)")
-        self.nginx_ports = dict(zip(("http", "https"), free_ports(2)))
-        where = self.folder / "nginx"
+    def start_peer(self, name):
+        """A peer of bench/peers: set up if it must be, started; the pid that its processes descend from."""
+        script = ROOT / "bench/peers" / name / "peer"
+        r = subprocess.run([str(script), "setup"], capture_output=True, text=True, timeout=900)
+        if r.returncode:
+            raise Failed(f"{name} cannot be set up: {r.stderr.strip()[-500:]}")
+        self.versions[name] = subprocess.run([str(script), "version"], capture_output=True, text=True, timeout=60).stdout.strip()
+        ports = dict(zip(("http", "https"), free_ports(2)))
+        where = self.folder / name
         where.mkdir()
-        values = {"USER": "user root;" if os.geteuid() == 0 else "", "WORKERS": WORKERS, "FILES": self.files, "DIR": where,
-                  "CONNECTIONS": self.files - 100, "CA": self.folder / "ca.pem", "KEEPALIVE": 64,
-                  "HTTP_UPSTREAM": self.http_upstream, "HTTPS_UPSTREAM": self.https_upstream,
-                  "HTTP_PORT": self.nginx_ports["http"], "HTTPS_PORT": self.nginx_ports["https"]}
-        text = (ROOT / "bench/peers/nginx/nginx.conf.in").read_text()
-        config = where / "nginx.conf"
-        config.write_text(re.sub(r"@([A-Z_]{2,})@", lambda m: str(values[m[1]]) if m[1] in values else m[0], text))
-        pid = self.launch("nginx", [nginx, "-p", str(where), "-c", str(config)])
-        until(lambda: answers(self.nginx_ports["http"]), 10, "nginx to listen")
+        env = dict(os.environ, DIR=str(where), WORKERS=str(WORKERS), FILES=str(self.files), CA=str(self.folder / "ca.pem"),
+                   HTTP_UPSTREAM=str(self.http_upstream), HTTPS_UPSTREAM=str(self.https_upstream), HTTP_PORT=str(ports["http"]),
+                   HTTPS_PORT=str(ports["https"]))
+        pid = self.launch(name, [str(script), "start"], env)
+        headers = script.parent / "headers.in"
+        self.headers[name] = headers.read_text().split("\n") if headers.exists() else []
+        if self.headers[name] or name == "litellm":  # one port for both schemes
+            ports["https"] = ports["http"]
+        self.peer_ports[name] = ports
+        until(lambda: self.peer_serves(name), 120, f"{name} to answer; its log ends:\n{self.log(name)[-1500:]}")
+        return pid
+
+    def headers_of(self, name, scheme):
+        upstream = str(self.https_upstream if scheme == "https" else self.http_upstream)
+        return [h.replace("@SCHEME@", scheme).replace("@UPSTREAM@", upstream) for h in self.headers.get(name, []) if h]
+
+    def peer_serves(self, name):
+        if self.processes[name].poll() is not None:
+            raise Failed(f"{name} ended:\n{self.log(name)[-2000:]}")
+        c = http.client.HTTPConnection("127.0.0.1", self.peer_ports[name]["http"], timeout=5)
+        c.request("POST", "/v1/chat/completions", json.dumps({"model": "bench-http", "messages": [{"role": "user", "content": "hello"}]}),
+                  {"Authorization": "Bearer sk-mock-credential", "Content-Type": "application/json", **dict(h.split(": ", 1) for h in self.headers_of(name, "http"))})
+        return c.getresponse().status == 200
+
+    def start_nginx(self):
+        pid = self.start_peer("nginx")
+        self.nginx_ports = self.peer_ports["nginx"]
         return pid
 
     def start_gateway(self, under=(), more=(), env=None):
@@ -198,19 +220,22 @@ class Stage:
 
     # --- load ---
     def load(self, target, scheme, *options, pid=None, seconds=5, warmup=1, timeout=300):
-        """One run of llmgw-bench against "direct", "nginx" or "llmgw"; its result, with the share of the machine that others used."""
-        port, sent = {"direct": (self.https_upstream if scheme == "https" else self.http_upstream, "http"),
-                      "nginx": (self.nginx_ports[scheme] if target == "nginx" else 0, "http"),
-                      "llmgw": (getattr(self, "port", 0), "http")}[target]
-        if target == "direct":
-            sent = scheme
-        argv = [self.binary("llmgw-bench"), "--url", f"{sent}://127.0.0.1:{port}/v1", "--model", f"bench-{scheme}", "--json", "--quiet"]
+        """One run of llmgw-bench against "direct", "llmgw" or a peer; its result, with the share of the machine that others used."""
+        sent = scheme if target == "direct" else "http"
+        port = (self.port if target == "llmgw" else self.peer_ports[target][scheme] if target != "direct" else
+                self.https_upstream if scheme == "https" else self.http_upstream)
+        argv = [self.binary("llmgw-bench"), "--url", f"{sent}://127.0.0.1:{port}/v1", "--json", "--quiet"]
+        argv += [] if "--model" in options else ["--model", f"bench-{scheme}"]
+        for h in self.headers_of(target, scheme):
+            argv += ["--header", h]
         argv += ["--ca", str(self.folder / "ca.pem")] if sent == "https" else []
         argv += ["--tree", str(pid)] if pid else []
         if "--requests" not in options:
             argv += ["--duration", f"{int(seconds * 1000)}ms" if seconds < 80 else f"{int(seconds)}s", "--warmup", f"{int(warmup * 1000)}ms"]
         env = dict(os.environ, LLMGW_KEY=self.key if target == "llmgw" else "sk-mock-credential")
         before, began = machine(), time.time()
+        if "--key-file" in options:
+            env.pop("LLMGW_KEY")
         p = subprocess.Popen(argv + [str(o) for o in options], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         try:
             out, err = p.communicate(timeout=timeout)
