@@ -150,6 +150,9 @@ static const char *const samples[GW_KIND_COUNT] = {
 	    "{\"id\":\"m\",\"targets\":[{\"deployment\":\"d\"},{\"deployment\":\"e\",\"weight\":9}],\"teams\":[\"t\"]}",
 	[GW_KIND_account] = "{\"id\":\"alice\",\"org\":\"acme\",\"role\":\"viewer\"}",
 	[GW_KIND_token] = "{\"id\":\"ci\",\"org\":\"acme\",\"team\":\"t1\",\"role\":\"viewer\"}",
+	[GW_KIND_certificate] =
+	    "{\"id\":\"w\",\"chain\":\"PEM\",\"is_default\":true,\"secret_version\":3,\"not_after\":"
+	    "\"2030-01-01T00:00:00Z\"}",
 };
 
 /* Every cut and random damage: an answer, no read outside of the bytes (ASan), and strings inside them. */
