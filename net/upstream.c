@@ -12,6 +12,7 @@ enum {
 	HEAD_BYTES = 128 << 10,
 	KEEP_HEAD_BYTES = 16 << 10,
 	KEEP_REQS = 1024,
+	TRIMMED_REQS = 16,
 	QUEUE_MS = 5000,
 	CONNECT_MS = 5000,
 	FIRST_BYTE_MS = 120000,
@@ -73,6 +74,22 @@ static void free_req(struct gw_up_req *q)
 	q->next = up->free_reqs;
 	up->free_reqs = q;
 	up->n_free_reqs++;
+}
+
+static void drop_free_req(struct gw_upstream *up)
+{
+	struct gw_up_req *q = up->free_reqs;
+
+	up->free_reqs = q->next;
+	up->n_free_reqs--;
+	gw_buf_done(&q->head);
+	free(q);
+}
+
+void gw_upstream_trim(struct gw_upstream *up)
+{
+	while (up->n_free_reqs > TRIMMED_REQS)
+		drop_free_req(up);
 }
 
 static void start_upload(struct gw_up_req *q, const struct gw_up_send *s)
@@ -322,13 +339,8 @@ void up_handle_closed(struct gw_upstream *up)
 {
 	if (--up->n_handles > 0)
 		return;
-	while (up->free_reqs) {
-		struct gw_up_req *q = up->free_reqs;
-
-		up->free_reqs = q->next;
-		gw_buf_done(&q->head);
-		free(q);
-	}
+	while (up->free_reqs)
+		drop_free_req(up);
 	gw_tls_ctx_free(up->system_tls);
 	if (up->on_closed)
 		up->on_closed(up->closed_ctx);

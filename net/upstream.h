@@ -101,3 +101,5 @@ struct gw_up_stats {
 	uint64_t open, idle, queued; /* now */
 };
 const struct gw_up_stats *gw_upstream_stats(const struct gw_upstream *u);
+/* Gives back what requests of a past peak have left behind. */
+void gw_upstream_trim(struct gw_upstream *u);

@@ -1,9 +1,11 @@
 /* A request's birth, its end, and the few moves that all steps share. */
 #include "worker/api.h"
+#include <malloc.h>
 #include <stdlib.h>
 #include "lib/sys/clock.h"
 
-enum { POOL_MAX = 1024 };
+/* KEEP: requests that stay in the pool in quiet times. A peak of fewer than TRIM_FROM is not worth giving back. */
+enum { POOL_MAX = 1024, KEEP = 16, TRIM_FROM = 256, TRIM_AFTER_S = 3 };
 
 static void list_add(struct gw_worker *w, struct gw_req *r)
 {
@@ -91,6 +93,35 @@ struct gw_req *gw_req_new(struct gw_worker *w, struct gw_h1_conn *conn, const st
 	return r;
 }
 
+static void give_back(struct gw_req *r)
+{
+	gw_buf_done(&r->held);
+	gw_buf_done(&r->attempt_log);
+	free(r);
+}
+
+void gw_req_each_second(struct gw_worker *w)
+{
+	if (w->n_active > w->peak_active)
+		w->peak_active = w->n_active;
+	for (uint32_t spare = w->n_pool > w->n_active + KEEP ? w->n_pool - w->n_active - KEEP : 0; spare; spare--) {
+		struct gw_req *r = w->pool;
+
+		w->pool = r->next;
+		w->n_pool--;
+		give_back(r);
+	}
+	if (w->peak_active < TRIM_FROM || w->n_active > w->peak_active / 2) {
+		w->quiet_seconds = 0;
+		return;
+	}
+	if (++w->quiet_seconds < TRIM_AFTER_S) /* connections close later than their requests end */
+		return;
+	w->peak_active = w->n_active;
+	gw_upstream_trim(w->upstream);
+	malloc_trim(0); /* many streams have ended: their pages go back to the system, once */
+}
+
 void gw_req_end(struct gw_req *r)
 {
 	struct gw_worker *w = r->w;
@@ -112,9 +143,7 @@ void gw_req_end(struct gw_req *r)
 	gw_buf_clear(&r->held, 16 << 10);
 	gw_buf_clear(&r->attempt_log, 4096);
 	if (w->n_pool >= POOL_MAX) {
-		gw_buf_done(&r->held);
-		gw_buf_done(&r->attempt_log);
-		free(r);
+		give_back(r);
 		return;
 	}
 	r->next = w->pool;

@@ -127,6 +127,8 @@ struct gw_req *gw_req_new(struct gw_worker *w, struct gw_h1_conn *conn, const st
 			  const struct gw_endpoint_info *ep);
 /* Called by the engine. */
 void gw_req_end(struct gw_req *r);
+/* Gives back what a peak of requests has left behind. */
+void gw_req_each_second(struct gw_worker *w);
 /* Stores the error and its words (may be NIL; any lifetime in the request) and names the fail step. */
 enum gw_step_id gw_req_fail(struct gw_req *r, enum gw_err e, struct gw_str detail);
 /* The client left: cancels the upstream and lets the steps end the request. */

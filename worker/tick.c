@@ -120,6 +120,7 @@ static void each_second(struct gw_worker *w)
 	atomic_store_explicit(&w->page->cpu_ns, gw_cpu_ns(), memory_order_relaxed);
 	if (getrusage(RUSAGE_SELF, &ru) == 0)
 		gw_gauge(&w->page->metric[GW_M_memory_rss_bytes], (uint64_t)ru.ru_maxrss * 1024);
+	gw_req_each_second(w);
 	gw_lease_tick(w, gw_now_ms());
 	gw_lease_pepper(w);
 	gw_worker_tls_tick(w, gw_now_ms());

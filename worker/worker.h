@@ -95,7 +95,8 @@ struct gw_worker {
 	struct gw_req *active; /* doubly linked */
 	uint32_t n_active, n_streams, n_begun;
 	struct gw_req *pool; /* free ones */
-	uint32_t n_pool;
+	uint32_t n_pool, peak_active; /* peak: most under way at a full second, since memory was given back */
+	uint32_t quiet_seconds; /* since then fewer than half of that */
 	struct gw_key_load *loads;
 	struct gw_lease *leases;
 	uint32_t n_leases, n_asking;
