@@ -243,6 +243,11 @@ const struct gw_up_times *gw_upstream_times(const struct gw_up_req *q)
 {
 	return &q->times;
 }
+void gw_upstream_trim(struct gw_upstream *u)
+{
+	(void)u; /* nothing is kept here */
+}
+
 const struct gw_up_stats *gw_upstream_stats(const struct gw_upstream *u)
 {
 	static const struct gw_up_stats none;
