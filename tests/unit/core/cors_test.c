@@ -7,7 +7,8 @@
 
 #include "core/cors.h"
 
-static const struct gw_str some[] = { { "https://app.example.com", 23 }, { "http://localhost:3000", 21 } }, any[] = { { "*", 1 } };
+static const struct gw_str some[] = { { "https://app.example.com", 23 }, { "http://localhost:3000", 21 } },
+			   any[] = { { "*", 1 } };
 
 static struct gw_str put(const struct gw_cors *c, struct gw_str origin, struct gw_buf *b)
 {
@@ -23,9 +24,16 @@ static bool has(struct gw_str s, const char *part)
 
 static void origins(void **state)
 {
-	const struct gw_cors c = { .origins = some, .n_origins = 2 }, open = { .origins = any, .n_origins = 1 }, off = { .n_origins = 0 };
-	static const char *const no[] = { "https://app.example.com.evil.test", "https://app.example.co", "http://app.example.com", "https://APP.example.com",
-					  "https://app.example.com:444", "null", "https://evil.test", "*" };
+	const struct gw_cors c = { .origins = some, .n_origins = 2 }, open = { .origins = any, .n_origins = 1 },
+			     off = { .n_origins = 0 };
+	static const char *const no[] = { "https://app.example.com.evil.test",
+					  "https://app.example.co",
+					  "http://app.example.com",
+					  "https://APP.example.com",
+					  "https://app.example.com:444",
+					  "null",
+					  "https://evil.test",
+					  "*" };
 	struct gw_buf b;
 
 	(void)state;
@@ -47,7 +55,8 @@ static void origins(void **state)
 static void preflight_headers(void **state)
 {
 	static const struct gw_str list[] = { { "authorization", 13 }, { "content-type", 12 } };
-	const struct gw_cors c = { .origins = some, .n_origins = 2 }, fixed = { .origins = some, .n_origins = 2, .headers = list, .n_headers = 2 };
+	const struct gw_cors c = { .origins = some, .n_origins = 2 },
+			     fixed = { .origins = some, .n_origins = 2, .headers = list, .n_headers = 2 };
 	struct gw_buf b;
 
 	(void)state;
@@ -64,8 +73,12 @@ static void preflight_headers(void **state)
 
 static void origin_syntax(void **state)
 {
-	static const char *const good[] = { "*", "https://a", "http://localhost:3000", "https://[::1]:8443", "https://x-1.example.com" };
-	static const char *const bad[] = { "", "https://", "app.example.com", "https://a/", "https://a/b", "https://A", "ftp://a", "https://a b", "https://a,https://b", "null" };
+	static const char *const good[] = { "*", "https://a", "http://localhost:3000", "https://[::1]:8443",
+					    "https://x-1.example.com" };
+	static const char *const bad[] = { "",           "https://",    "app.example.com",
+					   "https://a/", "https://a/b", "https://A",
+					   "ftp://a",    "https://a b", "https://a,https://b",
+					   "null" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)

@@ -18,13 +18,13 @@
 
 #include <fcntl.h>
 
-
 static bool unbase64(struct gw_str s, struct gw_buf *out)
 {
 	uint32_t bits = 0, n = 0;
 
 	for (size_t i = 0; i < s.n && s.p[i] != '='; i++) {
-		const char *set = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", *at = strchr(set, s.p[i]);
+		const char *set = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/",
+			   *at = strchr(set, s.p[i]);
 
 		if (!at || !*at)
 			return false;
@@ -102,7 +102,8 @@ static void corpus(void **state)
 
 		gw_buf_init(&raw, 1 << 16);
 		assert_true(unbase64(gw_json_str(yyjson_obj_get(v, "raw_b64")), &raw));
-		check_case(gw_json_str(yyjson_obj_get(v, "id")), gw_buf_view(&raw), gw_json_str(yyjson_obj_get(v, "expect")));
+		check_case(gw_json_str(yyjson_obj_get(v, "id")), gw_buf_view(&raw),
+			   gw_json_str(yyjson_obj_get(v, "expect")));
 		gw_buf_done(&raw);
 	}
 	assert_true(i >= 35);
@@ -173,8 +174,9 @@ static void addresses(void **state)
 	assert_true(addr_is(GW_LIT("[2001:db8::1]"), "2001:db8::1"));
 	assert_true(addr_is(GW_LIT("[2001:db8::1]:80"), "2001:db8::1"));
 	assert_true(addr_is(GW_LIT("::ffff:192.0.2.1"), "192.0.2.1"));
-	static const char *const bad[] = { "", "unknown", "192.0.2", "192.0.2.1:", "192.0.2.1:99999", "192.0.2.01", "[::1", "[::1]x", "[::1]:", "::1:70000:x",
-					   "1.2.3.4.5", "192.0.2.1 ", "_hidden", "[]", "1.2.3.4:-1" };
+	static const char *const bad[] = { "",           "unknown",    "192.0.2", "192.0.2.1:", "192.0.2.1:99999",
+					   "192.0.2.01", "[::1",       "[::1]x",  "[::1]:",     "::1:70000:x",
+					   "1.2.3.4.5",  "192.0.2.1 ", "_hidden", "[]",         "1.2.3.4:-1" };
 
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
 		assert_true(addr_is(gw_str_z(bad[i]), NULL));
