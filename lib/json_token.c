@@ -18,17 +18,29 @@ static inline uint64_t special_bytes(uint64_t w)
 	return ((w - ones * 0x20) | ((quote - ones) & ~quote) | ((slash - ones) & ~slash) | w) & high;
 }
 
+#ifdef __SSE2__
+static inline __m128i plain_hits(const uint8_t *p)
+{
+	__m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+	__m128i quote = _mm_cmpeq_epi8(v, _mm_set1_epi8('"')), slash = _mm_cmpeq_epi8(v, _mm_set1_epi8('\\'));
+
+	/* signed compare: bytes above 0x7f are negative, so "below space" catches them as well */
+	return _mm_or_si128(_mm_or_si128(quote, slash), _mm_cmplt_epi8(v, _mm_set1_epi8(0x20)));
+}
+#endif
+
 const uint8_t *gw_json_plain_end(const uint8_t *p, const uint8_t *end)
 {
 #ifdef __SSE2__
-	const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\'), space = _mm_set1_epi8(0x20);
+	while (end - p >= 64) { /* prompts are long: four at once, then one by one to the place */
+		__m128i a = plain_hits(p), b = plain_hits(p + 16), c = plain_hits(p + 32), d = plain_hits(p + 48);
 
+		if (_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(a, b), _mm_or_si128(c, d))))
+			break;
+		p += 64;
+	}
 	while (end - p >= 16) {
-		__m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
-		/* signed compare: bytes above 0x7f are negative, so "below space" catches them as well */
-		__m128i hit = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash)),
-					   _mm_cmplt_epi8(v, space));
-		unsigned mask = (unsigned)_mm_movemask_epi8(hit);
+		unsigned mask = (unsigned)_mm_movemask_epi8(plain_hits(p));
 
 		if (mask)
 			return p + __builtin_ctz(mask);
