@@ -4,16 +4,12 @@
 #include "lib/json_scan.h"
 
 /* usage.prompt_tokens, choices.0.finish_reason, model, a.b.c, a */
-static const struct gw_scan_node tree[] = { GW_SCAN_NODE("", 1, 4, -1),
-					    GW_SCAN_NODE("usage", 5, 1, -1),
-					    GW_SCAN_NODE("choices", 6, 1, -1),
-					    GW_SCAN_NODE("model", 0, 0, 2),
-					    GW_SCAN_NODE("a", 7, 1, 4),
-					    GW_SCAN_NODE("prompt_tokens", 0, 0, 0),
-					    GW_SCAN_NODE("0", 8, 1, -1),
-					    GW_SCAN_NODE("b", 9, 1, -1),
-					    GW_SCAN_NODE("finish_reason", 0, 0, 1),
-					    GW_SCAN_NODE("c", 0, 0, 3) };
+static const struct gw_scan_node tree[] = {
+	GW_SCAN_NODE("", 1, 4, -1),     GW_SCAN_NODE("usage", 5, 1, -1), GW_SCAN_NODE("choices", 6, 1, -1),
+	GW_SCAN_NODE("model", 0, 0, 2), GW_SCAN_NODE("a", 7, 1, 4),      GW_SCAN_NODE("prompt_tokens", 0, 0, 0),
+	GW_SCAN_NODE("0", 8, 1, -1),    GW_SCAN_NODE("b", 9, 1, -1),     GW_SCAN_NODE("finish_reason", 0, 0, 1),
+	GW_SCAN_NODE("c", 0, 0, 3)
+};
 enum { N = 5 };
 
 struct result {

@@ -58,7 +58,8 @@ static void all_lengths_and_cuts(void **state)
 
 static void leaves(void **state)
 {
-	static const size_t lengths[] = { 0, 1, 8, 1023, 1024, 1025, 2047, 2048, 3000, 8191, 8192, 8200, 9216, 17000, 70000 };
+	static const size_t lengths[] = { 0,    1,    8,    1023, 1024, 1025,  2047, 2048,
+					  3000, 8191, 8192, 8200, 9216, 17000, 70000 };
 	char head[72];
 
 	(void)state;
@@ -70,7 +71,8 @@ static void leaves(void **state)
 		memset(head, (int)i, sizeof(head));
 		memcpy(root, head, sizeof(head));
 		for (; at < n; at += GW_SHA256_LEAF, n_root += 32)
-			psa(gw_str(p + at, n - at < GW_SHA256_LEAF ? n - at : GW_SHA256_LEAF), (uint8_t *)root + n_root);
+			psa(gw_str(p + at, n - at < GW_SHA256_LEAF ? n - at : GW_SHA256_LEAF),
+			    (uint8_t *)root + n_root);
 		psa(gw_str(root, n_root), want);
 		gw_sha256_leaves(gw_str(head, sizeof(head)), gw_str(p, n), got);
 		assert_memory_equal(got, want, 32);
