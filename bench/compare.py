@@ -2,8 +2,8 @@
 """The gateway against its peers, in turn on the same machine, upstream and load (A B C, C B A, ...), and what it costs when it grows.
 
   ./dev bench compare nginx                        ./dev bench compare nginx haproxy --steps cpu,latency
-  ./dev bench compare all --quick                  about 6 minutes (peers that cannot be set up are left out, and named)
-  ./dev bench compare all --full                   about 45 minutes
+  ./dev bench compare all --quick                  about 8 minutes, estimated (peers that cannot be set up are left out, and named)
+  ./dev bench compare all --full                   about 50 minutes, estimated
 
 Prints each step as it goes, then one table, then one JSON object per scheme and one for the growth steps. What is measured, and what "added"
 means, is in bench/README.md."""

@@ -149,7 +149,7 @@ class Stage:
         if self.headers[name] or name == "litellm":  # one port for both schemes
             ports["https"] = ports["http"]
         self.peer_ports[name] = ports
-        until(lambda: self.peer_serves(name), 120, f"{name} to answer; its log ends:\n{self.log(name)[-1500:]}")
+        until(lambda: self.peer_serves(name), 300, f"{name} to answer; its log ends:\n{self.log(name)[-1500:]}")
         return pid
 
     def headers_of(self, name, scheme):
@@ -159,7 +159,7 @@ class Stage:
     def peer_serves(self, name):
         if self.processes[name].poll() is not None:
             raise Failed(f"{name} ended:\n{self.log(name)[-2000:]}")
-        c = http.client.HTTPConnection("127.0.0.1", self.peer_ports[name]["http"], timeout=5)
+        c = http.client.HTTPConnection("127.0.0.1", self.peer_ports[name]["http"], timeout=20)
         c.request("POST", "/v1/chat/completions", json.dumps({"model": "bench-http", "messages": [{"role": "user", "content": "hello"}]}),
                   {"Authorization": "Bearer sk-mock-credential", "Content-Type": "application/json", **dict(h.split(": ", 1) for h in self.headers_of(name, "http"))})
         return c.getresponse().status == 200
