@@ -73,7 +73,7 @@ static void add_timing(struct gw_req *r, struct heads *h, bool is_whole)
 	if (is_whole && r->rec.upstream_us)
 		gw_buf_printf(&b, "upstream;dur=%.3f, ", (double)r->rec.upstream_us / 1e3);
 	if (is_whole && r->rec.total_us)
-		gw_buf_printf(&b, "overhead;dur=%.3f, total;dur=%.3f, ", (double)r->rec.overhead_us / 1e3,
+		gw_buf_printf(&b, "gateway;dur=%.3f, total;dur=%.3f, ", (double)r->rec.overhead_us / 1e3,
 			      (double)r->rec.total_us / 1e3);
 	if (gw_buf_len(&b) > 2 && !b.err)
 		add(h, GW_LIT("server-timing"), gw_arena_str(&r->arena, gw_str(b.p, b.n - 2)));

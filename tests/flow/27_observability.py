@@ -86,7 +86,7 @@ def play_server_timing(gateway):
     auth_now = {**auth, "x-llmgw-timing": "1"}
     a = ask()
     t = parts(a.headers["server-timing"])
-    assert {"parse", "auth", "resolve", "limit", "pick", "send", "upstream", "overhead", "total"} <= set(t)
+    assert {"parse", "auth", "resolve", "limit", "pick", "send", "upstream", "gateway", "total"} <= set(t)
     assert t["upstream"] >= 29 and t["total"] >= t["upstream"] and t["relay"] >= 29
     s = parts(ask(stream=True).headers["server-timing"])
     assert {"parse", "auth", "send"} <= set(s) and "total" not in s, "the head leaves before the end is known"
