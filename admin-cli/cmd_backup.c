@@ -78,8 +78,8 @@ int cli_cmd_backup(struct cli *c)
 		return CLI_FAILED;
 	}
 	gw_sha256_start(&s.hash);
-	rc = cli_post_download(c, GW_LIT("/admin/v1/backup"), c->o.with_logs ? GW_LIT("{\"with_logs\":true}") : GW_LIT("{}"),
-			  on_piece, &s);
+	rc = cli_post_download(c, GW_LIT("/admin/v1/backup"),
+			       c->o.with_logs ? GW_LIT("{\"with_logs\":true}") : GW_LIT("{}"), on_piece, &s);
 	if (!rc && (s.has_failed || fsync(s.fd) != 0)) {
 		cli_error("cannot write %s: is the disk full?", part);
 		rc = CLI_FAILED;

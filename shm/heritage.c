@@ -3,8 +3,8 @@
 #include <stdio.h>
 
 static const char *const role_names[GW_ROLE_COUNT] = {
-	[GW_ROLE_MASTER] = "master", [GW_ROLE_CONFD] = "confd",   [GW_ROLE_ADMIN] = "admin",
-	[GW_ROLE_WORKER] = "worker", [GW_ROLE_LOGGER] = "logger", [GW_ROLE_AGENT] = "agent",
+	[GW_ROLE_MASTER] = "master",     [GW_ROLE_CONFD] = "confd",   [GW_ROLE_ADMIN] = "admin",
+	[GW_ROLE_WORKER] = "worker",     [GW_ROLE_LOGGER] = "logger", [GW_ROLE_AGENT] = "agent",
 	[GW_ROLE_EXPORTER] = "exporter",
 };
 

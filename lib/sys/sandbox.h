@@ -29,7 +29,16 @@
  * same is true of /proc/self/fd only: other files of /proc/self need a rule.
  *
  * Leak checking of sanitizer builds needs ptrace, so it is off in a process that has entered a profile. */
-enum gw_sandbox_role { GW_SB_MASTER, GW_SB_CONFD, GW_SB_ADMIN, GW_SB_WORKER, GW_SB_LOGGER, GW_SB_AGENT, GW_SB_EXPORTER, GW_SB_COUNT };
+enum gw_sandbox_role {
+	GW_SB_MASTER,
+	GW_SB_CONFD,
+	GW_SB_ADMIN,
+	GW_SB_WORKER,
+	GW_SB_LOGGER,
+	GW_SB_AGENT,
+	GW_SB_EXPORTER,
+	GW_SB_COUNT
+};
 enum { GW_SB_HAS_SECCOMP = 1, GW_SB_HAS_LANDLOCK = 2 };
 
 void gw_harden(void);

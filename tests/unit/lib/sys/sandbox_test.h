@@ -45,8 +45,8 @@ static char rw_dir[128], ro_dir[128], ro_file[160], outside[160];
 static int listen_fd = -1, image_fd = -1, pair[2] = { -1, -1 };
 static uint16_t port;
 static enum gw_sandbox_role role_now;
-static const enum gw_sandbox_role roles[] = { GW_SB_CONFD, GW_SB_ADMIN, GW_SB_WORKER, GW_SB_LOGGER, GW_SB_AGENT,
-					       GW_SB_EXPORTER };
+static const enum gw_sandbox_role roles[] = { GW_SB_CONFD,  GW_SB_ADMIN, GW_SB_WORKER,
+					      GW_SB_LOGGER, GW_SB_AGENT, GW_SB_EXPORTER };
 static const char *const role_names[] = { "master", "confd", "admin", "worker", "logger", "agent", "exporter" };
 
 /* Exit code with the line, so that a failure inside the child says where. */
