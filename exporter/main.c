@@ -1,10 +1,13 @@
 /* The exporter process: start, channels, the clock, end. The work itself is in work.c, in a pool thread. */
 #include "exporter/exporter.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "lib/json.h"
@@ -15,7 +18,7 @@
 #include "lib/sys/sandbox.h"
 
 enum { TICK_MS = 50, CHANNEL_QUEUE = 1 << 20, ASK_TICKS = 100, ASK_MS = 2000, STUCK_MS = 120000 };
-enum { DAYS = 7, MAX_GIB = 4 };
+enum { DAYS = 7, MAX_GIB = 4, NICE = 15 };
 
 static void stop(struct gw_exporter *ex)
 {
@@ -267,6 +270,8 @@ int gw_exporter_main(void)
 
 	gw_role_begin(&ex->start, "exporter", false);
 	sigaction(SIGXFSZ, &ignore, NULL); /* a limit on the size of files is met like a full disk */
+	if (setpriority(PRIO_PROCESS, 0, NICE)) /* requests first: the index may lag, and llmgw_index_lag_seconds says by how much */
+		gw_log(GW_WARN, "the index cannot be made to stand back for requests: %s", strerror(errno));
 	setenv("UV_THREADPOOL_SIZE", "1", 1);
 	setenv("UV_USE_IO_URING", "0", 1);
 	if (uv_loop_init(&ex->loop))
