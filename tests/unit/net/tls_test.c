@@ -341,7 +341,7 @@ static void test_refused(void **state)
 	expect_refused(&self, &self_key, gw_buf_view(&ca), "not signed by a trusted authority");
 	expect_refused(&cert, &key, gw_buf_view(&other_ca), "not signed by a trusted authority");
 	expect_refused(&cert, &key, GW_LIT("-----BEGIN CERTIFICATE-----\nrubbish"),
-		       "no usable certificate authorities");
+		       "ca_pem holds no usable certificate");
 }
 
 /* A self-signed server is fine when the provider's record carries that very certificate. */
