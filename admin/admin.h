@@ -127,6 +127,7 @@ struct gw_admin {
 	uv_timer_t tick, orphan, drain;
 	uint64_t ticks;
 	uint64_t tls_generation, tls_ticks; /* generation of the certificate in use */
+	bool may_listen, has_tls_answer, is_listening_tls;
 	bool is_stopping, is_draining, is_asking_tls;
 };
 
@@ -169,6 +170,7 @@ unsigned gw_adm_role_bit(struct gw_str name);
 
 /* tls.c */
 void gw_adm_tls_tick(struct gw_admin *ad); /* 500 ms */
+void gw_adm_tls_listen(struct gw_admin *ad); /* once it may and knows what to show */
 /* Where the call came from, for the audit: address, and the verified subject of a client certificate. NIL: client gone. */
 struct gw_str gw_adm_source(struct gw_adm_req *q);
 

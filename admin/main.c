@@ -8,7 +8,7 @@
 #include "lib/sys/fd.h"
 #include "lib/sys/sandbox.h"
 
-enum { TICK_MS = 500, CHANNEL_QUEUE = 64 << 20, CELLS = 8192, LISTEN_TCP = 0, LISTEN_UNIX = 1, LISTEN_TLS = 2 };
+enum { TICK_MS = 500, CHANNEL_QUEUE = 64 << 20, CELLS = 8192, LISTEN_TCP = 0, LISTEN_UNIX = 1 };
 
 static void stop(struct gw_admin *ad)
 {
@@ -38,10 +38,9 @@ static void listen_all(struct gw_admin *ad)
 {
 	int tcp = gw_role_fd(&ad->start, "admin.tcp"), local = gw_role_fd(&ad->start, "admin.unix");
 
-	int tls = gw_role_fd(&ad->start, "admin.tls");
-
-	if (tls >= 0 && gw_h1_listen_tls(ad->server, tls, LISTEN_TLS))
-		gw_log(GW_ERROR, "cannot poll the admin API's TLS socket");
+	ad->may_listen = true;
+	gw_adm_tls_tick(ad);
+	gw_adm_tls_listen(ad);
 	if ((tcp >= 0 && gw_h1_listen(ad->server, tcp, LISTEN_TCP)) ||
 	    (local >= 0 && gw_h1_listen(ad->server, local, LISTEN_UNIX)))
 		gw_log(GW_ERROR, "cannot poll the admin sockets");

@@ -8,7 +8,12 @@
 #include "lib/sys/diag.h"
 #include "net/tls.h"
 
-enum { ASK_MS = 2000, EVERY_TICKS = 4, SUBJECT_BYTES = 256 };
+enum {
+	ASK_MS = 2000,
+	EVERY_TICKS = 4,
+	SUBJECT_BYTES = 256,
+	LISTEN_TLS = 2 /* beside LISTEN_TCP and LISTEN_UNIX of main.c */
+};
 
 /* The context from confd's answer; NULL: what it says cannot be used. */
 static struct gw_tls_ctx *make(const struct gw_msg *m, const struct gw_secret *key)
@@ -50,6 +55,19 @@ static void take(struct gw_admin *ad, struct gw_msg *m)
 		       "the admin listener's certificate or client authorities cannot be used; save them again");
 }
 
+/* Not before confd has said what to show: after an upgrade a client would meet a server without a certificate. Until then it waits in the
+ * socket's queue, or the admin process before this one takes it. */
+void gw_adm_tls_listen(struct gw_admin *ad)
+{
+	int fd = gw_role_fd(&ad->start, "admin.tls");
+
+	if (fd < 0 || !ad->may_listen || !ad->has_tls_answer || ad->is_listening_tls)
+		return;
+	ad->is_listening_tls = true;
+	if (gw_h1_listen_tls(ad->server, fd, LISTEN_TLS))
+		gw_log(GW_ERROR, "cannot poll the admin API's TLS socket");
+}
+
 static void on_answer(void *ctx, enum gw_err err, struct gw_msg *m)
 {
 	struct gw_admin *ad = ctx;
@@ -62,14 +80,19 @@ static void on_answer(void *ctx, enum gw_err err, struct gw_msg *m)
 	} else if (-(int64_t)m->status == GW_E_NOT_FOUND) { /* no certificate any more */
 		ad->tls_generation = 0;
 		gw_h1_set_tls(ad->server, NULL);
+	} else if (m->status != 0) {
+		return;
 	}
+	ad->has_tls_answer = true;
+	gw_adm_tls_listen(ad);
 }
 
 void gw_adm_tls_tick(struct gw_admin *ad)
 {
 	struct gw_msg m = { .type = GW_MSG_LEASE };
 
-	if (gw_role_fd(&ad->start, "admin.tls") < 0 || !ad->confd || ad->is_asking_tls || ad->tls_ticks++ % EVERY_TICKS)
+	if (gw_role_fd(&ad->start, "admin.tls") < 0 || !ad->confd || ad->is_asking_tls ||
+	    (ad->tls_ticks++ % EVERY_TICKS && ad->has_tls_answer))
 		return;
 	GW_MSG_SET(&m, name, GW_LIT("admin-tls"));
 	GW_MSG_SET(&m, version, ad->tls_generation);

@@ -440,12 +440,14 @@ static void learn_shape(struct gw_chat_shape *shape, struct gw_str data, const s
 static bool fits_shape(const struct gw_chat_shape *shape, struct gw_str data, bool *has_content)
 {
 	size_t before = shape->before_n, after = shape->after_n;
-	struct look l = { .p = data.p + before - 1, .end = data.p + data.n };
+	struct look l = { 0 };
 	struct gw_str inside;
 
 	if (!before || data.n < before + after || memcmp(data.p, shape->text, before) != 0 ||
-	    memcmp(l.end - after, shape->text + before, after) != 0)
+	    memcmp(data.p + data.n - after, shape->text + before, after) != 0)
 		return false;
+	l.p = data.p + before - 1;
+	l.end = data.p + data.n;
 	*has_content = data.n > before + after;
 	return take_string(&l, &inside) && inside.n == data.n - before - after;
 }

@@ -270,7 +270,8 @@ int gw_exporter_main(void)
 
 	gw_role_begin(&ex->start, "exporter", false);
 	sigaction(SIGXFSZ, &ignore, NULL); /* a limit on the size of files is met like a full disk */
-	if (setpriority(PRIO_PROCESS, 0, NICE)) /* requests first: the index may lag, and llmgw_index_lag_seconds says by how much */
+	if (setpriority(PRIO_PROCESS, 0,
+			NICE)) /* requests first: the index may lag, and llmgw_index_lag_seconds says by how much */
 		gw_log(GW_WARN, "the index cannot be made to stand back for requests: %s", strerror(errno));
 	setenv("UV_THREADPOOL_SIZE", "1", 1);
 	setenv("UV_USE_IO_URING", "0", 1);

@@ -141,6 +141,14 @@ void gw_h1_set_tls(struct gw_h1_server *s, struct gw_tls_ctx *ctx)
 {
 	(void)s, (void)ctx;
 }
+
+enum gw_err gw_h1_listen_tls(struct gw_h1_server *s, int fd, int id)
+{
+	(void)s;
+	(void)fd;
+	(void)id;
+	return GW_OK;
+}
 struct gw_tls *gw_h1_tls(const struct gw_h1_conn *c)
 {
 	(void)c;
