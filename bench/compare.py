@@ -14,7 +14,7 @@ import statistics
 import sys
 import time
 
-from stage import ROOT, Failed, Stage, strace_command, syscalls
+from stage import ROOT, Failed, Stage, cpu_by_role, strace_command, syscalls
 
 PEERS = ("nginx", "haproxy", "portkey", "litellm")
 TARGET_STEPS = ("cpu", "latency", "stream", "body", "memory")  # the gateway and its peers
@@ -108,6 +108,23 @@ class Comparison:
         for n in self.o.connections:
             say(f"\n{scheme}: CPU per request, closed loop, {n} connections, 1 KB in, 1 KB out, {self.o.pairs} rounds of {self.o.seconds} s")
             self.closed(scheme, out, f"cpu_{n}", f"CPU per request at {n} connections", "--connections", n, promise=LIMIT[scheme])
+            self.by_role(scheme, out[f"cpu_{n}"], n)
+
+    def by_role(self, scheme, out, connections, requests=60000):
+        """Whose CPU it is. The exporter keeps the index of logs and usage beside the requests, at low priority: its share is told apart."""
+        shares = []
+        for _ in range(3):
+            before = cpu_by_role(self.stage)
+            self.stage.load("llmgw", scheme, "--requests", requests, "--connections", connections, pid=self.pids.get("llmgw"))
+            after = cpu_by_role(self.stage)
+            shares.append({role: (after[role] - before[role]) / requests for role in after})
+        us = {role: round(statistics.median(s[role] for s in shares), 2) for role in shares[0]}
+        out["by_role_us"] = {role: v for role, v in us.items() if v >= 0.01}
+        text = ", ".join(f"{role} {v:.2f}" for role, v in sorted(out["by_role_us"].items(), key=lambda x: -x[1]))
+        say(f"  llmgw by role, µs a request: {text}")
+        if "nginx" in self.peers:
+            out["ratio_without_index"] = round((sum(us.values()) - us.get("exporter", 0)) / out["us_per_request"]["nginx"], 3)
+            say(f"  against nginx without the index: {out['ratio_without_index']}")
 
     def body(self, scheme, out):
         say(f"\n{scheme}: requests of 100 KB, closed loop, 16 connections")

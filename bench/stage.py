@@ -284,6 +284,15 @@ def roles(stage):
     return found
 
 
+def cpu_by_role(stage):
+    """Microseconds of CPU that each role has used so far (its running threads)."""
+    used = collections.Counter()
+    for thread, role in roles(stage).items():
+        with contextlib.suppress(OSError), open(f"/proc/{thread}/schedstat") as f:
+            used[role] += int(f.read().split()[0]) / 1000
+    return used
+
+
 LINE = re.compile(r"^(\d+) +(\d+\.\d+) (\w+)\(")
 
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -274,6 +275,7 @@ int gw_exporter_main(void)
 			NICE)) /* requests first: the index may lag, and llmgw_index_lag_seconds says by how much */
 		gw_log(GW_WARN, "the index cannot be made to stand back for requests: %s", strerror(errno));
 	setenv("UV_THREADPOOL_SIZE", "1", 1);
+	sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* nobody reads them; each allocation would take a lock for them */
 	setenv("UV_USE_IO_URING", "0", 1);
 	if (uv_loop_init(&ex->loop))
 		gw_role_fatal("cannot initialise the event loop");
