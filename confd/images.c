@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "confd/server.h"
+#include "confd/failpoint.h"
 #include "lib/sys/clock.h"
 #include "lib/sys/diag.h"
 #include "lib/sys/fd.h"
@@ -78,11 +79,15 @@ static void send_to_all(struct gw_server *s, const struct gw_built image[GW_IMAG
 	struct parcel parcel;
 
 	pack(&parcel, image, generation, is_full);
+	if (gw_failpoint_hit("corrupt-image")) /* bytes are sealed: what they should be is changed instead */
+		parcel.digest.p[0] ^= 1;
 	if (s->master != NULL && gw_channel_send(s->master, &parcel.msg) != GW_OK)
 		gw_log(GW_ERROR, "the master does not take images");
 	for (int i = 0; i < GW_CONFD_PEERS; i++) {
-		if (is_reader(&s->peers[i]))
-			send_to(&s->peers[i], &parcel, is_full);
+		if (!is_reader(&s->peers[i]))
+			continue;
+		send_to(&s->peers[i], &parcel, is_full);
+		gw_failpoint("after-first-send");
 	}
 	unpack(&parcel);
 }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "confd/login.h"
+#include "confd/failpoint.h"
 #include "confd/root_key.h"
 #include "confd/server.h"
 #include "lib/crypto.h"
@@ -330,6 +331,7 @@ int gw_confd_main(void)
 		gw_role_fatal("cannot map the shared regions in %s", s->start.boot.runtime_dir);
 	gw_revocation_open(s);
 	read_options(s);
+	gw_failpoint_dir(s->start.boot.data_dir);
 	uint32_t level = lock_down(s);
 
 	gw_queue_init(s);

@@ -1,6 +1,7 @@
 /* Work that nobody waits for, in transactions small enough that nobody notices: re-encryption after a rotation, secrets
  * whose time is over, the end of history, the audit outbox. All of it can be cut anywhere and goes on at the next start. */
 #include "confd/keyring.h"
+#include "confd/failpoint.h"
 #include "confd/history.h"
 #include "confd/open.h"
 #include "confd/sealed.h"
@@ -22,8 +23,10 @@ static enum gw_err rekey(struct gw_txn *t, void *arg)
 	uint64_t left = 0;
 	enum gw_err e = gw_sealed_reseal(w->core, t, BATCH, &w->n);
 
-	if (e != GW_OK || w->n > 0)
+	if (e != GW_OK || w->n > 0) {
+		gw_failpoint("mid-rotation");
 		return e;
+	}
 	unsigned n = gw_keyring_deks(w->core->keyring, deks);
 
 	for (unsigned i = 0; e == GW_OK && i < n; i++) {

@@ -4,6 +4,7 @@
  *
  * Folding keys into their shards goes in slices of some hundred keys; between two slices a waiting change is published. */
 #include "confd/publish.h"
+#include "confd/failpoint.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -133,6 +134,7 @@ static enum gw_err build_parts(struct gw_publisher *p, struct gw_txn *t, struct 
 		todo->n_delta = gw_delta_sorted(&p->delta, p->sorted);
 		pthread_mutex_unlock(&p->lock);
 	}
+	gw_failpoint("mid-build");
 	if (e == GW_OK && todo->is_config)
 		e = gw_build_config(t, out->generation, &out->image[GW_IMAGE_CONFIG]);
 	if (e == GW_OK && todo->is_delta)

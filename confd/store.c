@@ -3,6 +3,7 @@
  * threads hold a read lock), and refusal of places where its locks or its mapping do not work (network file systems,
  * a second confd). */
 #include "confd/store.h"
+#include "confd/failpoint.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +21,11 @@
 #include "lib/text.h"
 
 enum { FRAME_BYTES = 5, FRAME_VERSION = 1, MAX_READERS = 64 };
+#ifdef GW_FAILPOINTS /* a store that grows within a test */
+static const uint64_t DEFAULT_MAP = 1ull << 20, DEFAULT_MAX = 64ull << 30;
+#else
 static const uint64_t DEFAULT_MAP = 1ull << 30, DEFAULT_MAX = 64ull << 30;
+#endif
 
 struct gw_store {
 	MDB_env *env;
@@ -220,7 +225,11 @@ enum gw_err gw_txn_child(struct gw_txn *parent, struct gw_txn *t)
 enum gw_err gw_txn_commit(struct gw_txn *t)
 {
 	GW_REQUIRE(t->handle != NULL && t->is_write);
+	gw_failpoint("before-commit");
 	int rc = mdb_txn_commit(t->handle);
+
+	if (!t->is_child)
+		gw_failpoint("after-commit");
 
 	t->handle = NULL;
 	return from_mdb(t->store, rc);
@@ -398,6 +407,7 @@ enum gw_err gw_store_grow(struct gw_store *s)
 	pthread_rwlock_wrlock(&s->map_lock);
 	int rc = mdb_env_set_mapsize(s->env, now * 2 < s->max_bytes ? now * 2 : s->max_bytes);
 
+	gw_failpoint("set-mapsize");
 	pthread_rwlock_unlock(&s->map_lock);
 	atomic_store(&s->wants_grow, false);
 	return from_mdb(s, rc);
