@@ -273,7 +273,7 @@ def idle(o):
 
 
 def count_syscalls(o, lines):
-    say("\nsystem calls of all processes, gateway started under strace: 64 connections, 6400 requests; 64 streams of 100 chunks, 30 ms apart")
+    say("\nsystem calls of all processes, gateway started under strace: 64 connections, 16000 requests; 64 streams of 100 chunks, 22 ms apart")
     for scheme, out in lines.items():
         with Stage(o.build) as stage:
             stage.start_mock()

@@ -307,7 +307,7 @@ def count_calls(trace, began, ended, who):
     return counts
 
 
-def syscalls(stage, trace, scheme="http", connections=64, requests=6400, streams=64, chunks=100, chunk_ms=30):
+def syscalls(stage, trace, scheme="http", connections=64, requests=16000, streams=64, chunks=100, chunk_ms=22):
     """Runs the fixed script against a gateway that was started under strace; calls per request and per relayed chunk, by role."""
     message = f"mock: chunks={chunks} chunk_ms={chunk_ms}"
     stage.load("llmgw", scheme, "--requests", connections * 10, "--connections", connections)
