@@ -13,6 +13,7 @@ import time
 
 import pytest
 
+from authority import Authority
 from client import chat_body, mock_stats, mock_tell, next_fault
 from harness import SHARED, SLOW, Answer, Gateway, Mock, http_ask, until
 from trail import settled
@@ -44,20 +45,12 @@ EXPECT = {
 
 def certificates(folder):
     """A CA; what it signs well, with a date that is over, for another host; and one that signed itself."""
-    def run(*args):
-        r = subprocess.run(["openssl", *args], cwd=folder, capture_output=True, text=True, check=False)
-        assert r.returncode == 0, r.stderr
-
-    folder.mkdir()
-    ec = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-    run("req", "-x509", *ec, "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=faults", "-addext", "basicConstraints=critical,CA:TRUE")
-    for name, host, days in (("good", "localhost", "2"), ("wrong-host", "api.example.com", "2"), ("expired", "localhost", "-1")):
-        run("req", *ec, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={host}")
-        (folder / "ext").write_text(f"subjectAltName=DNS:{host}\nextendedKeyUsage=serverAuth\n")
-        run("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-out", f"{name}.pem", "-days", days,
-            "-extfile", "ext")
-    run("req", "-x509", *ec, "-keyout", "selfsigned.key", "-out", "selfsigned.pem", "-days", "2", "-subj", "/CN=localhost", "-addext",
-        "subjectAltName=DNS:localhost")
+    ca = Authority(folder)
+    ca.sign("good", "localhost")
+    ca.sign("wrong-host", "api.example.com")
+    ca.sign_expired("expired", "good")
+    ca.run("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "selfsigned.key", "-out", "selfsigned.pem", "-days",
+           "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost")
     return folder
 
 

@@ -39,12 +39,7 @@ def setup(g):
     g.other_ca = Authority(g.where / "other-ca")
     g.ca.sign("good", "localhost")
     g.ca.sign("wrong-host", "api.example.com")
-    expired = ("x509", "-req", "-in", "good.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-out", "expired.pem", "-extfile", "good.ext")
-    try:  # OpenSSL 3.4 and later refuse an end before now from -days
-        g.ca.run(*expired, "-not_before", "20200101000000Z", "-not_after", "20200102000000Z")
-    except AssertionError:
-        g.ca.run(*expired, "-days", "-1")
-    (g.ca.folder / "expired.key").write_bytes((g.ca.folder / "good.key").read_bytes())
+    g.ca.sign_expired("expired", "good")
     g.https = tls_mock(g.where, g.ca, "good", g.where / "https-mock")
     provider(g, "secure", g.https.url, g.ca.pem)
 

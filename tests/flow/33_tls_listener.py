@@ -241,7 +241,7 @@ def play_hello_in_pieces_and_slow_handshake(shared):
 
 def play_bad_certificates_are_refused_when_saved(shared):
     g = shared
-    g.ca.run("x509", "-req", "-in", "a.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-out", "expired.pem", "-days", "-1", "-extfile", "a.ext")
+    g.ca.sign_expired("expired", "a")
     pem = {n: (g.ca.folder / f"{n}.pem").read_text() for n in ("a", "b", "expired")}
     g.ca.run("req", "-x509", "-newkey", "rsa:1024", "-nodes", "-keyout", "weak.key", "-out", "weak.pem", "-days", "2", "-subj", "/CN=weak.example")
     rows = [({"chain": pem["a"], "private_key": g.ca.key("b")}, "/private_key", "does not belong"), ({"chain": pem["expired"], "private_key": g.ca.key("a")}, "/chain", "expired"),

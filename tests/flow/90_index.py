@@ -123,7 +123,7 @@ def play_equals_the_trail(shared):
     assert "index current" in g.ctl("status")
 
 
-def play_seen_within_a_second(shared):
+def play_seen_soon(shared):
     g = shared
     slowest = 0.0
     for i in range(5):
