@@ -210,6 +210,9 @@ int cli_read_objects(struct cli *c, struct gw_buf *json);
 int cli_read_text(struct cli *c, struct gw_str text, const char *name, struct gw_buf *json);
 /* A secret from --from-env or standard input, without the last line end; wiped by the caller. Not echoed. */
 int cli_read_secret(struct cli *c, struct gw_buf *out);
+/* A member of a request's body, left out where v is NULL; expires_at from "30d" (from now) or a time. */
+void cli_put_opt(struct gw_json_out *w, const char *key, const char *v);
+int cli_put_expiry(struct gw_json_out *w, const char *when);
 
 /* Path and query building. */
 struct gw_str cli_path(struct cli *c, const char *fmt, ...)

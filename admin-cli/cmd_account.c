@@ -2,36 +2,7 @@
  * from standard input or the environment, never from the command line. */
 #include "admin-cli/cli.h"
 #include "lib/crypto.h"
-#include "lib/sys/clock.h"
 #include "lib/text.h"
-
-static void opt_str(struct gw_json_out *w, const char *key, const char *v)
-{
-	if (v)
-		gw_jw_kstr(w, key, gw_str_z(v));
-}
-
-/* "30d" from now, or a time. */
-static int put_expiry(struct gw_json_out *w, const char *when)
-{
-	struct gw_buf b;
-	int64_t us;
-	uint64_t ms;
-
-	if (!when)
-		return CLI_OK;
-	if (gw_duration_read(gw_str_z(when), &ms)) {
-		us = gw_unix_us() + (int64_t)ms * 1000;
-	} else if (!gw_time_read(gw_str_z(when), &us)) {
-		cli_error("--expires: give a span like 30d or a time like 2027-01-01T00:00:00Z");
-		return CLI_USAGE;
-	}
-	gw_buf_init(&b, 64);
-	gw_time_put(&b, us);
-	gw_jw_kstr(w, "expires_at", gw_buf_view(&b));
-	gw_buf_done(&b);
-	return CLI_OK;
-}
 
 /* What accounts and tokens have in common. */
 static int put_object(struct cli *c, struct gw_json_out *w, const char *name_field)
@@ -39,13 +10,13 @@ static int put_object(struct cli *c, struct gw_json_out *w, const char *name_fie
 	int rc;
 
 	gw_jw_obj(w);
-	opt_str(w, "id", c->n_args ? c->args[0] : NULL);
-	opt_str(w, name_field, c->o.name);
-	opt_str(w, "role", c->o.role ? c->o.role : "viewer");
-	opt_str(w, "org", c->o.org);
-	opt_str(w, "team", c->o.team);
-	opt_str(w, "user", c->o.user);
-	rc = put_expiry(w, c->o.expires);
+	cli_put_opt(w, "id", c->n_args ? c->args[0] : NULL);
+	cli_put_opt(w, name_field, c->o.name);
+	cli_put_opt(w, "role", c->o.role ? c->o.role : "viewer");
+	cli_put_opt(w, "org", c->o.org);
+	cli_put_opt(w, "team", c->o.team);
+	cli_put_opt(w, "user", c->o.user);
+	rc = cli_put_expiry(w, c->o.expires);
 	gw_jw_end_obj(w);
 	return rc;
 }

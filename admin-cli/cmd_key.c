@@ -1,13 +1,6 @@
 /* key create|list|revoke. The token of a new key is printed once and kept nowhere. */
 #include "admin-cli/cli.h"
-#include "lib/sys/clock.h"
 #include "lib/text.h"
-
-static void opt_str(struct gw_json_out *w, const char *key, const char *v)
-{
-	if (v)
-		gw_jw_kstr(w, key, gw_str_z(v));
-}
 
 static void put_list(struct gw_json_out *w, const char *key, const char *list)
 {
@@ -23,28 +16,6 @@ static void put_list(struct gw_json_out *w, const char *key, const char *list)
 		gw_jw_str(w, gw_str_trim(one));
 	}
 	gw_jw_end_arr(w);
-}
-
-/* "30d" from now, or a time. */
-static int put_expiry(struct gw_json_out *w, const char *when)
-{
-	struct gw_buf b;
-	int64_t us;
-	uint64_t ms;
-
-	if (!when)
-		return CLI_OK;
-	if (gw_duration_read(gw_str_z(when), &ms)) {
-		us = gw_unix_us() + (int64_t)ms * 1000;
-	} else if (!gw_time_read(gw_str_z(when), &us)) {
-		cli_error("--expires: give a span like 30d or a time like 2027-01-01T00:00:00Z");
-		return CLI_USAGE;
-	}
-	gw_buf_init(&b, 64);
-	gw_time_put(&b, us);
-	gw_jw_kstr(w, "expires_at", gw_buf_view(&b));
-	gw_buf_done(&b);
-	return CLI_OK;
 }
 
 static int show_new(struct cli *c, struct cli_reply *r)
@@ -75,14 +46,14 @@ int cli_cmd_key_create(struct cli *c)
 	gw_buf_init(&b, 64 << 10);
 	gw_jw_init(&w, &b);
 	gw_jw_obj(&w);
-	opt_str(&w, "id", c->n_args ? c->args[0] : NULL);
-	opt_str(&w, "name", c->o.name);
-	opt_str(&w, "org", c->o.org);
-	opt_str(&w, "team", c->o.team);
-	opt_str(&w, "user", c->o.user);
-	opt_str(&w, "purpose", c->o.purpose);
+	cli_put_opt(&w, "id", c->n_args ? c->args[0] : NULL);
+	cli_put_opt(&w, "name", c->o.name);
+	cli_put_opt(&w, "org", c->o.org);
+	cli_put_opt(&w, "team", c->o.team);
+	cli_put_opt(&w, "user", c->o.user);
+	cli_put_opt(&w, "purpose", c->o.purpose);
 	put_list(&w, "models", c->o.models);
-	rc = put_expiry(&w, c->o.expires);
+	rc = cli_put_expiry(&w, c->o.expires);
 	gw_jw_end_obj(&w);
 	if (!rc)
 		rc = cli_call_ok(c, "POST", GW_LIT("/admin/v1/keys"), GW_NIL, gw_buf_view(&b), &r);

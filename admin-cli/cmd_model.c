@@ -3,12 +3,6 @@
 #include "lib/secret.h"
 #include "lib/sys/clock.h"
 
-static void opt_str(struct gw_json_out *w, const char *key, const char *v)
-{
-	if (v)
-		gw_jw_kstr(w, key, gw_str_z(v));
-}
-
 static void opt_number(struct gw_json_out *w, const char *key, const char *v)
 {
 	uint64_t n;
@@ -38,14 +32,14 @@ static void put_deployment(struct cli *c, struct gw_json_out *w, const char *id)
 	gw_jw_obj(w);
 	gw_jw_kstr(w, "kind", GW_LIT("deployment"));
 	gw_jw_kstr(w, "id", gw_str_z(id));
-	opt_str(w, "org", c->o.org);
-	opt_str(w, "team", c->o.team);
+	cli_put_opt(w, "org", c->o.org);
+	cli_put_opt(w, "team", c->o.team);
 	gw_jw_kstr(w, "provider", gw_str_z(c->o.provider));
-	opt_str(w, "credential", c->o.credential);
+	cli_put_opt(w, "credential", c->o.credential);
 	gw_jw_kstr(w, "upstream_model", gw_str_z(c->o.upstream ? c->o.upstream : c->args[0]));
 	opt_number(w, "input_price", c->o.input_price);
 	opt_number(w, "output_price", c->o.output_price);
-	opt_str(w, "activation", c->o.activation);
+	cli_put_opt(w, "activation", c->o.activation);
 	gw_jw_end_obj(w);
 }
 
@@ -55,8 +49,8 @@ static void put_model(struct cli *c, struct gw_json_out *w, const char *id)
 	gw_jw_kstr(w, "kind", GW_LIT("model"));
 	gw_jw_kstr(w, "id", gw_str_z(id));
 	gw_jw_kstr(w, "name", gw_str_z(c->args[0]));
-	opt_str(w, "org", c->o.org);
-	opt_str(w, "team", c->o.team);
+	cli_put_opt(w, "org", c->o.org);
+	cli_put_opt(w, "team", c->o.team);
 	gw_jw_key(w, GW_LIT("targets"));
 	gw_jw_arr(w);
 	gw_jw_obj(w);
@@ -154,8 +148,8 @@ int cli_cmd_model_alias(struct cli *c)
 	gw_jw_kstr(&w, "id", gw_str_z(id_of(c, c->args[0])));
 	gw_jw_kstr(&w, "name", gw_str_z(c->args[0]));
 	gw_jw_kstr(&w, "alias_of", gw_str_z(id_of(c, c->args[1])));
-	opt_str(&w, "org", c->o.org);
-	opt_str(&w, "team", c->o.team);
+	cli_put_opt(&w, "org", c->o.org);
+	cli_put_opt(&w, "team", c->o.team);
 	gw_jw_end_obj(&w);
 	gw_jw_end_arr(&w);
 	rc = cli_apply(c, gw_buf_view(&b), &r, &is_kept);
@@ -200,9 +194,9 @@ int cli_cmd_credential_set(struct cli *c)
 	gw_buf_init(&b, 64 << 10);
 	gw_jw_init(&w, &b);
 	gw_jw_obj(&w);
-	opt_str(&w, "provider", c->o.provider);
-	opt_str(&w, "org", c->o.org);
-	opt_str(&w, "team", c->o.team);
+	cli_put_opt(&w, "provider", c->o.provider);
+	cli_put_opt(&w, "org", c->o.org);
+	cli_put_opt(&w, "team", c->o.team);
 	rc = put_secret(c, &w, "secret");
 	gw_jw_end_obj(&w);
 	/* with a provider the credential is made or replaced, without one it must be there */

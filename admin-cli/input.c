@@ -7,6 +7,7 @@
 #include "admin-cli/cli.h"
 #include "core/config.h"
 #include "lib/secret.h"
+#include "lib/sys/clock.h"
 #include "lib/sys/fd.h"
 #include "lib/text.h"
 #include "lib/url.h"
@@ -350,4 +351,32 @@ const char *cli_plural(const char *kind)
 	else
 		cli_error("there is no kind \"%s\"; kinds are %s", kind, all);
 	return NULL;
+}
+
+/* --- members of bodies --- */
+void cli_put_opt(struct gw_json_out *w, const char *key, const char *v)
+{
+	if (v)
+		gw_jw_kstr(w, key, gw_str_z(v));
+}
+
+int cli_put_expiry(struct gw_json_out *w, const char *when)
+{
+	struct gw_buf b;
+	int64_t us;
+	uint64_t ms;
+
+	if (!when)
+		return CLI_OK;
+	if (gw_duration_read(gw_str_z(when), &ms)) {
+		us = gw_unix_us() + (int64_t)ms * 1000;
+	} else if (!gw_time_read(gw_str_z(when), &us)) {
+		cli_error("--expires: give a span like 30d or a time like 2027-01-01T00:00:00Z");
+		return CLI_USAGE;
+	}
+	gw_buf_init(&b, 64);
+	gw_time_put(&b, us);
+	gw_jw_kstr(w, "expires_at", gw_buf_view(&b));
+	gw_buf_done(&b);
+	return CLI_OK;
 }
