@@ -127,7 +127,7 @@ struct gw_admin {
 	uv_timer_t tick, orphan, drain;
 	uint64_t ticks;
 	uint64_t tls_generation, tls_ticks; /* generation of the certificate in use */
-	bool may_listen, has_tls_answer, is_listening_tls;
+	bool has_tls_answer, is_listening_tls;
 	bool is_stopping, is_draining, is_asking_tls;
 };
 

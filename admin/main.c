@@ -38,7 +38,6 @@ static void listen_all(struct gw_admin *ad)
 {
 	int tcp = gw_role_fd(&ad->start, "admin.tcp"), local = gw_role_fd(&ad->start, "admin.unix");
 
-	ad->may_listen = true;
 	gw_adm_tls_tick(ad);
 	gw_adm_tls_listen(ad);
 	if ((tcp >= 0 && gw_h1_listen(ad->server, tcp, LISTEN_TCP)) ||
@@ -76,21 +75,9 @@ static void connect_peer(struct gw_admin *ad, enum gw_role role, int fd)
 				 : role == GW_ROLE_LOGGER   ? &ad->logger
 				 : role == GW_ROLE_AGENT    ? &ad->agent
 				 : role == GW_ROLE_EXPORTER ? &ad->exporter
-							    : NULL,
-			  *old;
+							    : NULL;
 
-	if (!at) {
-		close(fd);
-		return;
-	}
-	old = *at;
-	*at = NULL;
-	if (old)
-		gw_channel_close(old);
-	if (gw_channel_open(&ad->loop, fd, &peer_ops, ad, CHANNEL_QUEUE, at) != GW_OK) {
-		*at = NULL;
-		close(fd);
-	}
+	gw_channel_replace(&ad->loop, fd, &peer_ops, ad, CHANNEL_QUEUE, at);
 }
 
 static void handover(struct gw_admin *ad, const struct gw_msg *m)

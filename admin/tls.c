@@ -61,7 +61,7 @@ void gw_adm_tls_listen(struct gw_admin *ad)
 {
 	int fd = gw_role_fd(&ad->start, "admin.tls");
 
-	if (fd < 0 || !ad->may_listen || !ad->has_tls_answer || ad->is_listening_tls)
+	if (fd < 0 || ad->start.is_standby || !ad->has_tls_answer || ad->is_listening_tls)
 		return;
 	ad->is_listening_tls = true;
 	if (gw_h1_listen_tls(ad->server, fd, LISTEN_TLS))

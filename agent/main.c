@@ -308,20 +308,9 @@ static const struct gw_channel_ops peer_ops = { on_peer_message, on_peer_end };
 
 static void connect_peer(struct gw_agent *ag, enum gw_role role, int fd)
 {
-	struct gw_channel **at = role == GW_ROLE_CONFD ? &ag->confd : role == GW_ROLE_ADMIN ? &ag->admin : NULL, *old;
+	struct gw_channel **at = role == GW_ROLE_CONFD ? &ag->confd : role == GW_ROLE_ADMIN ? &ag->admin : NULL;
 
-	if (!at) {
-		close(fd);
-		return;
-	}
-	old = *at;
-	*at = NULL;
-	if (old)
-		gw_channel_close(old);
-	if (gw_channel_open(&ag->loop, fd, &peer_ops, ag, CHANNEL_QUEUE, at) != GW_OK) {
-		*at = NULL;
-		close(fd);
-	}
+	gw_channel_replace(&ag->loop, fd, &peer_ops, ag, CHANNEL_QUEUE, at);
 }
 
 static void handover(struct gw_agent *ag, const struct gw_msg *m)

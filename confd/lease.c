@@ -43,7 +43,10 @@ static enum gw_err open_credential(struct gw_ctx *c, struct gw_str id, uint64_t 
 	return gw_sealed_get(c->core, c->txn, &p, &out->next);
 }
 
-static enum gw_err credential(struct gw_core *core, struct gw_str id, uint64_t version, struct gw_leased *out)
+/* Runs one of the open_* functions in a transaction of its own. */
+typedef enum gw_err open_fn(struct gw_ctx *c, struct gw_str id, uint64_t version, struct gw_leased *out);
+static enum gw_err reading(struct gw_core *core, open_fn *open, struct gw_str id, uint64_t version,
+			   struct gw_leased *out)
 {
 	struct gw_ctx c;
 	struct gw_txn t;
@@ -53,7 +56,7 @@ static enum gw_err credential(struct gw_core *core, struct gw_str id, uint64_t v
 		return e;
 	gw_ctx_init(&c, core);
 	c.txn = &t;
-	e = open_credential(&c, id, version, out);
+	e = open(&c, id, version, out);
 	gw_ctx_done(&c);
 	gw_txn_abort(&t);
 	return e;
@@ -105,7 +108,7 @@ static enum gw_err admin_certificate(struct gw_ctx *c, yyjson_val **out)
 	return e != GW_OK ? e : *out != NULL ? GW_OK : GW_E_NOT_FOUND;
 }
 
-static enum gw_err open_admin(struct gw_ctx *c, uint64_t known, struct gw_leased *out)
+static enum gw_err open_admin(struct gw_ctx *c, struct gw_str none, uint64_t known, struct gw_leased *out)
 {
 	yyjson_val *cert, *settings = NULL;
 	struct gw_str json;
@@ -113,6 +116,7 @@ static enum gw_err open_admin(struct gw_ctx *c, uint64_t known, struct gw_leased
 	uint64_t generation;
 	enum gw_err e = gw_meta_u64(c->txn, "generation", &generation);
 
+	(void)none;
 	if (e == GW_OK && known != 0 && known == generation)
 		return GW_E_AGAIN; /* nothing new */
 	if (e == GW_OK)
@@ -133,23 +137,6 @@ static enum gw_err open_admin(struct gw_ctx *c, uint64_t known, struct gw_leased
 	gw_jw_kstr(&w, "client_cert", gw_cf_str(settings, GW_KIND_settings, "admin_client_cert"));
 	gw_jw_end_obj(&w);
 	return out->text.err;
-}
-
-/* name: an id, or NIL for the admin listener's. */
-static enum gw_err listener_key(struct gw_core *core, struct gw_str id, uint64_t version, struct gw_leased *out)
-{
-	struct gw_ctx c;
-	struct gw_txn t;
-	enum gw_err e = gw_txn_read(core->store, &t);
-
-	if (e != GW_OK)
-		return e;
-	gw_ctx_init(&c, core);
-	c.txn = &t;
-	e = id.n > 0 ? open_certificate(&c, id, version, out) : open_admin(&c, version, out);
-	gw_ctx_done(&c);
-	gw_txn_abort(&t);
-	return e;
 }
 
 /* Random, renewed each half day; the one before still opens tickets. They live in memory only, so that nothing on disk can
@@ -198,12 +185,12 @@ enum gw_err gw_lease(struct gw_core *core, struct gw_str name, uint64_t version,
 			e = ticket_keys(core, out);
 	} else if (gw_str_eq(name, GW_LIT("admin-tls"))) {
 		if (role == GW_ROLE_ADMIN)
-			e = listener_key(core, GW_NIL, version, out);
+			e = reading(core, open_admin, GW_NIL, version, out);
 	} else if (gw_str_has_prefix(name, GW_LIT("certificate/")) && name.n > 12) {
 		if (role == GW_ROLE_WORKER)
-			e = listener_key(core, gw_str_skip(name, 12), version, out);
+			e = reading(core, open_certificate, gw_str_skip(name, 12), version, out);
 	} else if (role == GW_ROLE_WORKER || role == GW_ROLE_AGENT) {
-		e = credential(core, name, version, out);
+		e = reading(core, open_credential, name, version, out);
 	}
 	if (e != GW_OK)
 		gw_leased_done(out);

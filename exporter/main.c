@@ -114,21 +114,9 @@ static const struct gw_channel_ops peer_ops = { on_peer_message, on_peer_end };
 
 static void connect_peer(struct gw_exporter *ex, enum gw_role role, int fd)
 {
-	struct gw_channel **at = role == GW_ROLE_CONFD ? &ex->confd : role == GW_ROLE_ADMIN ? &ex->admin : NULL, *old;
+	struct gw_channel **at = role == GW_ROLE_CONFD ? &ex->confd : role == GW_ROLE_ADMIN ? &ex->admin : NULL;
 
-	if (!at) {
-		close(fd);
-		return;
-	}
-	old = *at;
-	*at = NULL;
-	if (old)
-		gw_channel_close(old);
-	if (gw_channel_open(&ex->loop, fd, &peer_ops, ex, CHANNEL_QUEUE, at) != GW_OK) {
-		*at = NULL;
-		close(fd);
-		return;
-	}
+	gw_channel_replace(&ex->loop, fd, &peer_ops, ex, CHANNEL_QUEUE, at);
 	if (role == GW_ROLE_CONFD)
 		ask_settings(ex);
 }

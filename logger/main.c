@@ -95,25 +95,13 @@ static const struct gw_channel_ops peer_ops = { on_peer_message, on_peer_end };
 
 static void connect_peer(struct gw_logger *l, enum gw_role role, uint64_t slot, int fd)
 {
-	struct gw_channel **at = role == GW_ROLE_CONFD ? &l->confd : role == GW_ROLE_ADMIN ? &l->admin : NULL, *old;
+	struct gw_channel **at = role == GW_ROLE_CONFD ? &l->confd : role == GW_ROLE_ADMIN ? &l->admin : NULL;
 
 	if (role == GW_ROLE_WORKER && slot < GW_MAX_SLOTS)
 		at = &l->workers[slot];
-	if (!at) {
-		close(fd);
-		return;
-	}
-	old = *at;
-	*at = NULL;
-	if (old) {
-		forget_waits(l, old);
-		gw_channel_close(old);
-	}
-	if (gw_channel_open(&l->loop, fd, &peer_ops, l, CHANNEL_QUEUE, at) != GW_OK) {
-		*at = NULL;
-		close(fd);
-		return;
-	}
+	if (at && *at)
+		forget_waits(l, *at);
+	gw_channel_replace(&l->loop, fd, &peer_ops, l, CHANNEL_QUEUE, at);
 	if (role == GW_ROLE_CONFD)
 		ask_key(l);
 }

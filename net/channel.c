@@ -469,3 +469,19 @@ size_t gw_channel_queued(const struct gw_channel *ch)
 {
 	return gw_buf_len(&ch->out);
 }
+
+void gw_channel_replace(uv_loop_t *loop, int fd, const struct gw_channel_ops *ops, void *ctx, size_t max_queue_bytes,
+			struct gw_channel **at)
+{
+	struct gw_channel *old = at ? *at : NULL;
+
+	if (at)
+		*at = NULL; /* before the close, which answers what was asked: nobody may ask again there */
+	if (old)
+		gw_channel_close(old);
+	if (!at || gw_channel_open(loop, fd, ops, ctx, max_queue_bytes, at) != GW_OK) {
+		if (at)
+			*at = NULL;
+		close(fd);
+	}
+}

@@ -18,6 +18,10 @@ struct gw_channel_ops {
 /* Takes fd. Ceiling of queued outgoing bytes: max_queue_bytes. */
 GW_MUST enum gw_err gw_channel_open(uv_loop_t *loop, int fd, const struct gw_channel_ops *ops, void *ctx,
 				    size_t max_queue_bytes, struct gw_channel **out);
+/* The channel to a peer that was made anew: the one in *at is closed without a word to on_end, the new one takes its place. Takes fd in any
+ * case; *at is NULL when it cannot be opened, and nothing is opened when `at` is NULL (a peer that this role does not know). */
+void gw_channel_replace(uv_loop_t *loop, int fd, const struct gw_channel_ops *ops, void *ctx, size_t max_queue_bytes,
+			struct gw_channel **at);
 /* Idempotent; memory is freed in the close callback. Pending questions are answered with GW_E_CONFD_DOWN (NULL message). */
 void gw_channel_close(struct gw_channel *ch);
 /* Queued when the socket is full; descriptors are dup'ed if queued. GW_E_BUSY past the ceiling. */

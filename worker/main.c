@@ -93,23 +93,10 @@ static const struct gw_channel_ops peer_ops = { on_peer_message, on_peer_end };
 
 static void connect_peer(struct gw_worker *w, enum gw_role role, int fd)
 {
-	struct gw_channel **at = role == GW_ROLE_CONFD ? &w->confd : role == GW_ROLE_LOGGER ? &w->logger : NULL, *old;
+	struct gw_channel **at = role == GW_ROLE_CONFD ? &w->confd : role == GW_ROLE_LOGGER ? &w->logger : NULL;
 
-	if (!at) {
-		close(fd);
-		return;
-	}
-	old = *at;
-	*at = NULL;
-	if (old)
-		gw_channel_close(old);
-	if (gw_channel_open(&w->loop, fd, &peer_ops, w, role == GW_ROLE_LOGGER ? LOGGER_QUEUE : CHANNEL_QUEUE, at) !=
-	    GW_OK) {
-		*at = NULL;
-		close(fd);
-		return;
-	}
-	if (role == GW_ROLE_CONFD) {
+	gw_channel_replace(&w->loop, fd, &peer_ops, w, role == GW_ROLE_LOGGER ? LOGGER_QUEUE : CHANNEL_QUEUE, at);
+	if (role == GW_ROLE_CONFD && w->confd) {
 		gw_lease_pepper(w);
 		gw_worker_tls_confd(w);
 	}
