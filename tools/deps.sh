@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Install what a build, a test run or a bench needs, and say what. Usage: tools/deps.sh build|test|bench
+# Install what a build, a test run or a bench needs, and say what. Usage: tools/deps.sh build|test|fuzz|lint|bench
 # Debian 13 has everything. On Debian 12 llhttp, yyjson, mbedTLS 3.6 and msgpack-c 6 come from Debian 13
 # with a pin of 100, so that nothing else moves. On any other system the list is printed instead.
 set -euo pipefail
@@ -7,14 +7,18 @@ what=${1:-build}
 
 BUILD_PKGS="gcc libc6-dev meson ninja-build pkg-config python3 libuv1-dev liblmdb-dev libc-ares-dev libyaml-dev libcurl4-openssl-dev libsqlite3-dev"
 NEWER_PKGS="libllhttp-dev libyyjson-dev libmbedtls-dev libmsgpack-c-dev"
-TEST_PKGS="clang clang-format universal-ctags libcmocka-dev python3-venv python3-pip nodejs npm strace valgrind curl openssl procps man-db mandoc zsh fish prometheus"
+TEST_PKGS="clang clang-format universal-ctags libcmocka-dev python3-venv python3-pip nodejs npm strace valgrind curl openssl procps man-db mandoc zsh fish prometheus systemd"
+FUZZ_PKGS="clang libclang-rt-dev"
+LINT_PKGS="clang-tidy"
 BENCH_PKGS="nginx-light strace valgrind python3"
 
 case $what in
 build) own=$BUILD_PKGS newer=$NEWER_PKGS ;;
 test)  own="$BUILD_PKGS $TEST_PKGS" newer=$NEWER_PKGS ;;
+fuzz)  own="$BUILD_PKGS $TEST_PKGS $FUZZ_PKGS" newer=$NEWER_PKGS ;;
+lint)  own="$BUILD_PKGS $LINT_PKGS" newer=$NEWER_PKGS ;;
 bench) own="$BUILD_PKGS $BENCH_PKGS" newer=$NEWER_PKGS ;;
-*) echo "usage: tools/deps.sh build|test|bench" >&2; exit 2 ;;
+*) echo "usage: tools/deps.sh build|test|fuzz|lint|bench" >&2; exit 2 ;;
 esac
 [ -x "$(command -v node || true)" ] && own=${own/nodejs/}
 [ -x "$(command -v npm || true)" ] && own=${own/ npm / }
