@@ -83,6 +83,10 @@ bool gw_json_double(struct gw_str token, double *out);
 /* Tree for cold paths. On success *out is to be freed by yyjson_doc_free. `text` need not outlive the call. */
 GW_MUST enum gw_err gw_json_read(struct gw_str text, const struct gw_json_limits *lim, yyjson_doc **out,
 				 struct gw_json_fault *fault);
+/* The same with the arena's memory: nothing to free. lim NULL: the text was checked before, or comes from where duplicate keys do no harm
+ * (providers); deeper than 64 is refused all the same. GW_E_SYNTAX, GW_E_NOMEM. */
+GW_MUST enum gw_err gw_json_tree(struct gw_arena *a, struct gw_str text, const struct gw_json_limits *lim,
+				 const yyjson_val **out, struct gw_json_fault *fault);
 
 static inline struct gw_str gw_json_str(const yyjson_val *v)
 {
