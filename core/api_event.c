@@ -7,52 +7,54 @@
 /* A whole response, images, and the typed events of streams: the last ones carry the response as a member. Breadth first: the
  * children of a row stand together. */
 static const struct gw_scan_node typed_tree[] = {
-	GW_SCAN_NODE("", 1, 6, -1),
+	GW_SCAN_NODE("", 1, 7, -1),
 	GW_SCAN_NODE("type", 0, 0, GW_UP_ID),
 	GW_SCAN_NODE("model", 0, 0, GW_UP_MODEL),
 	GW_SCAN_NODE("status", 0, 0, GW_UP_FINISH),
-	GW_SCAN_NODE("usage", 7, 4, GW_UP_USAGE),
-	GW_SCAN_NODE("error", 11, 3, GW_UP_ERROR),
-	GW_SCAN_NODE("response", 14, 4, -1),
-	GW_SCAN_NODE("input_tokens", 0, 0, GW_UP_INPUT), /* 7: of usage */
+	GW_SCAN_NODE("usage", 8, 7, GW_UP_USAGE),
+	GW_SCAN_NODE("error", 15, 3, GW_UP_ERROR),
+	GW_SCAN_NODE("response", 18, 5, -1),
+	GW_SCAN_NODE("service_tier", 0, 0, GW_UP_TIER),
+	GW_SCAN_NODE("input_tokens", 0, 0, GW_UP_INPUT), /* 8: of usage */
 	GW_SCAN_NODE("output_tokens", 0, 0, GW_UP_OUTPUT),
-	GW_SCAN_NODE("input_tokens_details", 18, 1, -1),
-	GW_SCAN_NODE("output_tokens_details", 19, 1, -1),
-	GW_SCAN_NODE("code", 0, 0, GW_UP_ERROR_CODE), /* 11: of error */
+	GW_SCAN_NODE("total_tokens", 0, 0, GW_UP_TOTAL),
+	GW_SCAN_NODE("input_tokens_details", 23, 4, -1),
+	GW_SCAN_NODE("output_tokens_details", 27, 3, -1),
+	GW_SCAN_NODE("cost_in_usd_ticks", 0, 0, GW_UP_TICKS),
+	GW_SCAN_NODE("server_side_tool_usage_details", 30, 1, -1),
+	GW_SCAN_NODE("code", 0, 0, GW_UP_ERROR_CODE), /* 15: of error */
 	GW_SCAN_NODE("type", 0, 0, GW_UP_ERROR_TYPE),
 	GW_SCAN_NODE("message", 0, 0, GW_UP_ERROR_MESSAGE),
-	GW_SCAN_NODE("model", 0, 0, GW_UP_MODEL), /* 14: of response */
+	GW_SCAN_NODE("model", 0, 0, GW_UP_MODEL), /* 18: of response */
 	GW_SCAN_NODE("status", 0, 0, GW_UP_FINISH),
-	GW_SCAN_NODE("usage", 20, 4, GW_UP_USAGE),
-	GW_SCAN_NODE("error", 24, 3, GW_UP_ERROR),
-	GW_SCAN_NODE("cached_tokens", 0, 0, GW_UP_CACHED), /* 18 */
-	GW_SCAN_NODE("reasoning_tokens", 0, 0, GW_UP_REASONING), /* 19 */
-	GW_SCAN_NODE("input_tokens", 0, 0, GW_UP_INPUT), /* 20: of response.usage */
-	GW_SCAN_NODE("output_tokens", 0, 0, GW_UP_OUTPUT),
-	GW_SCAN_NODE("input_tokens_details", 27, 1, -1),
-	GW_SCAN_NODE("output_tokens_details", 28, 1, -1),
-	GW_SCAN_NODE("code", 0, 0, GW_UP_ERROR_CODE), /* 24: of response.error */
-	GW_SCAN_NODE("type", 0, 0, GW_UP_ERROR_TYPE),
-	GW_SCAN_NODE("message", 0, 0, GW_UP_ERROR_MESSAGE),
-	GW_SCAN_NODE("cached_tokens", 0, 0, GW_UP_CACHED), /* 27 */
-	GW_SCAN_NODE("reasoning_tokens", 0, 0, GW_UP_REASONING) /* 28 */
+	GW_SCAN_NODE("usage", 8, 7, GW_UP_USAGE),
+	GW_SCAN_NODE("error", 15, 3, GW_UP_ERROR),
+	GW_SCAN_NODE("service_tier", 0, 0, GW_UP_TIER),
+	GW_SCAN_NODE("cached_tokens", 0, 0, GW_UP_CACHED), /* 23: of input_tokens_details */
+	GW_SCAN_NODE("cache_write_tokens", 0, 0, GW_UP_CACHE_WRITE),
+	GW_SCAN_NODE("audio_tokens", 0, 0, GW_UP_AUDIO_IN),
+	GW_SCAN_NODE("image_tokens", 0, 0, GW_UP_IMAGE_IN),
+	GW_SCAN_NODE("reasoning_tokens", 0, 0, GW_UP_REASONING), /* 27: of output_tokens_details */
+	GW_SCAN_NODE("audio_tokens", 0, 0, GW_UP_AUDIO_OUT),
+	GW_SCAN_NODE("image_tokens", 0, 0, GW_UP_IMAGE_OUT),
+	GW_SCAN_NODE("web_search_calls", 0, 0, GW_UP_SEARCHES) /* 30: of server_side_tool_usage_details */
 };
 /* Audio: tokens, or seconds in places of their own. */
-static const struct gw_scan_node media_tree[] = {
-	GW_SCAN_NODE("", 1, 4, -1),
-	GW_SCAN_NODE("model", 0, 0, GW_UP_MODEL),
-	GW_SCAN_NODE("duration", 0, 0, GW_UP_FINISH),
-	GW_SCAN_NODE("usage", 5, 4, GW_UP_USAGE),
-	GW_SCAN_NODE("error", 9, 3, GW_UP_ERROR),
-	GW_SCAN_NODE("input_tokens", 0, 0, GW_UP_INPUT), /* 5: of usage */
-	GW_SCAN_NODE("output_tokens", 0, 0, GW_UP_OUTPUT),
-	GW_SCAN_NODE("seconds", 0, 0, GW_UP_ID),
-	GW_SCAN_NODE("input_token_details", 12, 1, -1),
-	GW_SCAN_NODE("code", 0, 0, GW_UP_ERROR_CODE), /* 9: of error */
-	GW_SCAN_NODE("type", 0, 0, GW_UP_ERROR_TYPE),
-	GW_SCAN_NODE("message", 0, 0, GW_UP_ERROR_MESSAGE),
-	GW_SCAN_NODE("cached_tokens", 0, 0, GW_UP_CACHED) /* 12 */
-};
+static const struct gw_scan_node media_tree[] = { GW_SCAN_NODE("", 1, 4, -1),
+						  GW_SCAN_NODE("model", 0, 0, GW_UP_MODEL),
+						  GW_SCAN_NODE("duration", 0, 0, GW_UP_FINISH),
+						  GW_SCAN_NODE("usage", 5, 4, GW_UP_USAGE),
+						  GW_SCAN_NODE("error", 9, 3, GW_UP_ERROR),
+						  GW_SCAN_NODE("input_tokens", 0, 0, GW_UP_INPUT), /* 5: of usage */
+						  GW_SCAN_NODE("output_tokens", 0, 0, GW_UP_OUTPUT),
+						  GW_SCAN_NODE("seconds", 0, 0, GW_UP_ID),
+						  GW_SCAN_NODE("input_token_details", 12, 2, -1),
+						  GW_SCAN_NODE("code", 0, 0, GW_UP_ERROR_CODE), /* 9: of error */
+						  GW_SCAN_NODE("type", 0, 0, GW_UP_ERROR_TYPE),
+						  GW_SCAN_NODE("message", 0, 0, GW_UP_ERROR_MESSAGE),
+						  GW_SCAN_NODE("cached_tokens", 0, 0,
+							       GW_UP_CACHED), /* 12: of input_token_details */
+						  GW_SCAN_NODE("audio_tokens", 0, 0, GW_UP_AUDIO_IN) };
 /* Only the type of an event. */
 static const struct gw_scan_node type_tree[] = { GW_SCAN_NODE("", 1, 1, -1), GW_SCAN_NODE("type", 0, 0, 0) };
 

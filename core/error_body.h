@@ -3,9 +3,32 @@
 #include "lib/err.h"
 #include "lib/str.h"
 
-/* Errors in OpenAI's shape: {"error":{"message","type","param","code"}}, all four keys always. message NIL: the row's text.
- * UP_AUTH, UP_BILLING, UP_PERMISSION: message is not used, because the provider's words are about our account. The message of
- * errors of 500 and above ends with the request id. */
+/* Errors: what a provider says is read into one row of errors.def (core/upstream_error.c), and told to clients from a small neutral
+ * struct that the writer of each dialect takes. */
+
+/* An error as it is told, whatever the client's dialect. All that may be shown is in it and nothing else is. */
+struct gw_error_told {
+	enum gw_err
+	    err; /* the row: gw_err_info(err) has type, retry and doc; a dialect's own words for it are the writer's */
+	int http; /* status of a whole reply */
+	struct gw_str message; /* never empty; without the request id */
+	struct gw_str param, code; /* may be NIL; code is the row's, or the provider's where the request is at fault */
+	struct gw_str request_id; /* ours; put behind the message of errors of 500 and above by gw_error_put_message */
+	uint64_t retry_after_ms; /* 0 = not told */
+};
+struct gw_upstream_error;
+/* message NIL: the row's text. UP_AUTH, UP_BILLING, UP_PERMISSION: message and param are not used, because the provider's words are
+ * about our account. */
+void gw_error_tell(struct gw_error_told *out, enum gw_err e, struct gw_str message, struct gw_str param,
+		   struct gw_str request_id);
+/* The same of an upstream error, with the provider's code and param where they are about the request (UP_BAD_REQUEST). */
+void gw_error_tell_upstream(struct gw_error_told *out, const struct gw_upstream_error *ue, struct gw_str request_id);
+/* The message as one JSON string, with the request id behind it for errors of 500 and above. */
+void gw_error_put_message(struct gw_buf *out, const struct gw_error_told *told);
+
+/* OpenAI's shape: {"error":{"message","type","param","code"}}, all four keys always. */
+void gw_error_write_openai(struct gw_buf *out, const struct gw_error_told *told);
+/* Shorter ways to it. */
 void gw_error_body(struct gw_buf *out, enum gw_err e, struct gw_str message, struct gw_str param,
 		   struct gw_str request_id);
 /* The same as an SSE event of a stream that fails midway. */
@@ -28,6 +51,5 @@ void gw_upstream_error_read(struct gw_arena *a, int status, struct gw_str body, 
 uint64_t gw_retry_after_ms(struct gw_str retry_after, struct gw_str retry_after_ms, int64_t now_s);
 /* Removes secrets and anything that looks like one, URLs and IP addresses; result in the arena. */
 struct gw_str gw_scrub(struct gw_arena *a, struct gw_str text, const struct gw_str *secrets, uint32_t n_secrets);
-/* An upstream error told to the client: as gw_error_body, with the provider's code and param where they are about the request
- * (UP_BAD_REQUEST). */
+/* An upstream error in OpenAI's shape. */
 void gw_upstream_error_body(struct gw_buf *out, const struct gw_upstream_error *ue, struct gw_str request_id);

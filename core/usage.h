@@ -3,11 +3,32 @@
 #include "lib/json_scan.h"
 #include "lib/str.h"
 
-/* Tokens as the provider told them (OpenAI shape), clamped to [0, 10^9]; and what they cost. */
+/* How fast the provider says it served the request: it decides which of a model's prices hold. */
+enum gw_tier { GW_TIER_DEFAULT, GW_TIER_FLEX, GW_TIER_PRIORITY, GW_TIER_BATCH, GW_TIER_COUNT };
+/* What a request used, in one form for all providers. Totals include their parts: input counts what was read from and written to the cache,
+ * sound and pictures; output counts reasoning, sound and pictures. All counts within [0, 10^9]. Readers of dialects fill it and call
+ * gw_usage_settle at the end (again for each later event; absent fields keep what earlier events told). */
 struct gw_usage {
-	bool is_known;
-	uint64_t input, output, cached, reasoning;
+	bool is_known; /* the provider told tokens or units, or we estimated them */
+	bool is_estimated; /* by us: the provider was silent or its stream was cut */
+	bool has_cost; /* provider_cost was told; 0 is a price too */
+	uint8_t tier; /* enum gw_tier, as the reply told it */
+	uint64_t input, output; /* tokens */
+	uint64_t cache_read, cache_write_5m, cache_write_1h, audio_in, image_in; /* parts of input */
+	uint64_t reasoning, audio_out, image_out; /* parts of output */
+	uint64_t searches, queries, images, seconds,
+	    characters; /* billed beside tokens; queries: search units of rerankers */
+	uint64_t provider_cost; /* nano-USD that the provider says it charges */
 };
+/* Makes the invariants hold that providers break: parts never exceed their total, counts their ceiling. */
+void gw_usage_settle(struct gw_usage *u);
+/* "default", "flex", "priority", "batch"; providers' own words for them ("auto", "standard", "on_demand", ...) are understood by the
+ * second. Unknown words are the default tier. */
+const char *gw_tier_name(enum gw_tier t);
+enum gw_tier gw_tier_of(struct gw_str word);
+/* Decimal text of USD ("0.0000126", "1.2e-05") as an integer of 10^-digits USD, rounded half up. False: no number, negative, too large. */
+bool gw_usd_read(struct gw_str text, unsigned digits, uint64_t *out);
+
 /* What is picked from a reply or a chunk; places in the values that gw_usage_tree fills. */
 enum gw_usage_path {
 	GW_UP_INPUT,
@@ -22,10 +43,21 @@ enum gw_usage_path {
 	GW_UP_ERROR,
 	GW_UP_USAGE,
 	GW_UP_ID,
+	GW_UP_TOTAL,
+	GW_UP_CACHE_WRITE,
+	GW_UP_AUDIO_IN,
+	GW_UP_AUDIO_OUT,
+	GW_UP_IMAGE_IN,
+	GW_UP_IMAGE_OUT,
+	GW_UP_SEARCHES,
+	GW_UP_SECONDS,
+	GW_UP_COST,
+	GW_UP_TICKS,
+	GW_UP_TIER,
 	GW_UP_PATHS
 };
 extern const struct gw_scan_node gw_usage_tree[];
-/* Takes what the scan found; absent fields leave `u` as it is (chunks add up to the last known). */
+/* Takes what the scan found, settled; absent fields leave `u` as it is (chunks tell running totals: the last one known holds). */
 void gw_usage_take(struct gw_usage *u, const struct gw_scan_value values[GW_UP_PATHS]);
 /* Nano-USD: (input - cached) * input_price + cached * cached_price (0 = input_price) + output * output_price in pico-USD,
  * rounded half up once; saturates at INT64_MAX. */

@@ -94,7 +94,7 @@ static void fill(struct gw_req *r)
 	rec->status = (uint64_t)r->status;
 	rec->tokens_input = r->usage.input;
 	rec->tokens_output = r->usage.output;
-	rec->tokens_cached = r->usage.cached;
+	rec->tokens_cached = r->usage.cache_read;
 	rec->tokens_reasoning = r->usage.reasoning;
 	rec->usage_source = r->usage.is_known ? GW_LIT("provider") : GW_LIT("none");
 	rec->bytes_out = r->bytes_out + (r->out == GW_OUT_STREAMING ? r->tail.n : 0);

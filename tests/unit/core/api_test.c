@@ -159,7 +159,7 @@ static void events(void **st)
 		  true, v, GW_OK);
 	assert_int_equal(e.kind, GW_EV_DONE);
 	gw_usage_take(&u, v);
-	assert_true(u.is_known && u.input == 5 && u.cached == 2 && u.output == 7);
+	assert_true(u.is_known && u.input == 5 && u.cache_read == 2 && u.output == 7);
 	assert_str(gw_scan_str(&v[GW_UP_MODEL]), "r-1");
 	assert_int_equal(
 	    event(GW_EPU_TYPED, "", "{\"type\":\"response.failed\",\"response\":{}}", false, v, GW_OK).kind,
