@@ -55,8 +55,8 @@ static enum gw_err refuse(struct gw_json_fault *fault, size_t at, const char *wh
 	return GW_E_SYNTAX;
 }
 
-enum gw_err gw_json_tree(struct gw_arena *a, struct gw_str text, const struct gw_json_limits *lim, const yyjson_val **out,
-			 struct gw_json_fault *fault)
+enum gw_err gw_json_tree(struct gw_arena *a, struct gw_str text, const struct gw_json_limits *lim,
+			 const yyjson_val **out, struct gw_json_fault *fault)
 {
 	const yyjson_alc alc = { tree_alloc, tree_grow, tree_free, a };
 	yyjson_read_err why;

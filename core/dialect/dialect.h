@@ -1,7 +1,6 @@
 #pragma once
 #include "core/dialect/ir.h"
 
-
 /* A wire format, in both directions (rows: schemas/dialects.def). Every function is pure: bytes and IR in, IR and bytes out, memory from
  * the arena given; no clock, no socket, no global. Bodies from clients were checked to have one meaning (lib/json.h); replies and events
  * come from providers and are hostile: any type anywhere, any nesting up to the reader's limit, any size up to its ceiling. */
@@ -27,7 +26,8 @@ struct gw_carry {
 	struct gw_str json_tool;
 	bool wants_reasoning_text; /* false: the client's dialect has none and did not ask */
 	struct gw_carry_name *names; /* tool names that had to be changed on the way to the provider */
-	const yyjson_val *echo; /* the client's request as a tree, for dialects whose reply repeats it (responses); may be NULL */
+	const yyjson_val
+	    *echo; /* the client's request as a tree, for dialects whose reply repeats it (responses); may be NULL */
 };
 struct gw_carry_name {
 	struct gw_carry_name *next;
@@ -74,16 +74,20 @@ struct gw_dialect {
 	size_t reader_bytes, writer_bytes; /* of gw_stream_state.own */
 
 	/* GW_E_INVALID, GW_E_MISSING (*param, *why as core/passthru.h), GW_E_NOMEM. `root` is the checked body's tree. */
-	enum gw_err (*read_request)(struct gw_arena *a, const yyjson_val *root, struct ir_request *out, struct gw_str *param, struct gw_str *why);
+	enum gw_err (*read_request)(struct gw_arena *a, const yyjson_val *root, struct ir_request *out,
+				    struct gw_str *param, struct gw_str *why);
 	/* Appends one JSON body. What it cannot carry goes to ir_drop. GW_E_INVALID with *why: it cannot be said at all in this dialect (n > 1,
 	 * an image kind): told to the client as a bad request. */
-	enum gw_err (*write_request)(struct gw_arena *a, struct ir_request *in, const struct gw_write_opts *o, struct gw_buf *body, struct gw_str *param, struct gw_str *why);
+	enum gw_err (*write_request)(struct gw_arena *a, struct ir_request *in, const struct gw_write_opts *o,
+				     struct gw_buf *body, struct gw_str *param, struct gw_str *why);
 	/* Path and query of the call, percent-encoded. */
 	void (*write_path)(const struct gw_path_in *in, struct gw_buf *out);
 
 	/* GW_E_UP_GARBLED: it cannot be read as a reply. */
-	enum gw_err (*read_reply)(struct gw_arena *a, const yyjson_val *root, const struct gw_carry *c, struct ir_reply *out);
-	enum gw_err (*write_reply)(struct gw_arena *a, const struct ir_reply *in, const struct gw_carry *c, struct gw_buf *body);
+	enum gw_err (*read_reply)(struct gw_arena *a, const yyjson_val *root, const struct gw_carry *c,
+				  struct ir_reply *out);
+	enum gw_err (*write_reply)(struct gw_arena *a, const struct ir_reply *in, const struct gw_carry *c,
+				   struct gw_buf *body);
 
 	/* Any number of events to `fn`. GW_E_UP_GARBLED; what fn returned. */
 	enum gw_err (*read_event)(struct gw_stream_state *st, const struct gw_frame *f, ir_event_fn *fn, void *ctx);

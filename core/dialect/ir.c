@@ -172,9 +172,14 @@ static const struct {
 	const char *word;
 	int64_t budget;
 } efforts[] = {
-	[IR_EFFORT_UNSET] = { "", 0 },		[IR_EFFORT_NONE] = { "none", 0 },      [IR_EFFORT_MINIMAL] = { "minimal", 1024 },
-	[IR_EFFORT_LOW] = { "low", 1024 },	[IR_EFFORT_MEDIUM] = { "medium", 8192 }, [IR_EFFORT_HIGH] = { "high", 24576 },
-	[IR_EFFORT_XHIGH] = { "xhigh", 32768 }, [IR_EFFORT_MAX] = { "max", 32768 },
+	[IR_EFFORT_UNSET] = { "", 0 },
+	[IR_EFFORT_NONE] = { "none", 0 },
+	[IR_EFFORT_MINIMAL] = { "minimal", 1024 },
+	[IR_EFFORT_LOW] = { "low", 1024 },
+	[IR_EFFORT_MEDIUM] = { "medium", 8192 },
+	[IR_EFFORT_HIGH] = { "high", 24576 },
+	[IR_EFFORT_XHIGH] = { "xhigh", 32768 },
+	[IR_EFFORT_MAX] = { "max", 32768 },
 };
 enum { N_EFFORTS = sizeof(efforts) / sizeof(efforts[0]) };
 

@@ -19,7 +19,16 @@
  * spelling bits (content as a string or as a list, max_tokens or max_completion_tokens, ...): only the dialect that set them reads
  * them, and only when the request's `source` is itself. */
 
-enum gw_dialect_id { GW_D_OPENAI, GW_D_RESPONSES, GW_D_ANTHROPIC, GW_D_GEMINI, GW_D_BEDROCK, GW_D_COHERE, GW_D_COUNT, GW_D_NONE };
+enum gw_dialect_id {
+	GW_D_OPENAI,
+	GW_D_RESPONSES,
+	GW_D_ANTHROPIC,
+	GW_D_GEMINI,
+	GW_D_BEDROCK,
+	GW_D_COHERE,
+	GW_D_COUNT,
+	GW_D_NONE
+};
 
 /* A member as it came, under its own name. */
 struct ir_extra {
@@ -81,7 +90,8 @@ struct ir_block {
 	struct ir_media media;
 	/* tool calls and results */
 	struct gw_str id, name;
-	struct gw_str args; /* JSON text of the arguments as the model wrote it; "" = none. May be no JSON at all (ir_args_object). */
+	struct gw_str
+	    args; /* JSON text of the arguments as the model wrote it; "" = none. May be no JSON at all (ir_args_object). */
 	bool is_custom; /* an OpenAI custom tool: args is plain text */
 	bool is_error; /* result */
 	bool is_redacted; /* reasoning */
@@ -123,7 +133,14 @@ struct ir_tool {
 	const yyjson_val *hosted;
 	struct ir_extra *extra;
 };
-enum ir_choice_kind { IR_CHOICE_UNSET, IR_CHOICE_AUTO, IR_CHOICE_NONE, IR_CHOICE_REQUIRED, IR_CHOICE_NAMED, IR_CHOICE_ALLOWED };
+enum ir_choice_kind {
+	IR_CHOICE_UNSET,
+	IR_CHOICE_AUTO,
+	IR_CHOICE_NONE,
+	IR_CHOICE_REQUIRED,
+	IR_CHOICE_NAMED,
+	IR_CHOICE_ALLOWED
+};
 struct ir_name {
 	struct ir_name *next;
 	struct gw_str name;
@@ -143,7 +160,16 @@ struct ir_format {
 	enum ir_tri strict;
 	struct ir_extra *extra;
 };
-enum ir_effort { IR_EFFORT_UNSET, IR_EFFORT_NONE, IR_EFFORT_MINIMAL, IR_EFFORT_LOW, IR_EFFORT_MEDIUM, IR_EFFORT_HIGH, IR_EFFORT_XHIGH, IR_EFFORT_MAX };
+enum ir_effort {
+	IR_EFFORT_UNSET,
+	IR_EFFORT_NONE,
+	IR_EFFORT_MINIMAL,
+	IR_EFFORT_LOW,
+	IR_EFFORT_MEDIUM,
+	IR_EFFORT_HIGH,
+	IR_EFFORT_XHIGH,
+	IR_EFFORT_MAX
+};
 struct ir_reasoning {
 	enum ir_effort effort;
 	struct ir_i64 budget; /* tokens */
@@ -166,14 +192,16 @@ struct ir_request {
 	uint32_t form;
 	struct gw_str model; /* as the client wrote it; writers use ir_write.model */
 	bool is_stream, wants_usage;
-	struct ir_message *messages, *last_message; /* SYSTEM messages stand where they stood; those of a separate field come first */
+	struct ir_message *messages,
+	    *last_message; /* SYSTEM messages stand where they stood; those of a separate field come first */
 	struct ir_tool *tools;
 	struct ir_tool_choice tool_choice;
 	enum ir_tri parallel_tool_calls;
 	struct ir_format format;
 	struct ir_reasoning reasoning;
 	struct ir_sampling sampling;
-	struct gw_str user, service_tier, cache_key; /* end user; auto|default|flex|priority|...; prompt_cache_key. NIL = absent */
+	struct gw_str user, service_tier,
+	    cache_key; /* end user; auto|default|flex|priority|...; prompt_cache_key. NIL = absent */
 	enum ir_cache cache; /* the whole prompt is marked (Anthropic top-level cache_control) */
 	const yyjson_val *metadata; /* object of strings; NULL */
 	struct ir_extra *extra;
@@ -209,7 +237,8 @@ struct ir_reply {
 	enum gw_dialect_id source;
 	struct gw_str id, model;
 	int64_t created; /* Unix seconds, 0 = not told */
-	struct ir_choice *choices; /* at least one, also when the provider blocked the prompt (blocks empty, finish FILTER) */
+	struct ir_choice
+	    *choices; /* at least one, also when the provider blocked the prompt (blocks empty, finish FILTER) */
 	struct gw_usage usage;
 	struct gw_str service_tier;
 	struct ir_extra *extra;
@@ -222,7 +251,18 @@ struct ir_reply {
  *   BLOCK_STOP before its choice's FINISH. Blocks of one choice do not overlap when the writer's dialect says so (gw_dialect.is_serial;
  *   core/dialect/serial.c holds back what came too early). FINISH comes once a choice. USAGE may come at any time and more than once, the
  *   last one counts (is_known fields overwrite). END comes once and last, and only for a stream that ended well. */
-enum ir_event_kind { IR_EV_START, IR_EV_BLOCK_START, IR_EV_DELTA, IR_EV_BLOCK_STOP, IR_EV_LOGPROBS, IR_EV_FINISH, IR_EV_USAGE, IR_EV_PING, IR_EV_ERROR, IR_EV_END };
+enum ir_event_kind {
+	IR_EV_START,
+	IR_EV_BLOCK_START,
+	IR_EV_DELTA,
+	IR_EV_BLOCK_STOP,
+	IR_EV_LOGPROBS,
+	IR_EV_FINISH,
+	IR_EV_USAGE,
+	IR_EV_PING,
+	IR_EV_ERROR,
+	IR_EV_END
+};
 enum ir_delta_kind {
 	IR_DELTA_TEXT, /* of TEXT, REFUSAL, REASONING: the next piece of text */
 	IR_DELTA_ARGS, /* of TOOL_CALL: the next piece of the arguments' JSON text */
@@ -266,7 +306,8 @@ struct ir_tool *ir_tool_add(struct gw_arena *a, struct ir_request *rq, enum ir_t
 struct ir_choice *ir_choice_add(struct gw_arena *a, struct ir_reply *rp, uint32_t index);
 struct ir_citation *ir_citation_add(struct gw_arena *a, struct ir_block *b);
 bool ir_name_add(struct gw_arena *a, struct ir_name **list, struct gw_str name);
-bool ir_extra_add(struct gw_arena *a, struct ir_extra **list, enum gw_dialect_id of, const yyjson_val *key, const yyjson_val *val);
+bool ir_extra_add(struct gw_arena *a, struct ir_extra **list, enum gw_dialect_id of, const yyjson_val *key,
+		  const yyjson_val *val);
 
 /* ---- writing ---- */
 
@@ -275,7 +316,8 @@ void ir_drop(struct ir_request *rq, const char *name);
 void ir_drop_name(struct ir_request *rq, struct gw_str name);
 /* Puts back the extras that came from `of` into an open object; what came from elsewhere is noted as dropped under `where` + key
  * (where "" = top level, "messages[].", "tools[]."). rq NULL: not noted. */
-void ir_extra_write(const struct ir_extra *list, enum gw_dialect_id of, struct gw_json_out *w, struct ir_request *rq, const char *where);
+void ir_extra_write(const struct ir_extra *list, enum gw_dialect_id of, struct gw_json_out *w, struct ir_request *rq,
+		    const char *where);
 const yyjson_val *ir_extra_get(const struct ir_extra *list, enum gw_dialect_id of, struct gw_str key);
 /* The arguments as an object: as they are when they are the text of one; {} when empty or null; else {"arguments": "<text>"}, so that
  * nothing is lost. *was_object tells. The view may be `args` itself. .p NULL: arena full. */

@@ -99,7 +99,8 @@ struct gw_str ir_tool_name(struct gw_arena *a, struct gw_str name, size_t max)
 	for (size_t i = 0; fits && i < name.n; i++) {
 		char c = name.p[i];
 
-		fits = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+		fits =
+		    (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
 	}
 	if (fits)
 		return name;

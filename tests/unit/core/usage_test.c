@@ -65,100 +65,100 @@ static void assert_usage(const struct gw_usage *got, const struct gw_usage *want
 }
 
 /* Each vendor's way to tell it, in documents of our own. */
+static const struct {
+	const char *json;
+	struct gw_usage u;
+} told[] = {
+	/* OpenAI with all details */
+	{ "{\"service_tier\":\"flex\",\"usage\":{\"prompt_tokens\":100,\"completion_tokens\":50,\"total_"
+	  "tokens\":150,"
+	  "\"prompt_tokens_details\":{\"cached_tokens\":20,\"audio_tokens\":7,\"image_tokens\":3},"
+	  "\"completion_tokens_details\":{\"reasoning_tokens\":30,\"audio_tokens\":5,\"accepted_prediction_"
+	  "tokens\":0}}}",
+	  { .input = 100,
+	    .output = 50,
+	    .cache_read = 20,
+	    .audio_in = 7,
+	    .image_in = 3,
+	    .reasoning = 30,
+	    .audio_out = 5,
+	    .tier = GW_TIER_FLEX } },
+	/* Groq, in a stream's last chunk */
+	{ "{\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}],\"x_groq\":{\"id\":\"r\","
+	  "\"usage\":"
+	  "{\"prompt_tokens\":9,\"completion_tokens\":4,\"total_tokens\":13,\"queue_time\":0.1}}}",
+	  { .input = 9, .output = 4 } },
+	/* and told twice: not counted twice */
+	{ "{\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":4,\"total_tokens\":13},\"x_groq\":{\"usage\":"
+	  "{\"prompt_tokens\":9,\"completion_tokens\":4,\"total_tokens\":13}},\"service_tier\":\"on_demand\"}",
+	  { .input = 9, .output = 4 } },
+	/* Moonshot */
+	{ "{\"usage\":{\"prompt_tokens\":19,\"completion_tokens\":4,\"total_tokens\":23,\"cached_tokens\":10}}",
+	  { .input = 19, .output = 4, .cache_read = 10 } },
+	/* DeepSeek */
+	{ "{\"usage\":{\"prompt_tokens\":50,\"completion_tokens\":4,\"total_tokens\":54,\"prompt_cache_hit_"
+	  "tokens\":48,"
+	  "\"prompt_cache_miss_tokens\":2}}",
+	  { .input = 50, .output = 4, .cache_read = 48 } },
+	/* xAI chat: reasoning beside the output; its price in ticks */
+	{ "{\"usage\":{\"prompt_tokens\":12,\"completion_tokens\":2,\"total_tokens\":354,\"prompt_tokens_"
+	  "details\":"
+	  "{\"cached_tokens\":11},\"completion_tokens_details\":{\"reasoning_tokens\":340},\"cost_in_usd_"
+	  "ticks\":1721250}}",
+	  { .input = 12,
+	    .output = 342,
+	    .cache_read = 11,
+	    .reasoning = 340,
+	    .has_cost = true,
+	    .provider_cost = 172125 } },
+	/* the same counts told inside of it stay as they are */
+	{ "{\"usage\":{\"prompt_tokens\":12,\"completion_tokens\":342,\"total_tokens\":354,\"completion_tokens_"
+	  "details\":"
+	  "{\"reasoning_tokens\":340}}}",
+	  { .input = 12, .output = 342, .reasoning = 340 } },
+	/* xAI on Azure: more cached than there is */
+	{ "{\"usage\":{\"prompt_tokens\":198,\"completion_tokens\":2,\"total_tokens\":200,\"prompt_tokens_"
+	  "details\":"
+	  "{\"cached_tokens\":314}}}",
+	  { .input = 198, .output = 2, .cache_read = 198 } },
+	/* Perplexity */
+	{ "{\"usage\":{\"prompt_tokens\":11,\"completion_tokens\":392,\"total_tokens\":403,\"search_context_"
+	  "size\":\"low\","
+	  "\"num_search_queries\":2,\"cost\":{\"input_tokens_cost\":1e-05,\"request_cost\":0.005,\"total_"
+	  "cost\":0.00501}}}",
+	  { .input = 11, .output = 392, .searches = 2, .has_cost = true, .provider_cost = 5010000 } },
+	/* OpenRouter */
+	{ "{\"usage\":{\"prompt_tokens\":16,\"completion_tokens\":13,\"total_tokens\":29,\"cost\":8.1e-05,\"is_"
+	  "byok\":false,"
+	  "\"prompt_tokens_details\":{\"cached_tokens\":2,\"cache_write_tokens\":3,\"audio_tokens\":0},\"cost_"
+	  "details\":"
+	  "{\"upstream_inference_cost\":null},\"server_tool_use_details\":{\"web_search_requests\":1}}}",
+	  { .input = 16,
+	    .output = 13,
+	    .cache_read = 2,
+	    .cache_write_5m = 3,
+	    .searches = 1,
+	    .has_cost = true,
+	    .provider_cost = 81000 } },
+	/* Mistral */
+	{ "{\"usage\":{\"prompt_tokens\":40,\"completion_tokens\":6,\"total_tokens\":46,\"num_cached_tokens\":"
+	  "32,"
+	  "\"prompt_tokens_details\":null,\"prompt_audio_seconds\":12}}",
+	  { .input = 40, .output = 6, .cache_read = 32, .seconds = 12 } },
+	/* Voyage: only a total */
+	{ "{\"usage\":{\"total_tokens\":7}}", { .input = 7 } },
+};
+
 static void vendors(void **st)
 {
-	static const struct {
-		const char *json;
-		struct gw_usage u;
-	} all[] = {
-		/* OpenAI with all details */
-		{ "{\"service_tier\":\"flex\",\"usage\":{\"prompt_tokens\":100,\"completion_tokens\":50,\"total_"
-		  "tokens\":150,"
-		  "\"prompt_tokens_details\":{\"cached_tokens\":20,\"audio_tokens\":7,\"image_tokens\":3},"
-		  "\"completion_tokens_details\":{\"reasoning_tokens\":30,\"audio_tokens\":5,\"accepted_prediction_"
-		  "tokens\":0}}}",
-		  { .input = 100,
-		    .output = 50,
-		    .cache_read = 20,
-		    .audio_in = 7,
-		    .image_in = 3,
-		    .reasoning = 30,
-		    .audio_out = 5,
-		    .tier = GW_TIER_FLEX } },
-		/* Groq, in a stream's last chunk */
-		{ "{\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}],\"x_groq\":{\"id\":\"r\","
-		  "\"usage\":"
-		  "{\"prompt_tokens\":9,\"completion_tokens\":4,\"total_tokens\":13,\"queue_time\":0.1}}}",
-		  { .input = 9, .output = 4 } },
-		/* and told twice: not counted twice */
-		{ "{\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":4,\"total_tokens\":13},\"x_groq\":{\"usage\":"
-		  "{\"prompt_tokens\":9,\"completion_tokens\":4,\"total_tokens\":13}},\"service_tier\":\"on_demand\"}",
-		  { .input = 9, .output = 4 } },
-		/* Moonshot */
-		{ "{\"usage\":{\"prompt_tokens\":19,\"completion_tokens\":4,\"total_tokens\":23,\"cached_tokens\":10}}",
-		  { .input = 19, .output = 4, .cache_read = 10 } },
-		/* DeepSeek */
-		{ "{\"usage\":{\"prompt_tokens\":50,\"completion_tokens\":4,\"total_tokens\":54,\"prompt_cache_hit_"
-		  "tokens\":48,"
-		  "\"prompt_cache_miss_tokens\":2}}",
-		  { .input = 50, .output = 4, .cache_read = 48 } },
-		/* xAI chat: reasoning beside the output; its price in ticks */
-		{ "{\"usage\":{\"prompt_tokens\":12,\"completion_tokens\":2,\"total_tokens\":354,\"prompt_tokens_"
-		  "details\":"
-		  "{\"cached_tokens\":11},\"completion_tokens_details\":{\"reasoning_tokens\":340},\"cost_in_usd_"
-		  "ticks\":1721250}}",
-		  { .input = 12,
-		    .output = 342,
-		    .cache_read = 11,
-		    .reasoning = 340,
-		    .has_cost = true,
-		    .provider_cost = 172125 } },
-		/* the same counts told inside of it stay as they are */
-		{ "{\"usage\":{\"prompt_tokens\":12,\"completion_tokens\":342,\"total_tokens\":354,\"completion_tokens_"
-		  "details\":"
-		  "{\"reasoning_tokens\":340}}}",
-		  { .input = 12, .output = 342, .reasoning = 340 } },
-		/* xAI on Azure: more cached than there is */
-		{ "{\"usage\":{\"prompt_tokens\":198,\"completion_tokens\":2,\"total_tokens\":200,\"prompt_tokens_"
-		  "details\":"
-		  "{\"cached_tokens\":314}}}",
-		  { .input = 198, .output = 2, .cache_read = 198 } },
-		/* Perplexity */
-		{ "{\"usage\":{\"prompt_tokens\":11,\"completion_tokens\":392,\"total_tokens\":403,\"search_context_"
-		  "size\":\"low\","
-		  "\"num_search_queries\":2,\"cost\":{\"input_tokens_cost\":1e-05,\"request_cost\":0.005,\"total_"
-		  "cost\":0.00501}}}",
-		  { .input = 11, .output = 392, .searches = 2, .has_cost = true, .provider_cost = 5010000 } },
-		/* OpenRouter */
-		{ "{\"usage\":{\"prompt_tokens\":16,\"completion_tokens\":13,\"total_tokens\":29,\"cost\":8.1e-05,\"is_"
-		  "byok\":false,"
-		  "\"prompt_tokens_details\":{\"cached_tokens\":2,\"cache_write_tokens\":3,\"audio_tokens\":0},\"cost_"
-		  "details\":"
-		  "{\"upstream_inference_cost\":null},\"server_tool_use_details\":{\"web_search_requests\":1}}}",
-		  { .input = 16,
-		    .output = 13,
-		    .cache_read = 2,
-		    .cache_write_5m = 3,
-		    .searches = 1,
-		    .has_cost = true,
-		    .provider_cost = 81000 } },
-		/* Mistral */
-		{ "{\"usage\":{\"prompt_tokens\":40,\"completion_tokens\":6,\"total_tokens\":46,\"num_cached_tokens\":"
-		  "32,"
-		  "\"prompt_tokens_details\":null,\"prompt_audio_seconds\":12}}",
-		  { .input = 40, .output = 6, .cache_read = 32, .seconds = 12 } },
-		/* Voyage: only a total */
-		{ "{\"usage\":{\"total_tokens\":7}}", { .input = 7 } },
-	};
-
 	(void)st;
-	for (size_t i = 0; i < N_OF(all); i++) {
-		struct gw_usage want = all[i].u, got = scan(all[i].json, (struct gw_usage){ 0 });
+	for (size_t i = 0; i < N_OF(told); i++) {
+		struct gw_usage want = told[i].u, got = scan(told[i].json, (struct gw_usage){ 0 });
 
 		want.is_known = true;
-		assert_usage(&got, &want, all[i].json);
-		got = scan(all[i].json, got); /* a running total told again changes nothing */
-		assert_usage(&got, &want, all[i].json);
+		assert_usage(&got, &want, told[i].json);
+		got = scan(told[i].json, got); /* a running total told again changes nothing */
+		assert_usage(&got, &want, told[i].json);
 	}
 }
 
