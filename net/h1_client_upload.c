@@ -70,11 +70,11 @@ static void go_on(struct gw_up_req *q)
 		up_conn_write(c);
 }
 
-bool gw_upstream_write(struct gw_up_req *q, struct gw_str bytes)
+bool up_upload_write(struct gw_up_req *q, struct gw_str bytes)
 {
 	struct up_conn *c = q->conn;
 
-	GW_REQUIRE(q->is_streamed && !q->is_upload_ended && c && c->sock);
+	GW_REQUIRE(c && c->sock);
 	if (bytes.n == 0 || c->is_write_broken) /* what the provider said before it closed is still to be read */
 		return true;
 	put(q, bytes);
@@ -85,9 +85,9 @@ bool gw_upstream_write(struct gw_up_req *q, struct gw_str bytes)
 	return false;
 }
 
-void gw_upstream_write_end(struct gw_up_req *q)
+void up_upload_end(struct gw_up_req *q)
 {
-	GW_REQUIRE(q->is_streamed && !q->is_upload_ended && q->conn && q->conn->sock);
+	GW_REQUIRE(q->conn && q->conn->sock);
 	if (q->is_chunked)
 		gw_buf_puts(&q->waiting, GW_LIT("0\r\n\r\n"));
 	q->is_upload_ended = true;

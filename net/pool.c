@@ -158,8 +158,7 @@ void up_endpoint_free(struct gw_endpoint *ep)
 {
 	struct gw_upstream *up = ep->up;
 
-	while (ep->conns)
-		up_conn_give_up(ep->conns);
+	ep->via->close(ep);
 	if (ep->tls && ep->tls != up->system_tls)
 		gw_tls_ctx_free(ep->tls);
 	gw_tls_session_free(ep->session);
@@ -170,7 +169,7 @@ void up_endpoint_free(struct gw_endpoint *ep)
 	up->n_endpoints--;
 }
 
-static void sweep_idle(struct gw_endpoint *ep, uint64_t now)
+void up_pool_sweep_idle(struct gw_endpoint *ep, uint64_t now)
 {
 	while (ep->idle_last && ep->idle_last->idle_since_ms + ep->up->cfg.idle_ms <= now)
 		up_conn_give_up(ep->idle_last);
@@ -182,7 +181,7 @@ static void sweep(struct gw_upstream *up, uint64_t unused_ms)
 
 	for (uint32_t i = 0; i < UP_BUCKETS; i++)
 		for (struct gw_endpoint **at = &up->buckets[i], *ep; (ep = *at) != NULL;) {
-			sweep_idle(ep, now);
+			ep->via->sweep(ep, now);
 			if (ep->n_conns - ep->n_idle > 0 || ep->n_reqs > 0 || ep->last_used_ms + unused_ms > now) {
 				at = &ep->next;
 				continue;
@@ -342,6 +341,7 @@ enum gw_err gw_upstream_endpoint(struct gw_upstream *up, const struct gw_endpoin
 	if (!ep)
 		return GW_E_NOMEM;
 	ep->up = up;
+	ep->via = &up_native;
 	ep->hash = hash;
 	ep->last_used_ms = gw_wheel_now_ms(&up->wheel);
 	up->n_endpoints++;

@@ -1,5 +1,5 @@
-/* Requests to providers: checked, written as bytes, followed by one deadline at a time, and ended exactly once. Where
- * they travel is pool.c's and h1_client.c's business. */
+/* Requests to providers: checked, followed by one deadline at a time, and ended exactly once. How they travel is their
+ * endpoint's business: native HTTP/1.1 (h1_client*.c, pool.c) or libcurl (curl_*.c). */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -126,7 +126,7 @@ void up_req_phase(struct gw_up_req *q, enum up_phase phase)
 		q->phase_due_ms = now + q->deadlines.connect_ms;
 		break;
 	case UP_PH_SEND: /* while there is nothing to send the client has deadlines of its own */
-		q->phase_due_ms = up_upload_is_waiting(q) ? now + q->deadlines.idle_ms : UINT64_MAX;
+		q->phase_due_ms = q->ep->via->is_upload_waiting(q) ? now + q->deadlines.idle_ms : UINT64_MAX;
 		break;
 	case UP_PH_FIRST:
 		q->phase_due_ms = now + q->deadlines.first_byte_ms;
@@ -142,16 +142,6 @@ void up_req_phase(struct gw_up_req *q, enum up_phase phase)
 	due = q->phase_due_ms < q->total_due_ms ? q->phase_due_ms : q->total_due_ms;
 	if (!q->timer.next || q->timer.due_ms > due)
 		gw_wheel_set(w, &q->timer, due);
-}
-
-static void fail_req(struct gw_up_req *q, enum gw_err err, const char *detail)
-{
-	if (q->conn) {
-		up_conn_fail(q->conn, err, detail);
-		return;
-	}
-	up_queue_remove(q);
-	up_req_end(q, err, detail);
 }
 
 static void on_deadline(void *ctx)
@@ -170,19 +160,19 @@ static void on_deadline(void *ctx)
 	uint64_t now = gw_wheel_now_ms(&q->up->wheel);
 
 	if (q->late_err != GW_OK)
-		fail_req(q, q->late_err, q->detail[0] ? q->detail : "the request could not be started");
+		q->ep->via->fail(q, q->late_err, q->detail[0] ? q->detail : "the request could not be started");
 	else if (q->total_due_ms <= now)
-		fail_req(q, GW_E_UP_TOTAL, "the whole answer took too long");
+		q->ep->via->fail(q, GW_E_UP_TOTAL, "the whole answer took too long");
 	else if (q->phase_due_ms <= now)
-		fail_req(q, rows[q->phase].err, rows[q->phase].words);
+		q->ep->via->fail(q, rows[q->phase].err, rows[q->phase].words);
 	else
 		gw_wheel_set(&q->up->wheel, &q->timer,
 			     q->phase_due_ms < q->total_due_ms ? q->phase_due_ms : q->total_due_ms);
 }
 
-/* --- the head --- */
+/* --- what may be sent --- */
 
-static bool is_path(struct gw_str s)
+bool up_path_may(struct gw_str s)
 {
 	for (size_t i = 0; i < s.n; i++)
 		if ((unsigned char)s.p[i] <= ' ' || (unsigned char)s.p[i] >= 0x7f || s.p[i] == '#')
@@ -212,41 +202,17 @@ static bool is_ours(struct gw_str name)
 	return false;
 }
 
-static enum gw_err write_head(struct gw_up_req *q, const struct gw_up_send *s)
+bool up_header_may(const struct gw_up_header *h)
 {
-	struct gw_buf *b = &q->head;
-	uint64_t length = 0;
+	return gw_http_is_token(h->name) && gw_http_is_value(h->value) && !is_ours(h->name);
+}
 
-	if (!gw_http_is_token(s->method) || !is_path(s->path))
-		return GW_E_INVALID;
-	gw_buf_puts(b, s->method);
-	gw_buf_putc(b, ' ');
-	gw_buf_puts(b, s->path);
-	gw_buf_puts(b, GW_LIT(" HTTP/1.1\r\nHost: "));
-	gw_buf_put(b, q->ep->host_header, q->ep->host_header_n);
-	gw_buf_puts(b, GW_LIT("\r\nAccept-Encoding: identity\r\n"));
-	for (uint32_t i = 0; i < s->n_headers; i++) {
-		const struct gw_up_header *h = &s->headers[i];
-
-		if (!gw_http_is_token(h->name) || !gw_http_is_value(h->value) || is_ours(h->name))
-			return GW_E_INVALID;
-		gw_buf_puts(b, h->name);
-		gw_buf_put(b, ": ", 2);
-		gw_buf_puts(b, h->value);
-		gw_buf_put(b, "\r\n", 2);
-	}
+bool up_has_length(const struct gw_up_send *s, uint64_t *length)
+{
+	*length = s->is_streamed && s->stream_length > 0 ? (uint64_t)s->stream_length : 0;
 	for (uint32_t i = 0; i < s->n_body; i++)
-		length += s->body[i].n;
-	if (s->is_streamed && s->stream_length < 0) {
-		gw_buf_puts(b, GW_LIT("Transfer-Encoding: chunked\r\n"));
-	} else if (s->is_streamed || s->n_body > 0 || s->method.p[0] == 'P') { /* POST, PUT, PATCH */
-		length = s->is_streamed ? (uint64_t)s->stream_length : length;
-		gw_buf_puts(b, GW_LIT("Content-Length: "));
-		gw_buf_put_u64(b, length);
-		gw_buf_put(b, "\r\n", 2);
-	}
-	gw_buf_put(b, "\r\n", 2);
-	return b->err;
+		*length += s->body[i].n;
+	return s->is_streamed ? s->stream_length >= 0 : s->n_body > 0 || s->method.p[0] == 'P'; /* POST, PUT, PATCH */
 }
 
 static uint64_t or_default(uint64_t v, uint64_t usual)
@@ -279,48 +245,53 @@ enum gw_err gw_upstream_send(struct gw_upstream *up, const struct gw_up_send *s,
 	};
 	q->total_due_ms = gw_wheel_now_ms(&up->wheel) + q->deadlines.total_ms;
 	q->times.queued_ns = gw_recent_ns();
-	e = write_head(q, s);
-	if (e == GW_OK) {
-		*out = q;
-		e = up_pool_take(q, s->must_be_fresh);
-	}
-	if (e != GW_OK)
+	if (!gw_http_is_token(s->method) || !up_path_may(s->path)) {
 		free_req(q);
+		return GW_E_INVALID;
+	}
+	*out = q;
+	e = q->ep->via->start(q, s);
+	if (e != GW_OK) {
+		*out = NULL;
+		free_req(q);
+	}
 	return e;
 }
 
 void gw_upstream_cancel(struct gw_up_req *q)
 {
-	struct up_conn *c = q->conn;
-
 	if (q->is_ended) /* inside its own on_end */
 		return;
-	if (c) {
-		struct gw_endpoint *ep = c->ep;
-
-		c->req = NULL;
-		q->conn = NULL;
-		up_conn_give_up(c);
-		up_pool_next(ep);
-	}
-	up_queue_remove(q);
+	q->ep->via->drop(q);
 	free_req(q);
 }
 
 void gw_upstream_pause(struct gw_up_req *q)
 {
-	if (!q->conn || q->phase == UP_PH_PAUSED || q->phase < UP_PH_FIRST)
+	if (q->phase == UP_PH_PAUSED || q->phase < UP_PH_FIRST)
 		return;
-	up_conn_pause(q->conn, true);
+	q->ep->via->pause(q, true);
 	up_req_phase(q, UP_PH_PAUSED);
 }
 
 void gw_upstream_resume(struct gw_up_req *q)
 {
-	if (!q->conn || q->phase != UP_PH_PAUSED)
+	if (q->phase != UP_PH_PAUSED)
 		return;
 	up_req_phase(q, q->had_body ? UP_PH_BODY : UP_PH_FIRST);
-	up_conn_pause(q->conn, false);
+	q->ep->via->pause(q, false);
+}
+
+bool gw_upstream_write(struct gw_up_req *q, struct gw_str bytes)
+{
+	GW_REQUIRE(q->is_streamed && !q->is_upload_ended);
+	return q->ep->via->write(q, bytes);
+}
+
+void gw_upstream_write_end(struct gw_up_req *q)
+{
+	GW_REQUIRE(q->is_streamed && !q->is_upload_ended);
+	q->ep->via->write_end(q);
 }
 
 const struct gw_up_times *gw_upstream_times(const struct gw_up_req *q)

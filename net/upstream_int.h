@@ -13,12 +13,29 @@
  *   h1_client.c    one connection: TLS, writing, reading, handing over what arrives
  *   h1_client_upload.c   bodies that come while they are sent
  *   h1_client_connect.c  making it: name, address check, attempts over several addresses
+ *   h1_client_request.c  the head's bytes, and the native backend's table
  *
  * Ownership. A request is attached to at most one connection (q->conn, c->req) or waits in its endpoint's queue. A
  * connection belongs to its endpoint and is freed as soon as it is given up; what libuv still holds then is its socket,
  * a struct of its own that dies in its close callback. Inside a parser callback the connection cannot be freed: it is
  * marked is_given_up and freed when the parser returns. */
 struct up_conn;
+
+/* How the requests of an endpoint travel. Everything here is called from the loop; what ends a request inside says so by
+ * up_req_end. */
+struct up_backend {
+	/* Method and path are checked; the headers are not. */
+	enum gw_err (*start)(struct gw_up_req *q, const struct gw_up_send *s);
+	void (*drop)(struct gw_up_req *q); /* cancelled: nothing refers to q afterwards */
+	void (*fail)(struct gw_up_req *q, enum gw_err err, const char *detail); /* gives up and ends it */
+	void (*pause)(struct gw_up_req *q, bool is_paused);
+	bool (*write)(struct gw_up_req *q, struct gw_str bytes);
+	void (*write_end)(struct gw_up_req *q);
+	bool (*is_upload_waiting)(const struct gw_up_req *q); /* for the provider to take what we have */
+	void (*sweep)(struct gw_endpoint *ep, uint64_t now_ms); /* once a second */
+	void (*close)(struct gw_endpoint *ep); /* all its connections; no request is under way */
+};
+extern const struct up_backend up_native; /* h1_client_request.c */
 
 struct up_sock {
 	uv_tcp_t tcp;
@@ -61,6 +78,7 @@ struct up_conn {
 
 struct gw_endpoint {
 	struct gw_upstream *up;
+	const struct up_backend *via;
 	struct gw_endpoint *next; /* in its bucket */
 	uint32_t hash;
 	char host[256], host_header[272];
@@ -135,6 +153,10 @@ struct gw_upstream {
 };
 
 /* upstream.c */
+bool up_path_may(struct gw_str path);
+bool up_header_may(const struct gw_up_header *h); /* sendable, and not one of those that frame the message */
+/* The body's length; false when none is told (no body, or one of unknown length). */
+bool up_has_length(const struct gw_up_send *s, uint64_t *length);
 void up_req_end(struct gw_up_req *q, enum gw_err err, const char *detail);
 void up_req_phase(struct gw_up_req *q, enum up_phase phase);
 void up_handle_closed(struct gw_upstream *up);
@@ -144,6 +166,7 @@ GW_MUST enum gw_err up_pool_take(struct gw_up_req *q, bool must_be_fresh); /* at
 void up_pool_give(struct up_conn *c); /* a finished, reusable one */
 void up_pool_next(struct gw_endpoint *ep); /* room may have come: serve the queue */
 void up_pool_sweep(void *up);
+void up_pool_sweep_idle(struct gw_endpoint *ep, uint64_t now_ms);
 void up_pool_forget(struct up_conn *c); /* out of all lists */
 void up_pool_opened(struct up_conn *c); /* no longer opening */
 void up_endpoint_free(struct gw_endpoint *ep);
@@ -167,4 +190,6 @@ void up_conn_write(struct up_conn *c); /* what there is to write, as far as the 
 /* The connection has written all that it knows of: is there more? */
 bool up_upload_next(struct up_conn *c);
 void up_upload_tell_room(struct up_conn *c);
-bool up_upload_is_waiting(const struct gw_up_req *q); /* for the provider to take what we have */
+bool up_upload_is_waiting(const struct gw_up_req *q);
+bool up_upload_write(struct gw_up_req *q, struct gw_str bytes);
+void up_upload_end(struct gw_up_req *q);
