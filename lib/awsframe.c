@@ -101,9 +101,11 @@ static void keep_known(struct gw_awsframe_message *m, const struct gw_aws_header
 	const struct {
 		struct gw_str name;
 		struct gw_str *to;
-	} known[] = { { GW_LIT(":message-type"), &m->message_type },     { GW_LIT(":event-type"), &m->event_type },
-		      { GW_LIT(":exception-type"), &m->exception_type }, { GW_LIT(":content-type"), &m->content_type },
-		      { GW_LIT(":error-code"), &m->error_code },         { GW_LIT(":error-message"), &m->error_message } };
+	} known[] = {
+		{ GW_LIT(":message-type"), &m->message_type },     { GW_LIT(":event-type"), &m->event_type },
+		{ GW_LIT(":exception-type"), &m->exception_type }, { GW_LIT(":content-type"), &m->content_type },
+		{ GW_LIT(":error-code"), &m->error_code },         { GW_LIT(":error-message"), &m->error_message }
+	};
 
 	if (h->type != GW_AWS_STRING || h->name.p[0] != ':')
 		return;
@@ -295,11 +297,11 @@ enum gw_err gw_awsframe_put(struct gw_buf *out, const struct gw_aws_header *head
 static enum gw_err put_json(struct gw_buf *out, struct gw_str what, struct gw_str type, struct gw_str kind,
 			    struct gw_str payload)
 {
-	const struct gw_aws_header h[] = { { .name = what, .type = GW_AWS_STRING, .bytes = type },
-					   { .name = GW_LIT(":content-type"),
-					     .type = GW_AWS_STRING,
-					     .bytes = GW_LIT("application/json") },
-					   { .name = GW_LIT(":message-type"), .type = GW_AWS_STRING, .bytes = kind } };
+	const struct gw_aws_header h[] = {
+		{ .name = what, .type = GW_AWS_STRING, .bytes = type },
+		{ .name = GW_LIT(":content-type"), .type = GW_AWS_STRING, .bytes = GW_LIT("application/json") },
+		{ .name = GW_LIT(":message-type"), .type = GW_AWS_STRING, .bytes = kind }
+	};
 
 	return gw_awsframe_put(out, h, sizeof(h) / sizeof(h[0]), payload);
 }

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#define BIT(i, b, c)	(((i) >> (b)&1) ? (c) : 0u)
+#define BIT(i, b, c) (((i) >> (b)&1) ? (c) : 0u)
 #define ENTRY(i, a, b, c, d, e, f, g, h)                                                                               \
 	(BIT(i, 0, a) ^ BIT(i, 1, b) ^ BIT(i, 2, c) ^ BIT(i, 3, d) ^ BIT(i, 4, e) ^ BIT(i, 5, f) ^ BIT(i, 6, g) ^      \
 	 BIT(i, 7, h))

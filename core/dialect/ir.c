@@ -1,5 +1,5 @@
 /* Building the IR: lists that keep their order, in the arena. Walking it: turns, names of calls, what was dropped. */
-#include "core/dialect/ir.h"
+#include "core/dialect/ir_reply.h"
 
 /* Appends `node` to a list of its type; lists are short or built once. */
 #define APPEND(list, node)                                                                                             \

@@ -2,10 +2,11 @@
 #include "core/dialect/dialect.h"
 
 /* A dialect without a symbol here is not linked: rows and folders must agree. */
-static const struct gw_dialect *const table[] = {
+static const struct gw_dialect *const table[GW_D_COUNT + 1] = {
 #define GW_DIALECT(ID, name, symbol, where, doc) [GW_D_##ID] = &symbol,
 #include "schemas/dialects.def"
 #undef GW_DIALECT
+	[GW_D_COUNT] = NULL,
 };
 
 const struct gw_dialect *gw_dialect_of(enum gw_dialect_id id)
@@ -16,7 +17,7 @@ const struct gw_dialect *gw_dialect_of(enum gw_dialect_id id)
 const struct gw_dialect *gw_dialect_find(struct gw_str name)
 {
 	for (unsigned i = 0; i < GW_D_COUNT; i++) {
-		if (gw_str_eq(gw_str_z(table[i]->name), name))
+		if (table[i] && gw_str_eq(gw_str_z(table[i]->name), name))
 			return table[i];
 	}
 	return NULL;

@@ -49,7 +49,8 @@ static enum gw_err run(struct log *l, struct gw_str text, size_t step)
 
 static uint32_t be32(const char *p)
 {
-	return (uint32_t)(uint8_t)p[0] << 24 | (uint32_t)(uint8_t)p[1] << 16 | (uint32_t)(uint8_t)p[2] << 8 | (uint8_t)p[3];
+	return (uint32_t)(uint8_t)p[0] << 24 | (uint32_t)(uint8_t)p[1] << 16 | (uint32_t)(uint8_t)p[2] << 8 |
+	       (uint8_t)p[3];
 }
 
 static void put32(char *p, uint32_t v)

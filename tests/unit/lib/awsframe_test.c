@@ -196,8 +196,8 @@ static void want_go(struct gw_buf *b, yyjson_val *want)
 	size_t i, n;
 
 	yyjson_arr_foreach(yyjson_obj_get(want, "headers"), i, n, h)
-		put_want(b, gw_json_str(yyjson_obj_get(h, "name")), yyjson_get_int(yyjson_obj_get(h, "type")),
-			 yyjson_obj_get(h, "value"));
+	    put_want(b, gw_json_str(yyjson_obj_get(h, "name")), yyjson_get_int(yyjson_obj_get(h, "type")),
+		     yyjson_obj_get(h, "value"));
 	assert_true(gw_b64_read(b, gw_json_str(yyjson_obj_get(want, "payload"))));
 	gw_buf_putc(b, '\n');
 }
@@ -220,7 +220,8 @@ static void good(const char *name, struct gw_str bytes, yyjson_val *want)
 		gw_buf_puts(&b, gw_json_str(yyjson_obj_get(want, "payload_utf8")));
 		assert_same(gw_buf_view(&l.payload), gw_buf_view(&b));
 		gw_buf_putc(&l.text, '\0');
-		yyjson_obj_foreach(headers, i, n, k, v) {
+		yyjson_obj_foreach(headers, i, n, k, v)
+		{
 			char line[200], hex[120] = "";
 			struct gw_buf x;
 
@@ -233,7 +234,9 @@ static void good(const char *name, struct gw_str bytes, yyjson_val *want)
 			gw_buf_done(&x);
 			if (yyjson_get_len(k) == 1) /* named after its type */
 				snprintf(line, sizeof(line), "%s|%s|%lld|%s\n", yyjson_get_str(k), yyjson_get_str(k),
-					 yyjson_is_bool(v) ? (long long)yyjson_get_bool(v) : (long long)yyjson_get_sint(v), hex);
+					 yyjson_is_bool(v) ? (long long)yyjson_get_bool(v)
+							   : (long long)yyjson_get_sint(v),
+					 hex);
 			else
 				snprintf(line, sizeof(line), "|%lld|%s\n", (long long)yyjson_get_sint(v), hex);
 			if (!strstr(l.text.p, line) || !strstr(l.text.p, yyjson_get_str(k)))
@@ -407,9 +410,10 @@ static void refuses_to_write(void **st)
 	(void)st;
 	gw_buf_init(&out, 1 << 20);
 	for (size_t i = 0; i < N_OF(h); i++)
-		h[i] = (struct gw_aws_header){ .name = gw_str("abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijklmnopq",
-							      i + 1),
-					       .type = GW_AWS_TRUE };
+		h[i] = (struct gw_aws_header){
+			.name = gw_str("abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijklmnopq", i + 1),
+			.type = GW_AWS_TRUE
+		};
 	assert_int_equal(gw_awsframe_put(&out, h, N_OF(h), GW_NIL), GW_E_TOO_BIG);
 	assert_int_equal(gw_awsframe_put(&out, h, N_OF(h) - 1, GW_NIL), GW_OK);
 	gw_buf_clear(&out, 0);
@@ -572,8 +576,8 @@ static void every_bit(void **st)
 
 	(void)st;
 	gw_buf_init(&out, 4096);
-	assert_int_equal(gw_awsframe_put_event(&out, GW_LIT("contentBlockDelta"), GW_LIT("{\"delta\":{\"text\":\"hi\"}}")),
-			 GW_OK);
+	assert_int_equal(
+	    gw_awsframe_put_event(&out, GW_LIT("contentBlockDelta"), GW_LIT("{\"delta\":{\"text\":\"hi\"}}")), GW_OK);
 	for (size_t bit = 0; bit < out.n * 8; bit++) {
 		out.p[bit / 8] = (char)(out.p[bit / 8] ^ 1 << bit % 8);
 		struct outcome o = run(&l, gw_buf_view(&out), out.n / 2, 0);
@@ -587,9 +591,9 @@ static void every_bit(void **st)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(all_types),	cmocka_unit_test(behind_read_bytes),
+	const struct CMUnitTest tests[] = { cmocka_unit_test(all_types),        cmocka_unit_test(behind_read_bytes),
 					    cmocka_unit_test(refuses_to_write), cmocka_unit_test(lengths),
-					    cmocka_unit_test(headers),		cmocka_unit_test(every_bit) };
+					    cmocka_unit_test(headers),          cmocka_unit_test(every_bit) };
 	const struct CMUnitTest with_vectors[] = { cmocka_unit_test(vectors), cmocka_unit_test(recordings) };
 	struct gw_str probe = shared_file("fixtures/eventstream/SOURCE.txt");
 	int rc = cmocka_run_group_tests(tests, NULL, NULL);

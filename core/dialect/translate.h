@@ -1,0 +1,68 @@
+#pragma once
+#include "core/dialect/dialect.h"
+#include "core/dialect/serial.h"
+#include "lib/awsframe.h"
+#include "lib/sse.h"
+
+/* From one dialect to another, whole or as it streams: the only thing that the data plane calls. Pure. */
+
+/* The client's body as the provider is to get it. `a` holds the IR while the call lasts (the caller marks and resets); carry's names go to
+ * `keep`, which lasts as long as the request. out: the body. */
+struct gw_translate_in {
+	const struct gw_dialect *from, *to;
+	struct gw_str body; /* checked: one meaning */
+	bool is_checked; /* false: it is checked here */
+	const struct gw_str *path_model; /* the model when the client's dialect has it in the path; else NULL */
+	bool is_stream; /* when the client's dialect says it by the path */
+	struct gw_write_opts opts;
+};
+struct gw_translate_out {
+	struct gw_buf *body;
+	struct gw_str dropped; /* "seed, logit_bias", in keep; NIL when nothing was */
+	struct gw_str param, why; /* of an error; in keep */
+};
+GW_MUST enum gw_err gw_translate_request(struct gw_arena *a, struct gw_arena *keep, const struct gw_translate_in *in,
+					 struct gw_translate_out *out);
+
+/* What the record and the relay want to know of a reply, whatever its dialect. */
+struct gw_told {
+	struct gw_usage usage;
+	struct gw_str model, finish; /* finish in OpenAI's words */
+	struct gw_str service_tier, id;
+	bool has_content;
+};
+/* GW_E_UP_GARBLED, GW_E_NOMEM. told's texts are in `a`. */
+GW_MUST enum gw_err gw_translate_reply(struct gw_arena *a, const struct gw_dialect *from, const struct gw_dialect *to,
+				       const struct gw_carry *carry, struct gw_str body, struct gw_buf *out,
+				       struct gw_told *told);
+/* "stop", "length", "tool_calls", "content_filter". */
+struct gw_str gw_finish_word(enum ir_finish f);
+
+enum { GW_TRANSLATE_KEEP_BYTES = 256 << 10, GW_TRANSLATE_SCRATCH_BYTES = 24 << 20, GW_TRANSLATE_EVENT_BYTES = 4 << 20 };
+
+/* One stream. Its memory beside the two arenas: the event that is under way. */
+struct gw_translate {
+	struct gw_stream_state in, out;
+	const struct gw_carry *carry;
+	struct gw_arena keep, scratch;
+	union {
+		struct gw_sse sse;
+		struct gw_awsframe aws;
+	} frames;
+	struct gw_serial serial;
+	struct gw_told told; /* texts in keep */
+	bool has_started, has_ended; /* START, END */
+	bool has_content; /* the first text, reasoning, refusal or call went out */
+	enum gw_err err; /* stays */
+	struct gw_str error_json; /* the provider's error object, in keep */
+	int error_status;
+	struct gw_buf *to; /* during a call */
+};
+GW_MUST enum gw_err gw_translate_open(struct gw_translate *t, const struct gw_dialect *from, const struct gw_dialect *to,
+				      const struct gw_carry *carry);
+void gw_translate_close(struct gw_translate *t);
+/* Bytes of the provider's stream; what the client gets is appended to `out`. GW_OK; an error ends the translation: UP_GARBLED, UP_TOO_BIG,
+ * NOMEM, or UP_SERVER with error_json. What came before it is in `out`. */
+GW_MUST enum gw_err gw_translate_feed(struct gw_translate *t, struct gw_str bytes, struct gw_buf *out);
+/* The provider's connection has ended. GW_E_UP_CUT: before the answer did. */
+GW_MUST enum gw_err gw_translate_end(struct gw_translate *t, struct gw_buf *out);
