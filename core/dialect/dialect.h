@@ -1,5 +1,6 @@
 #pragma once
 #include "core/dialect/ir_reply.h"
+#include "core/dialect/ir_text.h"
 
 /* A wire format, in both directions (rows: schemas/dialects.def). Every function is pure: bytes and IR in, IR and bytes out, memory from
  * the arena given; no clock, no socket, no global. Bodies from clients were checked to have one meaning (lib/json.h); replies and events

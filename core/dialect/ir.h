@@ -232,9 +232,6 @@ void ir_drop_name(struct ir_request *rq, struct gw_str name);
 void ir_extra_write(const struct ir_extra *list, enum gw_dialect_id of, struct gw_json_out *w, struct ir_request *rq,
 		    const char *where);
 const yyjson_val *ir_extra_get(const struct ir_extra *list, enum gw_dialect_id of, struct gw_str key);
-/* The arguments as an object: as they are when they are the text of one; {} when empty or null; else {"arguments": "<text>"}, so that
- * nothing is lost. *was_object tells. The view may be `args` itself. .p NULL: arena full. */
-struct gw_str ir_args_object(struct gw_arena *a, struct gw_str args, bool *was_object);
 /* Name of the call with this id, looked for in earlier messages; NIL when there is none. */
 struct gw_str ir_call_name(const struct ir_request *rq, struct gw_str id);
 /* A run of neighbours with one role as one turn, SYSTEM messages passed over (*rest moves behind the run): for dialects that want strict
@@ -244,15 +241,6 @@ struct ir_turn {
 	const struct ir_message *first, *end; /* [first, end) by ->next; SYSTEM ones in between do not belong */
 };
 bool ir_next_turn(const struct ir_message **rest, struct ir_turn *out);
-/* Text blocks of a list as one text, `between` them; in the arena. */
-struct gw_str ir_text_of(struct gw_arena *a, const struct ir_block *blocks, struct gw_str between);
-/* "data:image/png;base64,AAAA" into mime and data; false when it is none. */
-bool ir_data_url(struct gw_str url, struct gw_str *mime, struct gw_str *data);
-/* A tool name that fits [a-zA-Z0-9_-]{1,max} (max <= 128): itself, or made fit with a hash at its end, the same for the same name. Writers
- * that change names must let the reply's reader know: ir_carry. */
-struct gw_str ir_tool_name(struct gw_arena *a, struct gw_str name, size_t max);
-/* Deterministic text of `n` letters and digits after `prefix`, from a seed and a counter: ids of what has none on the wire. */
-struct gw_str ir_make_id(struct gw_arena *a, const char *prefix, uint64_t seed, uint64_t counter, size_t n);
 /* Budget in tokens that an effort stands for, and back (conventions of protocols: 1024, 2048/4096, 8192, 24576). */
 int64_t ir_effort_budget(enum ir_effort e);
 enum ir_effort ir_budget_effort(int64_t tokens);

@@ -1,5 +1,5 @@
 /* Texts of the IR that dialects spell differently: arguments as object or string, data URLs, names and ids that must fit a pattern. */
-#include "core/dialect/ir.h"
+#include "core/dialect/ir_text.h"
 
 #include "lib/siphash.h"
 

@@ -22,7 +22,9 @@ static struct gw_str join(struct gw_arena *keep, const struct ir_name *list)
 		for (size_t i = 0; i < list->name.n; i++) {
 			char c = list->name.p[i];
 
-			gw_buf_putc(&b, c > ' ' && c < 0x7f && c != ',' ? c : '?'); /* the client's own words: a header value stays one */
+			gw_buf_putc(&b, c > ' ' && c < 0x7f && c != ','
+					    ? c
+					    : '?'); /* the client's own words: a header value stays one */
 		}
 	}
 	out = b.err ? GW_NIL : gw_arena_str(keep, gw_buf_view(&b));

@@ -58,8 +58,8 @@ struct gw_translate {
 	int error_status;
 	struct gw_buf *to; /* during a call */
 };
-GW_MUST enum gw_err gw_translate_open(struct gw_translate *t, const struct gw_dialect *from, const struct gw_dialect *to,
-				      const struct gw_carry *carry);
+GW_MUST enum gw_err gw_translate_open(struct gw_translate *t, const struct gw_dialect *from,
+				      const struct gw_dialect *to, const struct gw_carry *carry);
 void gw_translate_close(struct gw_translate *t);
 /* Bytes of the provider's stream; what the client gets is appended to `out`. GW_OK; an error ends the translation: UP_GARBLED, UP_TOO_BIG,
  * NOMEM, or UP_SERVER with error_json. What came before it is in `out`. */

@@ -60,7 +60,8 @@ static void put_told(struct job *j, const struct gw_told *t)
 	gw_jw_obj(&j->w);
 	gw_jw_kbool(&j->w, "is_known", t->usage.is_known);
 #define PUT(field) gw_jw_ku64(&j->w, #field, t->usage.field)
-	PUT(input), PUT(output), PUT(cache_read), PUT(cache_write_5m), PUT(cache_write_1h), PUT(reasoning), PUT(audio_in), PUT(audio_out);
+	PUT(input), PUT(output), PUT(cache_read), PUT(cache_write_5m), PUT(cache_write_1h), PUT(reasoning),
+	    PUT(audio_in), PUT(audio_out);
 #undef PUT
 	gw_jw_end_obj(&j->w);
 }
@@ -71,8 +72,15 @@ static void do_request(struct job *j)
 	struct gw_buf body;
 	struct gw_translate_out out = { .body = &body };
 	struct gw_translate_in in = {
-		.from = j->from, .to = j->to, .body = j->body, .path_model = model.n ? &model : NULL, .is_stream = flag(j, "stream", false),
-		.opts = { .model = upstream, .quirks = (unsigned)number(j, "quirks"), .default_max_tokens = 4096, .carry = &j->carry },
+		.from = j->from,
+		.to = j->to,
+		.body = j->body,
+		.path_model = model.n ? &model : NULL,
+		.is_stream = flag(j, "stream", false),
+		.opts = { .model = upstream,
+			  .quirks = (unsigned)number(j, "quirks"),
+			  .default_max_tokens = 4096,
+			  .carry = &j->carry },
 	};
 	enum gw_err e;
 
@@ -116,7 +124,8 @@ static enum gw_err run(struct job *j, struct gw_translate *t, size_t at, struct 
 	return e ? e : gw_translate_end(t, out);
 }
 
-static bool is_same(struct job *j, size_t at, enum gw_err want_err, const struct gw_told *want, const struct gw_buf *want_out)
+static bool is_same(struct job *j, size_t at, enum gw_err want_err, const struct gw_told *want,
+		    const struct gw_buf *want_out)
 {
 	struct gw_translate t;
 	struct gw_buf out;

@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <cmocka.h>
-#include "core/dialect/ir.h"
+#include "core/dialect/ir_text.h"
 
 struct room {
 	struct gw_arena a;
