@@ -1,6 +1,7 @@
 /* The confd process: start, life, end. Order at start: root key sources that a locked-down process cannot reach, folders,
  * sandbox, store and keyring, publishing thread, channels. A standby (in-place upgrade) opens the store when told so. */
 #include <limits.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@
 
 enum { TICK_MS = 100, MASTER_QUEUE = 4 << 20, RELEASE_MS = 2000, DRAIN_MS = 5000 };
 enum { EACH_SECOND = 1000 / TICK_MS, EACH_MINUTE = 60 * EACH_SECOND };
+enum { MMAP_FROM_BYTES = 128 << 10 };
 
 static void beat(void *ctx)
 {
@@ -322,6 +324,9 @@ int gw_confd_main(void)
 	static struct gw_server server;
 	struct gw_server *s = &server;
 
+	/* An LMDB environment that is opened to write an image has lists of some 4 MiB of which it uses a page. glibc would give them mappings
+	 * of their own the first time, then raise its threshold, and zero them in a heap that keeps them for good. */
+	mallopt(M_MMAP_THRESHOLD, MMAP_FROM_BYTES);
 	gw_role_begin(&s->start, "confd", false);
 	setenv("UV_USE_IO_URING", "0", 1);
 	setenv("UV_THREADPOOL_SIZE", "2", 1); /* passwords */

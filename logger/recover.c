@@ -78,7 +78,7 @@ static struct gw_lg_epoch *come_to(struct gw_lg_slot *s, uint32_t epoch)
 
 	if (of->mark.seq)
 		return of;
-	for (uint32_t i = 0; i < GW_INFLIGHT_ENTRIES; i++)
+	for (uint32_t i = 0; i < gw_inflight_end(s->inflight); i++)
 		if (gw_inflight_read(s->inflight, i, &e) && e.epoch == epoch && e.start_seq > of->mark.seq)
 			of->mark.seq = e.start_seq;
 	return of;
@@ -93,7 +93,7 @@ void gw_lg_recover(struct gw_logger *l, struct gw_lg_slot *s, uint32_t dead_epoc
 		return;
 	gw_lg_read_ring(l, s);
 	of = come_to(s, dead_epoch);
-	for (uint32_t i = 0; i < GW_INFLIGHT_ENTRIES; i++) {
+	for (uint32_t i = 0; i < gw_inflight_end(s->inflight); i++) {
 		struct gw_inflight_entry e;
 
 		if (!gw_inflight_read(s->inflight, i, &e) || !owes_end(l, n_ended, of, &e, dead_epoch))
@@ -105,7 +105,7 @@ void gw_lg_recover(struct gw_logger *l, struct gw_lg_slot *s, uint32_t dead_epoc
 	s->is_dirty = true;
 	if (!gw_lg_flush(l))
 		return;
-	for (uint32_t i = 0; i < GW_INFLIGHT_ENTRIES; i++)
+	for (uint32_t i = 0; i < gw_inflight_end(s->inflight); i++)
 		gw_inflight_clear(s->inflight, i, dead_epoch);
 	s->gone_epoch = 0;
 	s->looked_epoch = 0; /* an epoch before it may wait too */
@@ -116,7 +116,7 @@ void gw_lg_recover(struct gw_logger *l, struct gw_lg_slot *s, uint32_t dead_epoc
 
 bool gw_lg_has_entries(const struct gw_lg_slot *s)
 {
-	for (uint32_t i = 0; i < GW_INFLIGHT_ENTRIES; i++)
+	for (uint32_t i = 0; i < gw_inflight_end(s->inflight); i++)
 		if (atomic_load_explicit(&s->inflight->entry[i].state, memory_order_acquire) == 1)
 			return true;
 	return false;
@@ -137,7 +137,7 @@ static bool is_dead(const struct gw_lg_slot *s, uint64_t now)
 /* An epoch among the entries that cannot be alive: lower than the live one, or the live one when its worker is dead. */
 static uint32_t dead_epoch_of(const struct gw_lg_slot *s, uint32_t live, bool is_stale)
 {
-	for (uint32_t i = 0; i < GW_INFLIGHT_ENTRIES; i++) {
+	for (uint32_t i = 0; i < gw_inflight_end(s->inflight); i++) {
 		const struct gw_inflight_entry *e = &s->inflight->entry[i];
 
 		if (atomic_load_explicit(&e->state, memory_order_acquire) == 1 &&

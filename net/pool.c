@@ -2,6 +2,7 @@
  * requests when all connections are in use. Every operation of a request is O(1). */
 #include <stdlib.h>
 
+#include "lib/sys/fd.h"
 #include "lib/text.h"
 #include "net/upstream_int.h"
 
@@ -288,6 +289,15 @@ static void name_host(struct gw_endpoint *ep)
 	gw_buf_done(&b);
 }
 
+/* A machine without a bundle can still serve plain http and providers with their own CA. */
+static struct gw_tls_ctx *system_tls(struct gw_upstream *up)
+{
+	if (up->bundle_fd >= 0 && gw_tls_client_ctx_of(up->bundle_fd, &up->system_tls) != GW_OK)
+		up->system_tls = NULL;
+	gw_close(&up->bundle_fd);
+	return up->system_tls;
+}
+
 static enum gw_err fill(struct gw_endpoint *ep, const struct gw_endpoint_desc *d)
 {
 	memcpy(ep->host, d->host.p, d->host.n);
@@ -308,7 +318,7 @@ static enum gw_err fill(struct gw_endpoint *ep, const struct gw_endpoint_desc *d
 	if (ep->is_https && ep->ca_pem && gw_tls_client_ctx(d->ca_pem, GW_NIL, &ep->tls) != GW_OK)
 		ep->tls = NULL;
 	if (ep->is_https && !ep->ca_pem)
-		ep->tls = ep->up->system_tls;
+		ep->tls = system_tls(ep->up);
 	return read_allow(ep, d);
 }
 

@@ -112,7 +112,7 @@ enum gw_err tls_certs_add(mbedtls_x509_crt *to, struct gw_str pem, bool may_skip
 	return r < 0 || (r > 0 && !may_skip_some) || to->version == 0 ? GW_E_INVALID : GW_OK;
 }
 
-static enum gw_err add_bundle(mbedtls_x509_crt *to, struct gw_str ca_path)
+enum gw_err gw_tls_bundle_open(struct gw_str ca_path, int *fd)
 {
 	static const char *const usual[] = {
 		"/etc/ssl/certs/ca-certificates.crt",
@@ -120,27 +120,34 @@ static enum gw_err add_bundle(mbedtls_x509_crt *to, struct gw_str ca_path)
 		"/etc/ssl/ca-bundle.pem",
 		"/etc/ssl/cert.pem",
 	};
-	enum gw_err e = GW_E_NOT_FOUND;
-	struct gw_buf pem;
 	char path[1024];
 
-	gw_buf_init(&pem, CA_BUNDLE_BYTES);
+	*fd = -1;
 	if (ca_path.n > 0 && ca_path.n < sizeof(path)) {
 		memcpy(path, ca_path.p, ca_path.n);
 		path[ca_path.n] = '\0';
-		e = gw_read_file(AT_FDCWD, path, &pem);
+		*fd = open(path, O_RDONLY | O_CLOEXEC);
 	}
-	for (size_t i = 0; ca_path.n == 0 && e != GW_OK && i < sizeof(usual) / sizeof(usual[0]); i++) {
-		gw_buf_clear(&pem, SIZE_MAX);
-		e = gw_read_file(AT_FDCWD, usual[i], &pem);
-	}
+	for (size_t i = 0; ca_path.n == 0 && *fd < 0 && i < sizeof(usual) / sizeof(usual[0]); i++)
+		*fd = open(usual[i], O_RDONLY | O_CLOEXEC);
+	return *fd < 0 ? GW_E_NOT_FOUND : GW_OK;
+}
+
+static enum gw_err add_bundle(mbedtls_x509_crt *to, int fd)
+{
+	struct gw_buf pem;
+	enum gw_err e;
+
+	gw_buf_init(&pem, CA_BUNDLE_BYTES);
+	e = gw_read_rest(fd, &pem);
 	if (e == GW_OK)
 		e = tls_certs_add(to, gw_buf_view(&pem), true);
 	gw_buf_done(&pem);
 	return e;
 }
 
-enum gw_err gw_tls_client_ctx(struct gw_str ca_pem, struct gw_str ca_path, struct gw_tls_ctx **out)
+/* ca_pem NIL: what bundle_fd holds. */
+static enum gw_err client_ctx(struct gw_str ca_pem, int bundle_fd, struct gw_tls_ctx **out)
 {
 	struct gw_tls_ctx *c = tls_ctx_make();
 	enum gw_err e;
@@ -149,7 +156,7 @@ enum gw_err gw_tls_client_ctx(struct gw_str ca_pem, struct gw_str ca_path, struc
 		return GW_E_NOMEM;
 	e = tls_ctx_set_up(c, MBEDTLS_SSL_IS_CLIENT);
 	if (e == GW_OK)
-		e = ca_pem.n > 0 ? tls_certs_add(&c->certs, ca_pem, false) : add_bundle(&c->certs, ca_path);
+		e = ca_pem.n > 0 ? tls_certs_add(&c->certs, ca_pem, false) : add_bundle(&c->certs, bundle_fd);
 	if (e != GW_OK) {
 		gw_tls_ctx_free(c);
 		return e;
@@ -160,6 +167,22 @@ enum gw_err gw_tls_client_ctx(struct gw_str ca_pem, struct gw_str ca_path, struc
 								 MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_ENABLED);
 	*out = c;
 	return GW_OK;
+}
+
+enum gw_err gw_tls_client_ctx_of(int bundle_fd, struct gw_tls_ctx **out)
+{
+	return client_ctx(GW_NIL, bundle_fd, out);
+}
+
+enum gw_err gw_tls_client_ctx(struct gw_str ca_pem, struct gw_str ca_path, struct gw_tls_ctx **out)
+{
+	int fd = -1;
+	enum gw_err e = ca_pem.n > 0 ? GW_OK : gw_tls_bundle_open(ca_path, &fd);
+
+	if (e == GW_OK)
+		e = client_ctx(ca_pem, fd, out);
+	gw_close(&fd);
+	return e;
 }
 
 static int on_send(void *p, const unsigned char *bytes, size_t n)

@@ -11,6 +11,10 @@ struct gw_tls_ctx;
 struct gw_tls;
 /* ca_pem NIL: bundle at ca_path (NIL: usual places). */
 GW_MUST enum gw_err gw_tls_client_ctx(struct gw_str ca_pem, struct gw_str ca_path, struct gw_tls_ctx **out);
+/* The same in two halves: the bundle is opened before the sandbox closes, and read when somebody needs it (some 150 certificates:
+ * several milliseconds and a third of a MiB). The descriptor stays the caller's. */
+GW_MUST enum gw_err gw_tls_bundle_open(struct gw_str ca_path, int *fd);
+GW_MUST enum gw_err gw_tls_client_ctx_of(int bundle_fd, struct gw_tls_ctx **out);
 GW_MUST enum gw_err gw_tls_server_ctx(struct gw_str cert_pem, struct gw_str key_pem, struct gw_tls_ctx **out);
 /* A certificate that a server may show; the key in PEM. */
 struct gw_tls_own {

@@ -6,6 +6,7 @@
 #include "lib/http_chars.h"
 #include "lib/secret.h"
 #include "lib/sys/clock.h"
+#include "lib/sys/fd.h"
 #include "net/upstream_int.h"
 
 enum {
@@ -312,6 +313,7 @@ void up_handle_closed(struct gw_upstream *up)
 		return;
 	while (up->free_reqs)
 		drop_free_req(up);
+	gw_close(&up->bundle_fd);
 	gw_tls_ctx_free(up->system_tls);
 	if (up->on_closed)
 		up->on_closed(up->closed_ctx);
@@ -331,6 +333,7 @@ enum gw_err gw_upstream_new(uv_loop_t *loop, const struct gw_upstream_config *cf
 	if (!up)
 		return GW_E_NOMEM;
 	up->loop = loop;
+	up->bundle_fd = -1;
 	up->cfg.idle_ms = or_default(cfg->idle_ms, POOL_IDLE_MS);
 	up->cfg.max_idle_per_endpoint = (uint32_t)or_default(cfg->max_idle_per_endpoint, POOL_IDLE_MAX);
 	up->sweep.fn = up_pool_sweep;
@@ -340,9 +343,8 @@ enum gw_err gw_upstream_new(uv_loop_t *loop, const struct gw_upstream_config *cf
 		up->n_handles = 1;
 		e = gw_resolver_new(loop, &up->resolver);
 		if (e == GW_OK) {
-			/* a machine without a bundle can still serve plain http and providers with their own CA */
-			if (gw_tls_client_ctx(GW_NIL, cfg->system_ca_path, &up->system_tls) != GW_OK)
-				up->system_tls = NULL;
+			if (gw_tls_bundle_open(cfg->system_ca_path, &up->bundle_fd) != GW_OK)
+				up->bundle_fd = -1;
 			*out = up;
 			return GW_OK;
 		}

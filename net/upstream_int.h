@@ -138,7 +138,8 @@ struct gw_upstream {
 	struct gw_wheel wheel;
 	struct gw_wheel_item sweep;
 	struct gw_resolver *resolver;
-	struct gw_tls_ctx *system_tls; /* NULL: no bundle found */
+	struct gw_tls_ctx *system_tls; /* NULL: not needed so far, or no bundle found */
+	int bundle_fd; /* the system's authorities, until the first endpoint needs them; -1 */
 	struct gw_endpoint *buckets[UP_BUCKETS];
 	struct gw_up_req *free_reqs, *all_reqs;
 	struct gw_up_stats stats;

@@ -9,7 +9,7 @@ enum { FREE = 0, GRAVE = 1, MASK = GW_HEALTH_CELLS - 1, MAX_TAKEN = GW_HEALTH_CE
 static uint64_t layout(void)
 {
 	char text[64];
-	int n = snprintf(text, sizeof(text), "health 1 %zu %d %d", sizeof(struct gw_health), GW_HEALTH_CELLS,
+	int n = snprintf(text, sizeof(text), "health 2 %zu %d %d", sizeof(struct gw_health), GW_HEALTH_CELLS,
 			 GW_HEALTH_DETAIL);
 
 	return gw_layout_hash(text, (size_t)n);
@@ -71,14 +71,12 @@ const struct gw_health_cell *gw_health_get(const struct gw_health *h, uint64_t k
 /* The key's cell, or the one it shall have; NULL when the table is too full. Only the writer asks. */
 static struct gw_health_cell *cell_for(struct gw_health *h, uint64_t key)
 {
-	uint32_t at = (uint32_t)key, n_taken = 0;
+	uint32_t at = (uint32_t)key;
 	struct gw_health_cell *found = (struct gw_health_cell *)(uintptr_t)gw_health_get(h, key);
 
 	if (found)
 		return found;
-	for (uint32_t i = 0; i < GW_HEALTH_CELLS; i++)
-		n_taken += load_key(h, i) > GRAVE;
-	if (n_taken >= MAX_TAKEN)
+	if (atomic_load_explicit(&h->n_taken, memory_order_relaxed) >= MAX_TAKEN)
 		return NULL;
 	for (uint32_t i = 0; i < GW_HEALTH_CELLS; i++) {
 		if (load_key(h, at + i) <= GRAVE)
@@ -133,8 +131,11 @@ enum gw_err gw_health_set(struct gw_health *h, uint64_t key, enum gw_verdict v, 
 	atomic_store_explicit(&c->checked_ns, now_ns, memory_order_relaxed);
 	atomic_store_explicit(&c->verdict, v, memory_order_release);
 	atomic_store_explicit(&c->seq, seq + 1, memory_order_release);
-	if (is_new)
+	if (is_new) { /* counted first: an agent that dies in between has counted one too many, which the next keep sets right */
+		atomic_store_explicit(&h->n_taken, atomic_load_explicit(&h->n_taken, memory_order_relaxed) + 1,
+				      memory_order_relaxed);
 		atomic_store_explicit(&c->key, key, memory_order_release);
+	}
 	return GW_OK;
 }
 
@@ -147,12 +148,23 @@ static int by_value(const void *a, const void *b)
 
 void gw_health_keep(struct gw_health *h, const uint64_t *keys, size_t n)
 {
+	uint32_t n_taken = 0;
+
+	/* All that were counted are to be kept: nothing to forget, and the table's pages need not be touched. */
+	for (size_t i = 0; i < n; i++)
+		n_taken += gw_health_get(h, keys[i]) != NULL;
+	if (n_taken == atomic_load_explicit(&h->n_taken, memory_order_relaxed))
+		return;
+	n_taken = 0;
 	for (uint32_t i = 0; i < GW_HEALTH_CELLS; i++) {
 		uint64_t k = load_key(h, i);
 
 		if (k > GRAVE && !(n && bsearch(&k, keys, n, sizeof(*keys), by_value)))
 			store_key(h, i, GRAVE);
+		else
+			n_taken += k > GRAVE;
 	}
+	atomic_store_explicit(&h->n_taken, n_taken, memory_order_relaxed);
 	for (uint32_t i = 2 * GW_HEALTH_CELLS; i-- > 0;) {
 		if (load_key(h, i) == GRAVE && load_key(h, i + 1) == FREE)
 			store_key(h, i, FREE);

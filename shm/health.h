@@ -21,7 +21,8 @@ _Static_assert(sizeof(struct gw_health_cell) == 128, "two cache lines");
 struct gw_health {
 	struct gw_region_head head;
 	_Atomic uint64_t baseline; /* generation whose deployments count as up without a probe (they served before) */
-	uint8_t pad[56];
+	_Atomic uint32_t n_taken; /* the agent's count of keys; never less than there are */
+	uint8_t pad[52];
 	struct gw_health_cell cell[GW_HEALTH_CELLS];
 };
 _Static_assert(offsetof(struct gw_health, baseline) == 64 && offsetof(struct gw_health, cell) == 128,

@@ -9,7 +9,7 @@ enum { RESCAN_EVERY = 256 }; /* failed takes between two looks at entries that t
 static uint64_t layout(void)
 {
 	char text[96];
-	int n = snprintf(text, sizeof(text), "inflight 1 %zu %zu %d", sizeof(struct gw_inflight),
+	int n = snprintf(text, sizeof(text), "inflight 2 %zu %zu %d", sizeof(struct gw_inflight),
 			 sizeof(struct gw_inflight_entry), GW_INFLIGHT_ENTRIES);
 
 	return gw_layout_hash(text, (size_t)n);
@@ -43,6 +43,13 @@ enum gw_err gw_inflight_open(const char *dir, int slot, struct gw_inflight **out
 	return e;
 }
 
+uint32_t gw_inflight_end(const struct gw_inflight *t)
+{
+	uint32_t n = atomic_load_explicit(&t->n_ever, memory_order_acquire);
+
+	return n < GW_INFLIGHT_ENTRIES ? n : GW_INFLIGHT_ENTRIES;
+}
+
 static bool is_used(const struct gw_inflight_entry *e)
 {
 	return atomic_load_explicit(&e->state, memory_order_acquire) != 0;
@@ -50,9 +57,10 @@ static bool is_used(const struct gw_inflight_entry *e)
 
 void gw_inflight_start(struct gw_inflight_free *f, const struct gw_inflight *t, uint32_t live_epoch)
 {
-	*f = (struct gw_inflight_free){ .epoch = live_epoch };
+	f->n = f->n_stale = f->n_failed = 0; /* not the list: 64 KiB that most workers never need */
+	f->epoch = live_epoch;
 	/* Downwards, so that entry 0 is taken first and the hot ones stay together. */
-	for (uint32_t i = GW_INFLIGHT_ENTRIES; i-- > 0;) {
+	for (uint32_t i = gw_inflight_end(t); i-- > 0;) {
 		if (is_used(&t->entry[i]))
 			f->n_stale++;
 		else
@@ -65,12 +73,31 @@ static void find_cleared(const struct gw_inflight *t, struct gw_inflight_free *f
 {
 	if (f->n_stale == 0 || f->n_failed++ % RESCAN_EVERY != 0)
 		return;
-	for (uint32_t i = 0; i < GW_INFLIGHT_ENTRIES && f->n_stale > 0; i++) {
+	for (uint32_t i = 0; i < gw_inflight_end(t) && f->n_stale > 0; i++) {
 		if (is_used(&t->entry[i]))
 			continue;
 		f->list[f->n++] = i;
 		f->n_stale--;
 	}
+}
+
+/* An entry that was used before, or the first untouched one: so the table has only as many pages as requests were ever under way. */
+static bool pick(struct gw_inflight *t, struct gw_inflight_free *f, uint32_t *i)
+{
+	uint32_t end = gw_inflight_end(t);
+
+	if (f->n == 0 && end < GW_INFLIGHT_ENTRIES) {
+		atomic_store_explicit(&t->n_ever, end + 1, memory_order_release); /* before the entry counts */
+		*i = end;
+		return true;
+	}
+	if (f->n == 0)
+		find_cleared(t, f);
+	if (f->n == 0)
+		return false;
+	f->n_failed = 0;
+	*i = f->list[--f->n];
+	return true;
 }
 
 int gw_inflight_take(struct gw_inflight *t, struct gw_inflight_free *f, uint32_t epoch, const uint8_t request_id[16],
@@ -80,14 +107,8 @@ int gw_inflight_take(struct gw_inflight *t, struct gw_inflight_free *f, uint32_t
 	uint32_t i;
 
 	GW_REQUIRE(epoch == f->epoch);
-	if (body.n > GW_INFLIGHT_BODY)
+	if (body.n > GW_INFLIGHT_BODY || !pick(t, f, &i))
 		return -1;
-	if (f->n == 0)
-		find_cleared(t, f);
-	if (f->n == 0)
-		return -1;
-	f->n_failed = 0;
-	i = f->list[--f->n];
 	e = &t->entry[i];
 	e->epoch = epoch;
 	memcpy(e->request_id, request_id, sizeof(e->request_id));

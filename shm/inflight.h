@@ -22,7 +22,9 @@ _Static_assert(sizeof(struct gw_inflight_entry) == 384, "six cache lines");
 struct gw_inflight {
 	struct gw_region_head head;
 	_Atomic uint32_t n_used; /* owner's count */
-	uint8_t pad[60];
+	_Atomic uint32_t
+	    n_ever; /* entries below were used at some time; those from here on were never touched, and nobody need look */
+	uint8_t pad[56];
 	struct gw_inflight_entry entry[GW_INFLIGHT_ENTRIES];
 };
 _Static_assert(offsetof(struct gw_inflight, n_used) == 64, "the owner's count has its own line");
@@ -36,13 +38,15 @@ struct gw_inflight_free {
 	uint32_t n_stale; /* left by dead epochs when we began */
 	uint32_t n_failed; /* takes that found nothing, since the last look at the stale ones */
 	uint32_t epoch; /* ours */
-	uint32_t list[GW_INFLIGHT_ENTRIES];
+	uint32_t list[GW_INFLIGHT_ENTRIES]; /* of those below n_ever; the last one is taken next */
 };
 void gw_inflight_start(struct gw_inflight_free *f, const struct gw_inflight *t, uint32_t live_epoch);
 int gw_inflight_take(struct gw_inflight *t, struct gw_inflight_free *f, uint32_t epoch, const uint8_t request_id[16],
 		     int64_t started_us, struct gw_str body);
 void gw_inflight_give(struct gw_inflight *t, struct gw_inflight_free *f, int index);
-/* Logger: copies entry i when it is used; body_bytes of the copy is clamped (the table is a worker's to write). */
+/* Where to stop looking: clamped, the table is a worker's to write. */
+uint32_t gw_inflight_end(const struct gw_inflight *t);
+/* Logger: copies entry i when it is used; body_bytes of the copy is clamped too. */
 bool gw_inflight_read(const struct gw_inflight *t, uint32_t i, struct gw_inflight_entry *copy);
 /* Logger: frees entry i if it still belongs to that dead epoch. */
 void gw_inflight_clear(struct gw_inflight *t, uint32_t i, uint32_t dead_epoch);

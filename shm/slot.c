@@ -69,7 +69,8 @@ void gw_slot_start(struct gw_slot *s, uint32_t pid, uint32_t epoch)
 
 	uint32_t n_cells = 0;
 
-	for (unsigned i = 0; i < GW_CELLS; i++) /* the dead one may have died before it counted its last cell */
+	/* The dead one may have counted a cell that it did not come to make. No cell counted: none made, and no page is touched. */
+	for (unsigned i = 0; i < GW_CELLS && atomic_load_explicit(&s->n_cells, memory_order_relaxed); i++)
 		n_cells += atomic_load_explicit(&s->cells[i].key, memory_order_relaxed) != 0;
 	atomic_store_explicit(&s->n_cells, n_cells, memory_order_relaxed);
 	for (unsigned i = 0; i < GW_M_COUNT; i++) {

@@ -159,8 +159,8 @@ struct gw_cell *gw_slot_cell(struct gw_slot *s, const struct gw_cell_ids *ids)
 		    GW_CELLS / 8 * 7) /* the last eighth stays free, so that a search for a new one ends soon */
 			break;
 		memcpy(c->labels, labels, n + 1);
-		atomic_store_explicit(&c->key, key, memory_order_release);
 		atomic_store_explicit(&s->n_cells, n_cells + 1, memory_order_relaxed);
+		atomic_store_explicit(&c->key, key, memory_order_release); /* after it was counted: see gw_slot_start */
 		return c;
 	}
 	return &s->overflow;

@@ -127,13 +127,10 @@ enum gw_err gw_write_all(int fd, const void *p, size_t n)
 	return GW_OK;
 }
 
-enum gw_err gw_read_file(int dirfd, const char *path, struct gw_buf *out)
+enum gw_err gw_read_rest(int fd, struct gw_buf *out)
 {
-	int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);
 	ssize_t r;
 
-	if (fd < 0)
-		return errno == ENOENT ? GW_E_NOT_FOUND : gw_err_from_errno(errno);
 	do {
 		/* One byte more than fits shows that the file is too big; the buffer's own ceiling says so. */
 		size_t step = out->max - out->n < 16384 ? out->max - out->n + 1 : 16384;
@@ -145,14 +142,19 @@ enum gw_err gw_read_file(int dirfd, const char *path, struct gw_buf *out)
 		if (r > 0)
 			gw_buf_put(out, chunk, (size_t)r);
 	} while ((r > 0 || (r < 0 && errno == EINTR)) && !out->err);
-	if (r < 0) {
-		int e = errno;
+	return r < 0 ? gw_err_from_errno(errno) : out->err;
+}
 
-		close(fd);
-		return gw_err_from_errno(e);
-	}
+enum gw_err gw_read_file(int dirfd, const char *path, struct gw_buf *out)
+{
+	int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);
+	enum gw_err e;
+
+	if (fd < 0)
+		return errno == ENOENT ? GW_E_NOT_FOUND : gw_err_from_errno(errno);
+	e = gw_read_rest(fd, out);
 	close(fd);
-	return out->err;
+	return e;
 }
 
 static enum gw_err sync_parent(int dirfd, const char *path)

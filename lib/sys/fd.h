@@ -20,9 +20,10 @@ ssize_t gw_packet_sendv(int fd, const struct iovec *parts, size_t n_parts, const
  * by the caller; more than max_fds are closed and reported as -EMSGSIZE. */
 ssize_t gw_packet_recv(int fd, void *p, size_t n, int *fds, size_t max_fds, size_t *nfds);
 GW_MUST enum gw_err gw_write_all(int fd, const void *p, size_t n);
-/* Whole small file into out (ceiling of the buffer). */
 struct gw_buf;
+/* Whole small file into out (ceiling of the buffer). */
 GW_MUST enum gw_err gw_read_file(int dirfd, const char *path, struct gw_buf *out);
+GW_MUST enum gw_err gw_read_rest(int fd, struct gw_buf *out); /* from where fd stands to the end */
 /* Writes path.new with mode, fsyncs, renames, fsyncs the folder. */
 GW_MUST enum gw_err gw_write_file(int dirfd, const char *path, struct gw_str content, unsigned mode);
 /* mkdir -p, the last component with mode 0700 (set so if it was wider); refuses a symlink or another owner

@@ -17,6 +17,7 @@ import stage  # noqa: E402
 # Over https Mbed TLS alone holds two buffers of 16 KiB and its contexts for each connection to a provider: the promise of 24 KiB is kept for
 # http only, and this says where https stands.
 STREAMS, PER_STREAM_KIB, BACK = 1000, {"http": 24, "https": 70}, 1.2
+IDLE_MIB = 20
 
 
 @pytest.fixture(scope="module")
@@ -90,3 +91,14 @@ def play_memory_of_streams(release, scheme):
         print(f"{scheme}: base {base} KiB, {per_stream:.1f} KiB a stream, {after} KiB after they closed")
         assert 0 < per_stream <= PER_STREAM_KIB[scheme], (base, open_)
         assert workers(s) == pids
+
+
+def play_memory_of_an_idle_tree(release):
+    """The whole tree with two workers that nobody has asked anything: proportional size, so that what processes share counts once."""
+    with stage.Stage(release) as s:
+        s.start_mock()
+        master = s.start_gateway()
+        r = s.load("direct", "http", "--requests", 10, "--connections", 1, pid=master)
+        mib = r["memory"]["end"]["pss_bytes"] / 1048576
+        print(f"idle: {mib:.1f} MiB")
+        assert 2 < mib <= IDLE_MIB, mib

@@ -155,6 +155,7 @@ static void logger_dies_while_recovering(void **state)
 	e->epoch = 40;
 	memcpy(e->request_id, late, 16);
 	e->start_seq = 1;
+	atomic_store(&w->inflight->n_ever, 101);
 	atomic_store(&e->state, 1);
 	worker_begin(w, 41);
 	whole_request(w, 1);

@@ -85,6 +85,37 @@ static void stale_entries_come_back(void **state)
 	assert_int_equal(gw_inflight_take(t, &f, 6, id, 1, GW_NIL), -1);
 }
 
+/* The table has as many touched entries as requests were ever under way at once, whoever the worker is. */
+static void grows_as_needed(void **state)
+{
+	static struct gw_inflight_free f;
+	struct gw_inflight *t;
+	uint8_t id[16] = { 1 };
+	int a, b;
+
+	(void)state;
+	assert_int_equal(gw_inflight_make(test_dir, 2), GW_OK);
+	assert_int_equal(gw_inflight_open(test_dir, 2, &t), GW_OK);
+	assert_int_equal(gw_inflight_end(t), 0);
+	gw_inflight_start(&f, t, 5);
+	for (unsigned i = 0; i < 100; i++) {
+		a = gw_inflight_take(t, &f, 5, id, 1, GW_NIL);
+		b = gw_inflight_take(t, &f, 5, id, 1, GW_NIL);
+		assert_int_equal(a + b, 1);
+		gw_inflight_give(t, &f, b);
+		if (i < 99)
+			gw_inflight_give(t, &f, a);
+	}
+	assert_int_equal(gw_inflight_end(t), 2);
+	gw_inflight_start(&f, t, 6); /* entry 0 or 1 is left by the one before */
+	b = gw_inflight_take(t, &f, 6, id, 1, GW_NIL);
+	assert_int_equal(a + b, 1);
+	assert_int_equal(gw_inflight_take(t, &f, 6, id, 1, GW_NIL), 2);
+	assert_int_equal(gw_inflight_end(t), 3);
+	atomic_store(&t->n_ever, UINT32_MAX); /* a worker gone wild does not send readers out of the table */
+	assert_int_equal(gw_inflight_end(t), GW_INFLIGHT_ENTRIES);
+}
+
 /* As a worker does it: entry, START, (egress), END, free the entry; up to HELD requests at once, in any order. */
 static _Noreturn void serve_forever(uint32_t epoch, _Atomic uint32_t *is_started)
 {
@@ -159,6 +190,7 @@ static unsigned recover(struct gw_inflight *t, uint32_t epoch, unsigned *without
 
 		if (!gw_inflight_read(t, i, &e))
 			continue;
+		assert_true(i < gw_inflight_end(t)); /* the logger looks no further */
 		assert_int_equal(e.epoch, epoch);
 		memcpy(&no, e.request_id + 4, 4);
 		assert_true(no < MAX_IDS);
@@ -228,6 +260,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(takes_and_gives),
 		cmocka_unit_test(stale_entries_come_back),
+		cmocka_unit_test(grows_as_needed),
 		cmocka_unit_test(starts_are_ends_and_entries),
 	};
 
