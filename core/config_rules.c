@@ -64,9 +64,59 @@ static void check_model(struct gw_cf_check *c)
 		      "alias_of names the model itself. Name another one, or give targets.");
 }
 
+/* What stands in an address must look like it; what the type's address needs must be there. */
+static void check_places(struct gw_cf_check *c, const struct gw_provider *row)
+{
+	static const struct {
+		const char *field, *mark;
+	} places[] = { { "region", "{region}" },
+		       { "resource", "{resource}" },
+		       { "project", "{project}" },
+		       { "location", "{location}" } };
+
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		struct gw_str v = text_of(c, places[i].field);
+
+		if (!gw_provider_is_place(v))
+			gw_cf_fault(c, GW_E_INVALID, gw_cf_at(c, places[i].field),
+				    gw_arena_printf(c->arena, "%s may have letters, digits, '-', '.' and '_' only.",
+						    places[i].field));
+		else if (row && !v.n && text_of(c, "base_url").n == 0 && strstr(row->base_url, places[i].mark))
+			gw_cf_fault(c, GW_E_MISSING, gw_cf_at(c, places[i].field),
+				    gw_arena_printf(c->arena,
+						    "%s is required for type %s: it is part of the address %s.",
+						    places[i].field, row->name, row->base_url));
+	}
+}
+
+static void check_provider_auth(struct gw_cf_check *c)
+{
+	struct gw_str how = text_of(c, "auth"), name = text_of(c, "auth_name");
+	bool is_header = gw_str_eq(how, GW_LIT("header")), is_query = gw_str_eq(how, GW_LIT("query"));
+
+	if ((is_header || is_query) && !name.n)
+		fault(c, GW_E_MISSING, "auth_name",
+		      "auth_name is required with auth header or query: the header or query parameter that carries the "
+		      "key.");
+	else if (name.n && !is_header && !is_query)
+		fault(c, GW_E_INVALID, "auth_name",
+		      "auth_name goes with auth header or query. Leave it out, or set auth.");
+	else if (is_header && !gw_auth_is_header_name(name))
+		fault(c, GW_E_INVALID, "auth_name",
+		      "auth_name is no header that may carry a key: letters, digits and '-', and none that frame a "
+		      "message "
+		      "(such as Host or Content-Length).");
+	else if (is_query && !gw_provider_is_place(name))
+		fault(c, GW_E_INVALID, "auth_name",
+		      "auth_name may have letters, digits, '-', '.' and '_' only: the name of a query parameter.");
+}
+
 static void check_provider(struct gw_cf_check *c)
 {
 	const struct gw_provider *row = gw_provider_find(text_of(c, "type"));
+
+	check_places(c, row);
+	check_provider_auth(c);
 
 	if (row && row->base_url[0] == '\0' && text_of(c, "base_url").n == 0)
 		gw_cf_fault(c, GW_E_MISSING, gw_cf_at(c, "base_url"),

@@ -260,7 +260,7 @@ static void print_providers(struct gw_buf *out)
 		put_code(out, p->name);
 		put_cell_z(out, p->dialect);
 		put_cell_z(out, p->base_url[0] ? p->base_url : "from `base_url`");
-		gw_buf_printf(out, " %.*s |", GW_FMT(header));
+		gw_buf_printf(out, " %.*s |", GW_FMT(p->auth == GW_AUTH_QUERY_KEY ? GW_LIT("?key=") : header));
 		gw_buf_printf(out, " %s%s%s |", p->env, p->base_env[0] ? ", " : "", p->base_env);
 		put_cell_z(out, p->doc);
 		gw_buf_putc(out, '\n');

@@ -1,5 +1,6 @@
 #pragma once
 #include "core/config.h"
+#include "core/provider.h"
 #include "lib/arena.h"
 
 /* What the resolve step copies out of the images into the request's arena: subjects, candidates, prices, policies.
@@ -21,6 +22,15 @@ struct gw_candidate {
 	uint64_t credential_version, credential_next_version;
 	uint32_t weight, priority, provider_type; /* row of providers.def */
 	bool is_probe_needed; /* pending until its first healthy probe */
+	/* how it authenticates (core/auth.h) */
+	enum gw_auth_kind auth; /* what its credential does */
+	enum gw_auth_kind key_auth; /* what an API key would do at this provider */
+	struct gw_str auth_name; /* of HEADER and QUERY */
+	struct gw_str sign_region; /* of SIGV4 */
+	bool is_token; /* what is leased is fetched and ends: wait longer for it, fetch it anew when it is refused */
+	struct gw_str provider_region;
+	bool is_regional; /* the host depends on the deployment's region */
+	struct gw_str resource, project, location, api_version; /* of the provider, "" where it has none */
 	uint64_t input_price, output_price, cached_price; /* pico-USD per token */
 	uint64_t unit_price; /* pico-USD per image, second, character */
 	/* endpoint */

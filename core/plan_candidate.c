@@ -32,10 +32,73 @@ static uint64_t policy_of(const struct gw_cf_provider *p)
 	return h;
 }
 
+/* The value of a "{name}" at the front of *text, which is taken off. False: there is none of this name, or it has no value. */
+static bool put_place(char *to, size_t room, size_t *n, struct gw_str *text, const struct gw_cf_provider *p,
+		      const struct gw_candidate *c)
+{
+	const struct {
+		struct gw_str mark, value;
+	} places[] = { { GW_LIT("{region}"), c->region.n ? c->region : p->region },
+		       { GW_LIT("{resource}"), p->resource },
+		       { GW_LIT("{project}"), p->project },
+		       { GW_LIT("{location}"), p->location } };
+
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		struct gw_str v = places[i].value;
+
+		if (!gw_str_has_prefix(*text, places[i].mark))
+			continue;
+		if (v.n == 0 || v.n > room - *n || !gw_provider_is_place(v))
+			return false;
+		memcpy(to + *n, v.p, v.n);
+		*n += v.n;
+		*text = gw_str_skip(*text, places[i].mark.n);
+		return true;
+	}
+	return false;
+}
+
+/* The row's base URL with what its places stand for; NIL when one of them is not known. */
+static struct gw_str fill_in(const char *base_url, const struct gw_cf_provider *p, const struct gw_candidate *c,
+			     char *to, size_t room)
+{
+	struct gw_str text = gw_str_z(base_url);
+	size_t n = 0;
+
+	while (text.n) {
+		if (text.p[0] == '{') {
+			if (!put_place(to, room, &n, &text, p, c))
+				return GW_NIL;
+			continue;
+		}
+		if (n == room)
+			return GW_NIL;
+		to[n++] = text.p[0];
+		text = gw_str_skip(text, 1);
+	}
+	return gw_str(to, n);
+}
+
+static bool put_auth(struct gw_plan_room *m, const struct gw_cf_provider *p, const struct gw_provider *row,
+		     struct gw_candidate *c)
+{
+	c->key_auth = gw_auth_kind_of(row, (enum gw_provider_auth)p->auth, GW_CRED_KIND_KEY);
+	c->auth = c->key_auth;
+	c->auth_name = gw_plan_copy(m, p->auth_name);
+	c->provider_region = gw_plan_copy(m, p->region);
+	c->resource = gw_plan_copy(m, p->resource);
+	c->project = gw_plan_copy(m, p->project);
+	c->location = gw_plan_copy(m, p->location);
+	c->api_version = gw_plan_copy(m, p->api_version);
+	return c->auth_name.p && c->provider_region.p && c->resource.p && c->project.p && c->location.p &&
+	       c->api_version.p;
+}
+
 static enum gw_err put_endpoint(struct gw_plan_room *m, const struct gw_cf_provider *p, const struct gw_provider *row,
 				struct gw_candidate *c)
 {
-	struct gw_str text = p->base_url.n ? p->base_url : gw_str_z(row->base_url);
+	char filled[1024];
+	struct gw_str text = p->base_url.n ? p->base_url : fill_in(row->base_url, p, c, filled, sizeof(filled));
 	struct gw_plan_room pem = { .arena = m->arena,
 				    .left = SIZE_MAX }; /* certificates are long: they count against the arena only */
 	struct gw_url url;
@@ -43,6 +106,7 @@ static enum gw_err put_endpoint(struct gw_plan_room *m, const struct gw_cf_provi
 	if (gw_url_parse(text, &url))
 		return GW_E_NOT_FOUND;
 	c->provider_type = (uint32_t)(row - gw_providers);
+	c->is_regional = !p->base_url.n && strstr(row->base_url, "{region}") != NULL;
 	c->is_https = url.is_https;
 	c->port = url.port;
 	c->host = gw_plan_copy(m, url.host);
@@ -55,7 +119,7 @@ static enum gw_err put_endpoint(struct gw_plan_room *m, const struct gw_cf_provi
 	c->idle_ms = p->idle_timeout;
 	c->total_ms = p->total_timeout;
 	c->policy = policy_of(p);
-	if (!c->host.p || !c->base_path.p || !c->ca_pem.p ||
+	if (!c->host.p || !c->base_path.p || !c->ca_pem.p || !put_auth(m, p, row, c) ||
 	    !gw_plan_copy_list(m, &p->allow_private, &c->allow_private))
 		return GW_E_NOMEM;
 	return GW_OK;
@@ -78,6 +142,15 @@ static void share_endpoint(const struct gw_candidate *from, struct gw_candidate 
 	c->idle_ms = from->idle_ms;
 	c->total_ms = from->total_ms;
 	c->policy = from->policy;
+	c->is_regional = from->is_regional;
+	c->auth = from->key_auth;
+	c->key_auth = from->key_auth;
+	c->auth_name = from->auth_name;
+	c->provider_region = from->provider_region;
+	c->resource = from->resource;
+	c->project = from->project;
+	c->location = from->location;
+	c->api_version = from->api_version;
 }
 
 /* c->provider is set. Deployments of one provider share the texts. */
@@ -90,8 +163,11 @@ static enum gw_err read_provider(struct gw_plan_room *m, const struct gw_rows *r
 	enum gw_err e;
 
 	for (uint32_t i = 0; i < plan->n_candidates; i++) {
-		if (gw_str_eq(plan->candidates[i].provider, c->provider)) {
-			share_endpoint(&plan->candidates[i], c);
+		const struct gw_candidate *from = &plan->candidates[i];
+
+		if (gw_str_eq(from->provider, c->provider) &&
+		    (!from->is_regional || gw_str_eq(from->region, c->region))) {
+			share_endpoint(from, c);
 			return GW_OK;
 		}
 	}
@@ -123,6 +199,16 @@ static enum gw_err read_credential(struct gw_plan_room *m, const struct gw_rows 
 		return e;
 	if (cred.disabled || !gw_str_eq(cred.provider, c->provider))
 		return GW_E_NOT_FOUND;
+	c->auth = cred.kind == GW_CRED_KIND_KEY
+		      ? c->key_auth
+		      : gw_auth_kind_of(&gw_providers[c->provider_type], GW_PROVIDER_AUTH_DEFAULT,
+					(enum gw_cred_kind)cred.kind);
+	c->is_token = gw_cred_is_fetched((enum gw_cred_kind)cred.kind, (enum gw_cred_source)cred.source, cred.role_arn);
+	c->sign_region = c->region.n            ? c->region
+			 : c->provider_region.n ? c->provider_region
+						: gw_plan_copy(m, cred.region);
+	if (!c->sign_region.p)
+		return GW_E_NOMEM;
 	c->credential_version = cred.secret_version;
 	c->credential_next_version = cred.next_version;
 	return GW_OK;

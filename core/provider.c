@@ -4,11 +4,13 @@
 #include "core/config_impl.h"
 
 const struct gw_provider gw_providers[] = {
-#define GW_PROVIDER(name_, dialect_, base_url_, auth_, quirks_, env_, base_env_, models_, doc_)                        \
+#define GW_PROVIDER(name_, dialect_, base_url_, auth_, creds_, scope_, quirks_, env_, base_env_, models_, doc_)        \
 	{ .name = #name_,                                                                                              \
 	  .dialect = #dialect_,                                                                                        \
 	  .base_url = base_url_,                                                                                       \
 	  .auth = GW_AUTH_##auth_,                                                                                     \
+	  .creds = creds_,                                                                                             \
+	  .scope = scope_,                                                                                             \
 	  .quirks = quirks_,                                                                                           \
 	  .env = env_,                                                                                                 \
 	  .base_env = base_env_,                                                                                       \
@@ -43,7 +45,14 @@ struct gw_str gw_auth_header_name(enum gw_auth_kind k)
 		return GW_LIT("x-api-key");
 	case GW_AUTH_API_KEY:
 		return GW_LIT("api-key");
+	case GW_AUTH_X_GOOG_API_KEY:
+		return GW_LIT("x-goog-api-key");
+	case GW_AUTH_SIGV4:
+		return GW_LIT("Authorization");
 	case GW_AUTH_NONE:
+	case GW_AUTH_QUERY_KEY:
+	case GW_AUTH_HEADER:
+	case GW_AUTH_QUERY:
 		break;
 	}
 	return GW_NIL;
@@ -52,4 +61,83 @@ struct gw_str gw_auth_header_name(enum gw_auth_kind k)
 struct gw_str gw_auth_header_prefix(enum gw_auth_kind k)
 {
 	return k == GW_AUTH_BEARER ? GW_LIT("Bearer ") : GW_LIT("");
+}
+
+enum gw_auth_kind gw_auth_kind_of(const struct gw_provider *row, enum gw_provider_auth auth, enum gw_cred_kind kind)
+{
+	if (kind == GW_CRED_KIND_AWS)
+		return GW_AUTH_SIGV4;
+	if (kind == GW_CRED_KIND_GCP || kind == GW_CRED_KIND_AZURE)
+		return GW_AUTH_BEARER; /* a token, wherever it came from */
+	switch (auth) {
+	case GW_PROVIDER_AUTH_BEARER:
+		return GW_AUTH_BEARER;
+	case GW_PROVIDER_AUTH_HEADER:
+		return GW_AUTH_HEADER;
+	case GW_PROVIDER_AUTH_QUERY:
+		return GW_AUTH_QUERY;
+	case GW_PROVIDER_AUTH_NONE:
+		return GW_AUTH_NONE;
+	case GW_PROVIDER_AUTH_DEFAULT:
+		break;
+	}
+	return row->auth;
+}
+
+bool gw_cred_is_fetched(enum gw_cred_kind kind, enum gw_cred_source source, struct gw_str role_arn)
+{
+	switch (kind) {
+	case GW_CRED_KIND_KEY:
+		return false;
+	case GW_CRED_KIND_AWS:
+		return source != GW_CRED_FROM_SECRET || role_arn.n > 0;
+	case GW_CRED_KIND_GCP:
+	case GW_CRED_KIND_AZURE:
+		return true;
+	}
+	return false;
+}
+
+bool gw_provider_is_place(struct gw_str s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		char c = s.p[i];
+
+		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+		      c == '.' || c == '_'))
+			return false;
+	}
+	return true;
+}
+
+bool gw_auth_is_header_name(struct gw_str name)
+{
+	static const char *const taken[] = { "host",
+					     "content-length",
+					     "content-type",
+					     "transfer-encoding",
+					     "connection",
+					     "keep-alive",
+					     "accept-encoding",
+					     "accept",
+					     "expect",
+					     "trailer",
+					     "upgrade",
+					     "te",
+					     "cookie",
+					     "user-agent",
+					     "proxy-authorization" };
+
+	for (size_t i = 0; i < name.n; i++) {
+		char c = name.p[i];
+
+		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+		      c == '_'))
+			return false;
+	}
+	for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++) {
+		if (gw_str_ieq(name, gw_str_z(taken[i])))
+			return false;
+	}
+	return name.n > 0;
 }

@@ -2,19 +2,54 @@
 #include "lib/str.h"
 
 /* Rows of schemas/providers.def. */
-enum gw_auth_kind { GW_AUTH_NONE, GW_AUTH_BEARER, GW_AUTH_X_API_KEY, GW_AUTH_API_KEY };
+
+/* How a request shows whose it is: what is added to it. HEADER and QUERY are chosen by the provider object, which names them. */
+enum gw_auth_kind {
+	GW_AUTH_NONE,
+	GW_AUTH_BEARER,
+	GW_AUTH_X_API_KEY,
+	GW_AUTH_API_KEY,
+	GW_AUTH_X_GOOG_API_KEY,
+	GW_AUTH_QUERY_KEY,
+	GW_AUTH_HEADER,
+	GW_AUTH_QUERY,
+	GW_AUTH_SIGV4
+};
+/* Kinds of credentials, as bits of a row's `creds`; by word: field credential.kind. */
+enum gw_cred_bit { GW_CRED_KEY = 1, GW_CRED_AWS = 2, GW_CRED_GCP = 4, GW_CRED_AZURE = 8 };
+enum gw_cred_kind { GW_CRED_KIND_KEY, GW_CRED_KIND_AWS, GW_CRED_KIND_GCP, GW_CRED_KIND_AZURE };
+/* Words of credential.source: where the base credential comes from. */
+enum gw_cred_source { GW_CRED_FROM_SECRET, GW_CRED_FROM_INSTANCE, GW_CRED_FROM_CONTAINER, GW_CRED_FROM_WEB_IDENTITY };
+/* Words of provider.auth. */
+enum gw_provider_auth {
+	GW_PROVIDER_AUTH_DEFAULT,
+	GW_PROVIDER_AUTH_BEARER,
+	GW_PROVIDER_AUTH_HEADER,
+	GW_PROVIDER_AUTH_QUERY,
+	GW_PROVIDER_AUTH_NONE
+};
 enum gw_provider_quirk { GW_Q_NONE = 0 };
 struct gw_provider {
 	const char *name, *dialect, *base_url;
 	enum gw_auth_kind auth;
+	unsigned creds; /* enum gw_cred_bit */
+	const char *scope;
 	unsigned quirks;
 	const char *env, *base_env, *models, *doc;
 };
 extern const struct gw_provider gw_providers[];
 extern const unsigned gw_n_providers;
 const struct gw_provider *gw_provider_find(struct gw_str name); /* NULL when there is none */
-/* Auth header of a kind: name and the text before the secret ("Authorization", "Bearer "). */
+/* Auth header of a kind: name and the text before the secret ("Authorization", "Bearer "). NIL: the kind is no header, or names its own. */
 struct gw_str gw_auth_header_name(enum gw_auth_kind k);
 struct gw_str gw_auth_header_prefix(enum gw_auth_kind k);
+/* What a credential of this kind adds to requests of a provider of this row, whose object says `auth`. */
+enum gw_auth_kind gw_auth_kind_of(const struct gw_provider *row, enum gw_provider_auth auth, enum gw_cred_kind kind);
+/* What is leased is not what is stored, but a token or temporary keys that are fetched with it. */
+bool gw_cred_is_fetched(enum gw_cred_kind kind, enum gw_cred_source source, struct gw_str role_arn);
+/* A header that an operator may choose for the key: a token, none that frames the message or names the host. */
+bool gw_auth_is_header_name(struct gw_str name);
+/* Fit to stand in a base URL: letters, digits, '-', '.', '_'. */
+bool gw_provider_is_place(struct gw_str s);
 /* The row that word number i of the config field provider.type names; NULL when there is none. */
 const struct gw_provider *gw_provider_by_type(uint32_t i);

@@ -24,7 +24,7 @@ def rows():
         fields = []
         for part in re.split(r',(?=(?:[^"]*"[^"]*")*[^"]*$)', m.group(1)):
             fields.append("".join(re.findall(r'"([^"]*)"', part)) if '"' in part else part.strip())
-        name, dialect, base, auth, quirks, env, base_env, models, doc = fields
+        name, dialect, base, auth, creds, scope, quirks, env, base_env, models, doc = fields
         yield {"name": name, "env": env, "base_env": base_env, "models": models}
 
 

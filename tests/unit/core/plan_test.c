@@ -217,6 +217,53 @@ static void a_plan(void **st)
 	assert_int_equal(resolve("{\"id\":\"k\"}", "m", &p), GW_E_MODEL_NOT_FOUND); /* the id is not the name */
 }
 
+/* What a plan says about authentication: the provider's own way for keys, the credential's kind, the nearest region. */
+static void authentication(void **st)
+{
+	struct gw_plan p;
+	struct gw_candidate *c;
+
+	(void)st;
+	assert_int_equal(resolve("{\"id\":\"k\"}", "gpt-4o", &p), GW_OK);
+	c = &p.candidates[0];
+	assert_int_equal(c->auth, GW_AUTH_BEARER);
+	assert_false(c->is_token);
+	give(GW_KIND_provider, "p",
+	     "{\"id\":\"p\",\"type\":\"openai\",\"base_url\":\"http://127.0.0.1:9000/v1/\",\"auth\":\"header\","
+	     "\"auth_name\":\"X-Key\",\"region\":\"us-west-2\",\"project\":\"pr\",\"location\":\"lo\",\"resource\":"
+	     "\"re\","
+	     "\"api_version\":\"2024-10-21\"}");
+	give(GW_KIND_credential, "c",
+	     "{\"id\":\"c\",\"provider\":\"p\",\"secret_version\":4,\"region\":\"eu-central-1\"}");
+	assert_int_equal(resolve("{\"id\":\"k\"}", "gpt-4o", &p), GW_OK);
+	for (uint32_t i = 0; i < 2; i++) { /* the second shares the first's endpoint */
+		c = &p.candidates[i];
+		assert_int_equal(c->auth, GW_AUTH_HEADER);
+		assert_str(c->auth_name, "X-Key");
+		assert_str(c->project, "pr");
+		assert_str(c->location, "lo");
+		assert_str(c->resource, "re");
+		assert_str(c->api_version, "2024-10-21");
+	}
+	assert_str(p.candidates[0].sign_region, "eu"); /* the deployment's own */
+	give(GW_KIND_credential, "c",
+	     "{\"id\":\"c\",\"provider\":\"p\",\"secret_version\":4,\"kind\":\"aws\",\"role_arn\":\"arn:aws:iam::1:"
+	     "role/r\"}");
+	give(GW_KIND_deployment, "d",
+	     "{\"id\":\"d\",\"provider\":\"p\",\"credential\":\"c\",\"upstream_model\":\"x\"}");
+	assert_int_equal(resolve("{\"id\":\"k\"}", "gpt-4o", &p), GW_OK);
+	c = &p.candidates[0];
+	assert_int_equal(c->auth, GW_AUTH_SIGV4);
+	assert_int_equal(p.candidates[1].auth, GW_AUTH_HEADER); /* no credential of its own */
+	assert_true(c->is_token);
+	assert_str(c->sign_region, "us-west-2");
+	give(GW_KIND_provider, "p", "{\"id\":\"p\",\"type\":\"openai\"}");
+	give(GW_KIND_credential, "c", "{\"id\":\"c\",\"provider\":\"p\",\"kind\":\"aws\",\"region\":\"eu-central-1\"}");
+	assert_int_equal(resolve("{\"id\":\"k\"}", "gpt-4o", &p), GW_OK);
+	assert_str(p.candidates[0].sign_region, "eu-central-1");
+	assert_false(p.candidates[0].is_token);
+}
+
 static void settings(void **st)
 {
 	struct gw_plan p;
@@ -473,10 +520,19 @@ static void small_arenas(void **st)
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 int main(void)
 {
-	const struct CMUnitTest tests[] = { T(subjects),         T(a_plan),  T(settings),
-					    T(default_base_url), T(tenants), T(foreign_deployments),
-					    T(access_lists),     T(aliases), T(alias_chains),
-					    T(left_out),         T(policy),  T(ceiling),
+	const struct CMUnitTest tests[] = { T(subjects),
+					    T(a_plan),
+					    T(authentication),
+					    T(settings),
+					    T(default_base_url),
+					    T(tenants),
+					    T(foreign_deployments),
+					    T(access_lists),
+					    T(aliases),
+					    T(alias_chains),
+					    T(left_out),
+					    T(policy),
+					    T(ceiling),
 					    T(small_arenas) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,8 +15,11 @@ static void rows(void **st)
 		assert_ptr_equal(gw_provider_find(gw_str_z(p->name)), p);
 		assert_string_equal(p->dialect, "openai");
 		if (p->base_url[0])
-			assert_int_equal(gw_url_parse(gw_str_z(p->base_url), &u), GW_OK);
-		assert_true((p->auth == GW_AUTH_NONE) == (gw_auth_header_name(p->auth).n == 0));
+			assert_int_equal(strchr(p->base_url, '{') ? GW_OK : gw_url_parse(gw_str_z(p->base_url), &u),
+					 GW_OK);
+		assert_true(gw_auth_header_name(p->auth).n || p->auth == GW_AUTH_NONE || p->auth == GW_AUTH_QUERY_KEY);
+		assert_true(p->creds != 0 || p->auth == GW_AUTH_NONE);
+		assert_true(p->scope[0] || !(p->creds & (GW_CRED_AWS | GW_CRED_GCP | GW_CRED_AZURE)));
 	}
 	assert_null(gw_provider_find(GW_LIT("")));
 	assert_null(gw_provider_find(GW_LIT("open")));
@@ -36,9 +39,46 @@ static void headers(void **st)
 	assert_null(gw_auth_header_name(GW_AUTH_NONE).p);
 }
 
+static void kinds(void **st)
+{
+	const struct gw_provider *p = gw_provider_find(GW_LIT("openai"));
+	struct gw_str none = GW_LIT("");
+
+	(void)st;
+	assert_int_equal(gw_auth_kind_of(p, GW_PROVIDER_AUTH_DEFAULT, GW_CRED_KIND_KEY), GW_AUTH_BEARER);
+	assert_int_equal(gw_auth_kind_of(p, GW_PROVIDER_AUTH_HEADER, GW_CRED_KIND_KEY), GW_AUTH_HEADER);
+	assert_int_equal(gw_auth_kind_of(p, GW_PROVIDER_AUTH_QUERY, GW_CRED_KIND_KEY), GW_AUTH_QUERY);
+	assert_int_equal(gw_auth_kind_of(p, GW_PROVIDER_AUTH_NONE, GW_CRED_KIND_KEY), GW_AUTH_NONE);
+	assert_int_equal(gw_auth_kind_of(p, GW_PROVIDER_AUTH_HEADER, GW_CRED_KIND_AWS), GW_AUTH_SIGV4);
+	assert_int_equal(gw_auth_kind_of(p, GW_PROVIDER_AUTH_HEADER, GW_CRED_KIND_GCP), GW_AUTH_BEARER);
+	assert_int_equal(gw_auth_kind_of(p, GW_PROVIDER_AUTH_DEFAULT, GW_CRED_KIND_AZURE), GW_AUTH_BEARER);
+	assert_false(gw_cred_is_fetched(GW_CRED_KIND_KEY, GW_CRED_FROM_SECRET, none));
+	assert_false(gw_cred_is_fetched(GW_CRED_KIND_AWS, GW_CRED_FROM_SECRET, none));
+	assert_true(gw_cred_is_fetched(GW_CRED_KIND_AWS, GW_CRED_FROM_SECRET, GW_LIT("arn:aws:iam::1:role/r")));
+	assert_true(gw_cred_is_fetched(GW_CRED_KIND_AWS, GW_CRED_FROM_INSTANCE, none));
+	assert_true(gw_cred_is_fetched(GW_CRED_KIND_GCP, GW_CRED_FROM_SECRET, none));
+	assert_true(gw_cred_is_fetched(GW_CRED_KIND_AZURE, GW_CRED_FROM_INSTANCE, none));
+}
+
+static void names(void **st)
+{
+	(void)st;
+	assert_true(gw_auth_is_header_name(GW_LIT("X-My-Key")));
+	assert_true(gw_auth_is_header_name(GW_LIT("authorization")));
+	assert_false(gw_auth_is_header_name(GW_LIT("")));
+	assert_false(gw_auth_is_header_name(GW_LIT("a b")));
+	assert_false(gw_auth_is_header_name(GW_LIT("a:b")));
+	assert_false(gw_auth_is_header_name(GW_LIT("Host")));
+	assert_false(gw_auth_is_header_name(GW_LIT("Content-Length")));
+	assert_true(gw_provider_is_place(GW_LIT("us-east-1")));
+	assert_false(gw_provider_is_place(GW_LIT("evil/..")));
+	assert_false(gw_provider_is_place(GW_LIT("a@b")));
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(rows), cmocka_unit_test(headers) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(rows), cmocka_unit_test(headers), cmocka_unit_test(kinds),
+					    cmocka_unit_test(names) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
