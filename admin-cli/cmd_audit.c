@@ -1,16 +1,19 @@
-/* audit verify: needs only the segment files and the public key; works on a copy on another machine. */
+/* audit verify: needs only the segment files, the tombstones of those that retention removed, and the public key; works on a copy on another
+ * machine. */
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "admin-cli/cli.h"
-#include "lib/segment.h"
+#include "lib/segment_retired.h"
 #include "lib/sys/clock.h"
+#include "lib/sys/fd.h"
 #include "lib/text.h"
 
-enum { LIVE_TRIES = 10, LIVE_WAIT_MS = 50 };
+enum { LIVE_TRIES = 10, LIVE_WAIT_MS = 50, WHOLE_TRIES = 3 };
 
 struct file {
 	char name[96];
@@ -28,9 +31,11 @@ struct trail {
 	size_t n_hashes, cap_hashes;
 	struct seen *seen;
 	size_t n_seen, cap_seen;
-	uint64_t records, blocks, checkpoints, unsigned_, bad;
+	uint64_t records, blocks, checkpoints, unsigned_, bad, retired, retired_records;
 	const char *now;
-	bool has_key, has_first; /* has_first: the oldest segment is number 1, nothing was retired */
+	bool has_key, has_first; /* has_first: we know the trail from its number 1 on */
+	bool has_vanished; /* a file was there and is not: retention has just removed it */
+	struct gw_buf tombs; /* of the class at hand */
 	uint8_t key[65];
 };
 
@@ -130,8 +135,10 @@ static void check_link(struct trail *t, struct gw_str bytes, bool is_oldest)
 	if (gw_seg_open(&r, bytes) != GW_OK)
 		return;
 	bool is_nothing = memcmp(r.info.prev_final_hash, zeros, 32) == 0;
-	if (is_nothing ? t->n_hashes > 0 && !is_oldest : !is_oldest && !is_known_hash(t, r.info.prev_final_hash)) {
-		cli_error("%s: does not continue a segment before it (one is missing, or the end of one was cut)",
+	if (is_nothing ? t->n_hashes > 0 && !is_oldest : !is_known_hash(t, r.info.prev_final_hash)) {
+		cli_error(is_oldest && !t->n_hashes
+			      ? "%s: the segments before it are missing, and no tombstone tells of them"
+			      : "%s: does not continue a segment before it (one is missing, or the end of one was cut)",
 			  t->now);
 		t->bad++;
 	}
@@ -176,6 +183,7 @@ static void check_file(struct trail *t, const char *dir, const struct file *f, b
 
 	snprintf(path, sizeof path, "%s/%s", dir, f->name);
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	t->has_vanished |= fd < 0 && errno == ENOENT;
 	bool ok = fd >= 0 && cli_segment_read(fd, t->has_key ? t->key : NULL, &bytes);
 	if (fd >= 0)
 		close(fd);
@@ -223,22 +231,155 @@ static int find_key(struct cli *c, struct trail *t)
 	return CLI_OK;
 }
 
+/* --- tombstones --- */
+static void walk_over(struct trail *t, struct gw_retired *one)
+{
+	static const uint8_t zeros[32];
+	bool is_first = memcmp(one->prev_hash, zeros, 32) == 0;
+	struct gw_seg_span s;
+
+	if (is_first)
+		t->has_first = true;
+	if (is_first ? t->n_hashes > 0 : !is_known_hash(t, one->prev_hash)) {
+		cli_error("%s: the tombstone of segment %llu does not continue one before it", t->now,
+			  (unsigned long long)one->first_no);
+		t->bad++;
+	}
+	for (uint32_t i = 0; i < one->n_links; i++) {
+		const uint8_t *h = gw_retired_link(&one->links);
+
+		if (h)
+			note_hash(t, h);
+	}
+	note_hash(t, one->final_hash);
+	for (uint32_t i = 0; i < one->n_spans && gw_retired_span(&one->spans, &s); i++)
+		on_span(t, &s);
+	t->retired += one->n_segments;
+	t->retired_records += one->n_records;
+}
+
+/* What retention removed: its records are gone, its hashes and sequences are not. */
+static void check_tombstones(struct trail *t, const char *dir, enum gw_seg_class cls)
+{
+	struct gw_retired_reader r;
+	struct gw_retired one;
+	const char *what = "cannot be read";
+	char path[4400];
+
+	gw_buf_clear(&t->tombs, GW_RETIRED_BYTES);
+	snprintf(path, sizeof path, "%s/%s", dir, gw_retired_file(cls));
+	enum gw_err e = gw_read_file(AT_FDCWD, path, &t->tombs);
+	if (e == GW_E_NOT_FOUND)
+		return;
+	t->now = gw_retired_file(cls);
+	if (!e)
+		e = gw_retired_open(&r, gw_buf_view(&t->tombs), cls, t->has_key ? t->key : NULL, &what);
+	if (e) {
+		cli_error("%s: %s", t->now, what);
+		t->bad++;
+		gw_buf_clear(&t->tombs, 0);
+		return;
+	}
+	while (gw_retired_next(&r, &one))
+		walk_over(t, &one);
+}
+
+/* A file whose tombstone stands: a copy put back, or the gateway died before it removed it. It must be what the tombstone says. */
+static bool is_retired(struct trail *t, const struct file *f, const char *dir)
+{
+	enum gw_seg_class cls = f->cls ? GW_SEG_ADMIN : GW_SEG_REQUEST;
+	struct gw_retired_reader r;
+	struct gw_retired one;
+	struct gw_seg_verdict v;
+	struct gw_str bytes;
+	const char *what;
+	char path[4400];
+
+	if (!t->tombs.n || gw_retired_open(&r, gw_buf_view(&t->tombs), cls, NULL, &what))
+		return false;
+	while (gw_retired_next(&r, &one)) {
+		if (!gw_str_eq(one.name, gw_str_z(f->name)))
+			continue;
+		snprintf(path, sizeof path, "%s/%s", dir, f->name);
+		int fd = open(path, O_RDONLY | O_CLOEXEC);
+		bool ok = fd >= 0 && cli_segment_read(fd, NULL, &bytes);
+
+		gw_close(&fd);
+		if (ok) {
+			gw_seg_verify(bytes, t->has_key ? t->key : NULL, &v, NULL, NULL);
+			ok = !v.err && memcmp(v.final_hash, one.final_hash, 32) == 0;
+			free((void *)(uintptr_t)bytes.p);
+		}
+		if (ok)
+			cli_note("%s has a tombstone and is still there; the gateway removes it.", f->name);
+		else
+			cli_error("%s: is not the segment that its tombstone tells of", f->name);
+		t->bad += !ok;
+		return true;
+	}
+	return false;
+}
+
+static void begin_class(struct trail *t, const char *dir, int cls)
+{
+	t->n_seen = 0;
+	t->n_hashes = 0;
+	t->has_first = false;
+	check_tombstones(t, dir, cls ? GW_SEG_ADMIN : GW_SEG_REQUEST);
+}
+
 static void check_all(struct trail *t, const char *dir)
 {
-	int cls = -1;
+	size_t i = 0;
 
-	qsort(t->v, t->n, sizeof t->v[0], by_no);
-	for (size_t i = 0; i < t->n; i++) {
-		bool is_oldest = t->v[i].cls != cls;
+	if (t->n)
+		qsort(t->v, t->n, sizeof t->v[0], by_no);
+	for (int cls = 0; cls < 2; cls++) {
+		bool is_oldest = true;
 
-		if (is_oldest) {
-			cls = t->v[i].cls;
-			t->n_seen = 0;
-			t->n_hashes = 0;
-			t->has_first = t->v[i].no == 1;
+		begin_class(t, dir, cls);
+		for (; i < t->n && t->v[i].cls == cls && !t->has_vanished; i++) {
+			if (is_retired(t, &t->v[i], dir))
+				continue;
+			t->has_first |= is_oldest && t->v[i].no == 1;
+			check_file(t, dir, &t->v[i], is_oldest && !t->n_hashes);
+			is_oldest = false;
 		}
-		check_file(t, dir, &t->v[i], is_oldest);
 	}
+}
+
+/* From the list of files on. False: the folder cannot be opened. */
+static bool check_folder(struct trail *t, const char *dir)
+{
+	DIR *d = opendir(dir);
+
+	if (!d)
+		return false;
+	t->n = 0;
+	t->records = t->blocks = t->checkpoints = t->unsigned_ = t->bad = t->retired = t->retired_records = 0;
+	t->has_vanished = false;
+	for (struct dirent *e; (e = readdir(d));)
+		if (!add_file(t, e->d_name))
+			break;
+	closedir(d);
+	check_all(t, dir);
+	return true;
+}
+
+static void print_verdict(const struct trail *t)
+{
+	printf("{\"segments\":%zu,\"blocks\":%llu,\"records\":%llu,\"checkpoints\":%llu,\"unsigned_checkpoints\":%llu,"
+	       "\"signatures\":\"%s\",\"faults\":%llu,\"retired_segments\":%llu,\"retired_records\":%llu}\n",
+	       t->n, (unsigned long long)t->blocks, (unsigned long long)t->records, (unsigned long long)t->checkpoints,
+	       (unsigned long long)t->unsigned_, t->has_key ? "checked" : "not checked", (unsigned long long)t->bad,
+	       (unsigned long long)t->retired, (unsigned long long)t->retired_records);
+	if (!t->has_key)
+		cli_note("Signatures were not checked: no public key (the gateway was not asked or did not answer); "
+			 "give --public-key.");
+	if (t->retired)
+		cli_note("%llu older segments were removed by retention; their tombstones carry the chain.",
+			 (unsigned long long)t->retired);
+	cli_note(t->bad ? "The trail is NOT intact." : "The trail is intact.");
 }
 
 int cli_cmd_audit_verify(struct cli *c)
@@ -254,24 +395,14 @@ int cli_cmd_audit_verify(struct cli *c)
 		snprintf(path, sizeof path, "%s/segments", cli_data_dir(c));
 		dir = path;
 	}
-	DIR *d = opendir(dir);
-	if (!d) {
-		cli_error("cannot open %s; name the folder with --dir", dir);
-		return CLI_FAILED;
-	}
-	for (struct dirent *e; (e = readdir(d));)
-		if (!add_file(&t, e->d_name))
-			break;
-	closedir(d);
-	check_all(&t, dir);
-	printf("{\"segments\":%zu,\"blocks\":%llu,\"records\":%llu,\"checkpoints\":%llu,\"unsigned_checkpoints\":%llu,"
-	       "\"signatures\":\"%s\",\"faults\":%llu}\n",
-	       t.n, (unsigned long long)t.blocks, (unsigned long long)t.records, (unsigned long long)t.checkpoints,
-	       (unsigned long long)t.unsigned_, t.has_key ? "checked" : "not checked", (unsigned long long)t.bad);
-	if (!t.has_key)
-		cli_note("Signatures were not checked: no public key (the gateway was not asked or did not answer); "
-			 "give --public-key.");
-	cli_note(t.bad ? "The trail is NOT intact." : "The trail is intact.");
+	gw_buf_init(&t.tombs, GW_RETIRED_BYTES);
+	for (int tries = 0; tries == 0 || (t.has_vanished && tries < WHOLE_TRIES); tries++)
+		if (!check_folder(&t, dir)) {
+			cli_error("cannot open %s; name the folder with --dir", dir);
+			return CLI_FAILED;
+		}
+	print_verdict(&t);
+	gw_buf_done(&t.tombs);
 	free(t.v);
 	free(t.seen);
 	free(t.hashes);

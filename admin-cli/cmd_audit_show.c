@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include "admin-cli/cli.h"
+#include "lib/segment_retired.h"
 #include "lib/sys/fd.h"
 
 enum { ROWS_DEFAULT = 50, PAGE_MAX = 10000, QUERY_MAX = 65536, OUT_MAX = 512 << 20 };
@@ -142,6 +143,14 @@ static int copy_one(const char *from, const char *to, const char *name)
 	return rc;
 }
 
+static int copy_tombstones(const char *from, const char *to, const char *name)
+{
+	char path[4600];
+
+	snprintf(path, sizeof path, "%s/%s", from, name);
+	return access(path, F_OK) == 0 ? copy_one(from, to, name) : CLI_OK;
+}
+
 int cli_cmd_audit_export(struct cli *c)
 {
 	const char *to = c->o.dir;
@@ -171,6 +180,9 @@ int cli_cmd_audit_export(struct cli *c)
 	}
 	cli_progress_end();
 	closedir(d);
+	for (int cls = GW_SEG_REQUEST; cls <= GW_SEG_ADMIN && !rc; cls++) /* last: of all that was removed meanwhile */
+		if (c->o.all || cls == GW_SEG_ADMIN)
+			rc = copy_tombstones(from, to, gw_retired_file((enum gw_seg_class)cls));
 	if (!rc)
 		cli_note("%u segments and the public key are in %s\nProve them anywhere: llmgwctl audit verify --dir "
 			 "%s --public-key $(cat %s/public-key)",

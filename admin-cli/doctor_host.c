@@ -193,14 +193,15 @@ static void disk(struct doctor *d, const char *dir)
 	if (statvfs(dir, &s) != 0)
 		return;
 	uint64_t room = (uint64_t)s.f_bavail * s.f_frsize;
-	doctor_find(
-	    d,
-	    room < GIB       ? DOCTOR_BAD
-	    : room < 5 * GIB ? DOCTOR_WARN
-			     : DOCTOR_OK,
-	    "disk",
-	    room < 5 * GIB ? "make room, or retire old segments: requests are refused when records cannot be kept" : "",
-	    "%llu MiB free for the trail", (unsigned long long)(room / MIB));
+	doctor_find(d,
+		    room < GIB       ? DOCTOR_BAD
+		    : room < 5 * GIB ? DOCTOR_WARN
+				     : DOCTOR_OK,
+		    "disk",
+		    room < 5 * GIB ? "make room, or set trail_days or trail_max_bytes (settings): requests are refused "
+				     "when records cannot be kept"
+				   : "",
+		    "%llu MiB free for the trail", (unsigned long long)(room / MIB));
 	if (s.f_files && s.f_favail < 1000)
 		doctor_find(d, DOCTOR_BAD, "inodes", "remove files from that file system", "%llu left",
 			    (unsigned long long)s.f_favail);

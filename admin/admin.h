@@ -8,7 +8,7 @@
 #include "net/h1_server.h"
 #include "shm/control.h"
 #include "shm/counters_read.h"
-#include "shm/export.h"
+#include "shm/trail.h"
 #include "shm/health.h"
 
 /* The admin process: HTTP API, /metrics, log queries. It decides who may call what (routes.c, authn.c); confd decides about objects.
@@ -122,6 +122,7 @@ struct gw_admin {
 	uint64_t n_unauthenticated, n_refused, n_throttled, audit_seq;
 	char segments[512], index[512];
 	struct gw_export *export; /* the exporter's page; NULL until it is there */
+	struct gw_trail *trail; /* the logger's, the same */
 	uint64_t n_index_faults;
 	uint32_t n_tails, n_queries, n_exports, n_usages, n_open, n_backups;
 	uv_timer_t tick, orphan, drain;

@@ -4,6 +4,7 @@
 #include <unistd.h>
 #include "admin/admin.h"
 #include "admin/segments.h"
+#include "lib/segment_retired.h"
 #include "lib/backup.h"
 #include "lib/crypto.h"
 #include "lib/sys/clock.h"
@@ -66,23 +67,31 @@ static void put_le(char *out, uint64_t v, int n)
 		out[i] = (char)(v >> (8 * i));
 }
 
-/* The next segment's head; false when there is none. One that retention took away meanwhile is passed over. */
+static bool begin_one(struct backup *b, const char *name)
+{
+	char head[11] = { GW_BACKUP_FILE };
+
+	if (gw_adm_segment_open(b->q->ad->segments, name, &b->bytes))
+		return false;
+	put_le(head + 1, strlen(name), 2);
+	put_le(head + 3, b->bytes.n, 8);
+	send_bytes(b, gw_str(head, sizeof head));
+	send_bytes(b, gw_str_z(name));
+	b->at = 0;
+	return true;
+}
+
+/* The next segment's head; false when there is none. One that retention took away meanwhile is passed over. A class's tombstones come
+ * behind its segments: they tell of each that was removed until then. */
 static bool begin_file(struct backup *b)
 {
 	for (; b->list < 2; b->list++, b->next = 0) {
-		while (b->next < b->files[b->list].n) {
-			const struct gw_adm_segment *f = &b->files[b->list].v[b->next++];
-			char head[11] = { GW_BACKUP_FILE };
-
-			if (gw_adm_segment_open(b->q->ad->segments, f->name, &b->bytes))
-				continue;
-			put_le(head + 1, strlen(f->name), 2);
-			put_le(head + 3, b->bytes.n, 8);
-			send_bytes(b, gw_str(head, sizeof head));
-			send_bytes(b, gw_str_z(f->name));
-			b->at = 0;
+		while (b->next < b->files[b->list].n)
+			if (begin_one(b, b->files[b->list].v[b->next++].name))
+				return true;
+		if (b->next++ == b->files[b->list].n &&
+		    begin_one(b, gw_retired_file(b->list ? GW_SEG_ADMIN : GW_SEG_REQUEST)))
 			return true;
-		}
 	}
 	return false;
 }

@@ -95,4 +95,5 @@ void gw_q_report_bad_index(struct gw_admin *ad);
 /* query_status.c */
 struct gw_json_out;
 void gw_q_status_json(struct gw_admin *ad, struct gw_json_out *w); /* an object */
+void gw_q_trail_json(struct gw_admin *ad, struct gw_json_out *w); /* the same of the segment files */
 void gw_q_metrics(struct gw_admin *ad, struct gw_buf *b);

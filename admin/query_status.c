@@ -55,24 +55,52 @@ void gw_q_status_json(struct gw_admin *ad, struct gw_json_out *w)
 	gw_jw_end_obj(w);
 }
 
+static void put_metric(struct gw_buf *b, const char *prefix, const struct gw_export_row *r, uint64_t v)
+{
+	bool is_us = strcmp(r->unit, "us") == 0;
+	const char *suffix = is_us ? "_seconds" : r->is_counter ? "_total" : "";
+
+	gw_buf_printf(b, "# HELP llmgw_%s_%s%s %s\n# TYPE llmgw_%s_%s%s %s\nllmgw_%s_%s%s ", prefix, r->name, suffix,
+		      r->doc, prefix, r->name, suffix, r->is_counter ? "counter" : "gauge", prefix, r->name, suffix);
+	if (is_us)
+		gw_buf_printf(b, "%llu.%06llu\n", (unsigned long long)(v / 1000000), (unsigned long long)(v % 1000000));
+	else
+		gw_buf_printf(b, "%llu\n", (unsigned long long)v);
+}
+
+/* The logger's page, maybe made after us. */
+static const struct gw_trail *trail_page(struct gw_admin *ad)
+{
+	if (!ad->trail && gw_trail_open(ad->start.boot.runtime_dir, false, &ad->trail) != GW_OK)
+		ad->trail = NULL;
+	return ad->trail;
+}
+
+void gw_q_trail_json(struct gw_admin *ad, struct gw_json_out *w)
+{
+	const struct gw_trail *t = trail_page(ad);
+
+	gw_jw_obj(w);
+	for (int i = 0; t && i < GW_T_COUNT; i++) {
+		uint64_t v = atomic_load_explicit(&t->metric[i], memory_order_relaxed);
+
+		if (i == GW_T_oldest)
+			put_time(w, gw_trail_rows[i].name, v);
+		else
+			gw_jw_ku64(w, gw_trail_rows[i].name, v);
+	}
+	gw_jw_end_obj(w);
+}
+
 void gw_q_metrics(struct gw_admin *ad, struct gw_buf *b)
 {
 	const struct gw_export *x = page(ad);
+	const struct gw_trail *t = trail_page(ad);
 
-	for (int i = 0; x && i < GW_X_COUNT; i++) {
-		const struct gw_export_row *r = &gw_export_rows[i];
-		bool is_us = strcmp(r->unit, "us") == 0;
-		const char *suffix = is_us ? "_seconds" : r->is_counter ? "_total" : "";
-		uint64_t v = atomic_load_explicit(&x->metric[i], memory_order_relaxed);
-
-		gw_buf_printf(b, "# HELP llmgw_index_%s%s %s\n# TYPE llmgw_index_%s%s %s\nllmgw_index_%s%s ", r->name,
-			      suffix, r->doc, r->name, suffix, r->is_counter ? "counter" : "gauge", r->name, suffix);
-		if (is_us)
-			gw_buf_printf(b, "%llu.%06llu\n", (unsigned long long)(v / 1000000),
-				      (unsigned long long)(v % 1000000));
-		else
-			gw_buf_printf(b, "%llu\n", (unsigned long long)v);
-	}
+	for (int i = 0; x && i < GW_X_COUNT; i++)
+		put_metric(b, "index", &gw_export_rows[i], atomic_load_explicit(&x->metric[i], memory_order_relaxed));
+	for (int i = 0; t && i < GW_T_COUNT; i++)
+		put_metric(b, "trail", &gw_trail_rows[i], atomic_load_explicit(&t->metric[i], memory_order_relaxed));
 }
 
 void gw_adm_index_status(struct gw_adm_req *q)

@@ -207,6 +207,8 @@ static void put_status(struct gw_adm_req *q, struct gw_str confd)
 		gw_jw_null(&w);
 	gw_jw_key(&w, GW_LIT("index"));
 	gw_q_status_json(ad, &w);
+	gw_jw_key(&w, GW_LIT("trail"));
+	gw_q_trail_json(ad, &w);
 	gw_jw_ku64(&w, "unauthenticated_admin_calls", ad->n_unauthenticated);
 	put_sources(&w, ad);
 	gw_jw_ku64(&w, "throttled_admin_calls", ad->n_throttled);

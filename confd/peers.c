@@ -97,7 +97,7 @@ void gw_peers_lease_drop(struct gw_server *s, struct gw_str id)
 
 /* --- messages --- */
 
-/* All that the exporter may ask: how long and how much it shall keep. */
+/* All that exporter and logger may ask: how long and how much they shall keep. */
 static bool is_settings(const struct gw_msg *m)
 {
 	return gw_str_eq(m->name, GW_LIT("get")) && gw_str_eq(m->kind, GW_LIT("settings"));
@@ -114,7 +114,7 @@ static void on_message(void *ctx, struct gw_channel *ch, struct gw_msg *m)
 
 	if (m->type == GW_MSG_CALL && (p->role == GW_ROLE_ADMIN || p->role == GW_ROLE_AGENT))
 		gw_queue_call(s, p, m);
-	else if (m->type == GW_MSG_CALL && p->role == GW_ROLE_EXPORTER && is_settings(m))
+	else if (m->type == GW_MSG_CALL && (p->role == GW_ROLE_EXPORTER || p->role == GW_ROLE_LOGGER) && is_settings(m))
 		gw_queue_call(s, p, m);
 	else if (m->type == GW_MSG_LEASE && (is_reader || p->role == GW_ROLE_LOGGER || p->role == GW_ROLE_ADMIN))
 		answer_lease(s, p, m);

@@ -281,6 +281,9 @@ static const struct metric metrics[] = {
 #define GW_XMETRIC(name, type, unit, doc) { "index_" #name, #type, unit, "gateway", doc },
 #include "schemas/export_metrics.def"
 #undef GW_XMETRIC
+#define GW_XMETRIC(name, type, unit, doc) { "trail_" #name, #type, unit, "gateway", doc },
+#include "schemas/trail_metrics.def"
+#undef GW_XMETRIC
 };
 
 /* As in schemas/metrics.def: prefix, unit in the name, _total on counters. */

@@ -149,8 +149,21 @@ static void set(struct gw_exporter *ex, enum gw_export_metric m, uint64_t v)
 	ex->counts[m] = v;
 }
 
+/* Segments with a lower number are in the index and may be removed. */
+static uint64_t first_unread(const struct gw_ix *ix)
+{
+	uint64_t no = ix->n_segs ? ix->segs[ix->n_segs - 1].no + 1 : 0;
+
+	for (uint32_t i = 0; i < ix->n_segs; i++)
+		if (ix->segs[i].state == GW_IS_ACTIVE && ix->segs[i].no < no)
+			no = ix->segs[i].no;
+	return no;
+}
+
 static void measure(struct gw_exporter *ex)
 {
+	uint64_t built = ex->is_building ? first_unread(&ex->build) : UINT64_MAX, unread = first_unread(&ex->main);
+
 	const struct gw_ix *ix = &ex->main;
 	int64_t oldest = ix->coverage_us, first = 0, last = 0;
 
@@ -170,6 +183,7 @@ static void measure(struct gw_exporter *ex)
 	set(ex, GW_X_newest, (uint64_t)last);
 	set(ex, GW_X_rows, ix->total_rows);
 	set(ex, GW_X_size_bytes, gw_ix_bytes(ix));
+	set(ex, GW_X_unread_segment, built < unread ? built : unread);
 	set(ex, GW_X_behind_bytes, gw_ix_behind(ix));
 	set(ex, GW_X_rebuild_done, ex->is_building ? gw_ix_read_bytes(&ex->build) : 0);
 	set(ex, GW_X_rebuild_total, ex->is_building || ex->wants_rebuild ? gw_ix_read_bytes(ix) + 1 : 0);

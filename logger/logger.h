@@ -1,12 +1,13 @@
 #pragma once
 #include <uv.h>
-#include "lib/segment.h"
+#include "lib/segment_retired.h"
 #include "lib/sys/role.h"
 #include "net/channel.h"
 #include "shm/control.h"
 #include "shm/inflight.h"
 #include "shm/ring.h"
 #include "shm/slot.h"
+#include "shm/trail.h"
 
 /* The logger: records of all workers (rings, socket) and admin acts (confd, admin) into hash-chained segments.
  *
@@ -14,6 +15,8 @@
  *   append.c   the batch into blocks: write, fdatasync, then the ring's tail moves
  *   store.c    segment files: what an earlier logger left, new ones, rotation, disk full
  *   recover.c  END for what dead workers left unfinished
+ *   retain.c   removal of old segments: what is due, its record, its tombstone
+ *   examine.c  reading an old segment whole before it goes
  *   main.c     start, channels, signing key, the clock
  *
  * A record counts when it is durable; only then is its ring space given back or its sender answered. */
@@ -82,6 +85,66 @@ struct gw_lg_wait {
 };
 enum { GW_LG_WAITS = 4096, GW_LG_IDS = 65536, GW_LG_BATCH_MS = 8 /* group commit */ };
 
+/* A segment file by its name. */
+struct gw_lg_found {
+	char name[96];
+	uint64_t no;
+	enum gw_seg_class cls;
+};
+
+/* An old segment that was read whole before it may go (examine.c). */
+struct gw_lg_exam {
+	bool is_busy, is_damaged;
+	const char *what; /* damaged: a literal */
+	struct gw_seg_info info;
+	struct gw_seg_verdict verdict;
+	int64_t first_us, last_us;
+	struct gw_seg_span spans[GW_RETIRED_SPANS];
+	uint32_t n_spans;
+	uint8_t links[GW_RETIRED_LINKS][32]; /* hashes in the middle of it that another segment continues */
+	uint32_t n_links;
+	uint8_t signed_hash[32], signature[64]; /* of its last checkpoint */
+	bool is_signed;
+};
+
+/* What operators set (settings object). */
+struct gw_lg_keep {
+	uint64_t days, max_bytes, admin_days;
+	bool is_known; /* confd has been asked; nothing is removed before */
+};
+enum gw_lg_retain_step { GW_LG_REST, GW_LG_SCAN, GW_LG_RECORD, GW_LG_REMOVE };
+
+/* One removal at a time: scan (pool thread) -> record in the class admin, made durable -> tombstone and unlink (pool thread). */
+struct gw_lg_retain {
+	uv_work_t work;
+	enum gw_lg_retain_step step;
+	bool is_working, has_lock; /* lock: one logger removes, also during an upgrade */
+	int lock_fd;
+	uint64_t next_ms, asked_ms;
+	struct gw_lg_keep keep, wanted; /* of this turn; as confd told last */
+	struct gw_trail *page;
+	struct gw_export *index;
+	/* the turn: asked */
+	int dir_fd;
+	int64_t now_us;
+	uint64_t unread_no; /* 0 = not known */
+	bool is_short, wants_reserve;
+	/* found */
+	struct gw_lg_found due;
+	bool has_due, is_left, is_held, is_unread, has_reserve; /* is_left: its tombstone stands already */
+	enum gw_retired_why why;
+	uint64_t due_bytes, n_files, bytes, free_bytes;
+	int64_t oldest_us;
+	struct gw_lg_exam exam;
+	char damaged[96]; /* name of the one that is due and damaged, "" = none */
+	const char *damage;
+	uint8_t (*needed)[32]; /* what the class's other segments continue */
+	size_t n_needed;
+	struct gw_buf old, made; /* the file of tombstones */
+	enum gw_err err;
+	uint64_t seq; /* own numbering of records */
+};
+
 struct gw_logger {
 	uv_loop_t loop;
 	struct gw_role_start start;
@@ -105,10 +168,13 @@ struct gw_logger {
 	uv_timer_t tick, batch_end, orphan;
 	uint64_t ticks, started_ms, batch_since_ms, retry_at_ms;
 	bool is_draining, is_stopping, has_reserve;
+	struct gw_lg_retain retain;
 };
 
-/* The two slots that are not workers: admin acts by confd, refused acts by admin. */
-enum { GW_LG_SLOT_CONFD = 255, GW_LG_SLOT_ADMIN = 254 };
+/* The slots that are not workers: admin acts by confd, refused acts by admin, removals by retention. */
+enum { GW_LG_SLOT_CONFD = 255, GW_LG_SLOT_ADMIN = 254, GW_LG_SLOT_SELF = 253 };
+/* Newest files of a class that a starting logger reads to know what is durable: they are never removed. */
+enum { GW_LG_STOCK_FILES = 4 };
 
 /* store.c */
 void gw_lg_store_open(struct gw_logger *l);
@@ -120,6 +186,23 @@ void gw_lg_file_close(struct gw_logger *l, struct gw_lg_file *f); /* footer, cut
 /* The file is suspect (failed write or sync): never written again. */
 void gw_lg_file_abandon(struct gw_lg_file *f);
 void gw_lg_release_reserve(struct gw_logger *l);
+bool gw_lg_make_reserve(int dir_fd);
+/* Segment files of both classes, oldest first; free it. */
+struct gw_lg_found *gw_lg_list(int dir_fd, size_t *n);
+/* A writer holds a lock on its file for as long as it may append to it: only what nobody writes may be cut or removed. */
+bool gw_lg_is_written_by_another(int fd);
+
+/* retain.c */
+void gw_lg_retain(struct gw_logger *l); /* each half second: a step, when there is one to do */
+/* Its two halves, for tests: what is due, and its removal. On any thread. */
+void gw_lg_retain_scan(struct gw_lg_retain *r);
+void gw_lg_retain_remove(struct gw_lg_retain *r);
+/* Between them: signatures, and the new file of tombstones. False: it stays. */
+bool gw_lg_retain_prepare(struct gw_logger *l);
+
+/* examine.c: needed = hashes that other segments continue. */
+void gw_lg_examine(int dir_fd, const struct gw_lg_found *f, const uint8_t (*needed)[32], size_t n_needed,
+		   struct gw_lg_exam *out);
 
 /* append.c */
 void gw_lg_add(struct gw_logger *l, struct gw_lg_file *f, const struct gw_seg_record *rec, int64_t ts_us, int64_t cost);

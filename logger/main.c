@@ -264,6 +264,7 @@ static void on_tick(uv_timer_t *t)
 	if (l->ticks % EACH_HALF_SECOND == 0) {
 		ask_key(l);
 		gw_lg_look_for_dead(l);
+		gw_lg_retain(l);
 	}
 	if (l->ticks % (4 * EACH_HALF_SECOND) == 0)
 		open_orphaned_slots(l, 3);
@@ -310,6 +311,7 @@ int gw_logger_main(void)
 
 	gw_role_begin(&l->start, "logger", false);
 	setenv("UV_USE_IO_URING", "0", 1);
+	setenv("UV_THREADPOOL_SIZE", "1", 1); /* for old segments only */
 	if (gw_crypto_init() || uv_loop_init(&l->loop))
 		gw_role_fatal("cannot initialise cryptography or the event loop");
 	if (gw_beats_open(l->start.boot.runtime_dir, false, &l->beats))
@@ -332,7 +334,7 @@ int gw_logger_main(void)
 	l->tick.data = l;
 	uv_timer_start(&l->tick, on_tick, 0, TICK_MS);
 	gw_role_ready(level);
-	while (!l->is_stopping)
+	while (!l->is_stopping || l->retain.is_working)
 		uv_run(&l->loop, UV_RUN_DEFAULT);
 	gw_lg_flush(l);
 	gw_log(GW_INFO, "stopped");

@@ -15,7 +15,7 @@
 #include "logger/logger.h"
 
 /* SLACK: zeros that stay behind the end of a file, for readers that have it mapped and look whether another block follows. */
-enum { SLACK = 4096, SEGMENT_BYTES = 64 << 20, RESERVE_BYTES = 64 << 20, KEY_WAIT_MS = 3000, STOCK_FILES = 4 };
+enum { SLACK = 4096, SEGMENT_BYTES = 64 << 20, RESERVE_BYTES = 64 << 20, KEY_WAIT_MS = 3000 };
 #define SEGMENT_AGE_US (3600LL * 1000000)
 
 static const char *class_name(enum gw_seg_class c)
@@ -24,21 +24,16 @@ static const char *class_name(enum gw_seg_class c)
 }
 
 /* --- what is there --- */
-struct found {
-	char name[96];
-	uint64_t no;
-	enum gw_seg_class cls;
-};
-
 static int by_no(const void *a, const void *b)
 {
-	const struct found *x = a, *y = b;
+	const struct gw_lg_found *x = a, *y = b;
 
-	return x->no < y->no ? -1 : x->no > y->no;
+	return x->no != y->no ? (x->no < y->no ? -1 : 1)
+			      : strcmp(x->name, y->name); /* time of making comes first in it */
 }
 
 /* "seg-request-1700000000000-0a1b2c3d-00000007.lga" */
-static bool read_name(const char *name, struct found *f)
+static bool read_name(const char *name, struct gw_lg_found *f)
 {
 	size_t n = strlen(name);
 
@@ -49,11 +44,11 @@ static bool read_name(const char *name, struct found *f)
 	return gw_str_u64(gw_str(name + n - 12, 8), &f->no);
 }
 
-static struct found *list(int dir_fd, size_t *n)
+struct gw_lg_found *gw_lg_list(int dir_fd, size_t *n)
 {
 	int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
-	struct found *v = NULL, f;
+	struct gw_lg_found *v = NULL, f;
 	size_t cap = 0;
 
 	*n = 0;
@@ -61,7 +56,7 @@ static struct found *list(int dir_fd, size_t *n)
 		if (!read_name(e->d_name, &f))
 			continue;
 		if (*n == cap) {
-			struct found *bigger = realloc(v, (cap = cap ? cap * 2 : 64) * sizeof *v);
+			struct gw_lg_found *bigger = realloc(v, (cap = cap ? cap * 2 : 64) * sizeof *v);
 
 			if (!bigger)
 				gw_role_fatal("out of memory while listing segments");
@@ -95,8 +90,7 @@ static void note_synthetic(struct gw_logger *l, const struct gw_seg_record *rec)
 		memcpy(l->ended_ids[l->n_ended_ids++], r.request_id, 16);
 }
 
-/* A writer holds a lock on its file for as long as it may append to it: only what nobody writes may be cut or removed. */
-static bool is_written_by_another(int fd)
+bool gw_lg_is_written_by_another(int fd)
 {
 	return flock(fd, LOCK_EX | LOCK_NB) != 0;
 }
@@ -142,7 +136,7 @@ static void read_records(struct gw_logger *l, struct gw_str good, struct gw_lg_f
 }
 
 /* Reads one file: marks, the chain's end; cuts a torn tail. */
-static void take_stock(struct gw_logger *l, const struct found *f, struct gw_lg_file *file)
+static void take_stock(struct gw_logger *l, const struct gw_lg_found *f, struct gw_lg_file *file)
 {
 	int fd = openat(l->dir_fd, f->name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	bool is_tampered = false, is_live;
@@ -151,7 +145,7 @@ static void take_stock(struct gw_logger *l, const struct found *f, struct gw_lg_
 
 	if (fd < 0)
 		return;
-	is_live = is_written_by_another(fd); /* first: what is read after it is whole when nobody writes */
+	is_live = gw_lg_is_written_by_another(fd); /* first: what is read after it is whole when nobody writes */
 	p = read_all(fd, &n);
 	good = p ? gw_seg_good_bytes(gw_str(p, n), &is_tampered) : 0;
 	if (is_tampered)
@@ -168,11 +162,11 @@ static void take_stock(struct gw_logger *l, const struct found *f, struct gw_lg_
 
 /* The last files of a class say what is durable: a few, because the newest may have begun just before the end and two loggers may have
  * written side by side. */
-static void take_stock_of(struct gw_logger *l, const struct found *v, size_t n, struct gw_lg_file *file)
+static void take_stock_of(struct gw_logger *l, const struct gw_lg_found *v, size_t n, struct gw_lg_file *file)
 {
 	size_t last = n, taken = 0;
 
-	for (size_t i = n; i-- > 0 && taken < STOCK_FILES;) {
+	for (size_t i = n; i-- > 0 && taken < GW_LG_STOCK_FILES;) {
 		if (v[i].cls != file->cls)
 			continue;
 		last = i;
@@ -190,7 +184,7 @@ void gw_lg_store_look_again(struct gw_logger *l)
 {
 	struct gw_lg_file request = { .cls = GW_SEG_REQUEST }; /* our own chains stay as they are */
 	size_t n;
-	struct found *v = list(l->dir_fd, &n);
+	struct gw_lg_found *v = gw_lg_list(l->dir_fd, &n);
 
 	take_stock_of(l, v, n, &request);
 	free(v);
@@ -208,7 +202,7 @@ static void remove_unborn(const struct gw_logger *l)
 		if (n < 8 || strncmp(e->d_name, "seg-", 4) != 0 || strcmp(e->d_name + n - 4, ".new") != 0)
 			continue;
 		f = openat(l->dir_fd, e->d_name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-		if (f >= 0 && !is_written_by_another(f))
+		if (f >= 0 && !gw_lg_is_written_by_another(f))
 			unlinkat(l->dir_fd, e->d_name, 0);
 		gw_close(&f);
 	}
@@ -232,14 +226,15 @@ static void read_node_id(struct gw_logger *l)
 }
 
 /* Space that is given up when the disk is full, so that what is under way can still be recorded. */
-static void make_reserve(struct gw_logger *l)
+bool gw_lg_make_reserve(int dir_fd)
 {
-	int fd = openat(l->dir_fd, "reserve", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	int fd = openat(dir_fd, "reserve", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	bool ok = fd >= 0 && posix_fallocate(fd, 0, RESERVE_BYTES) == 0;
 
-	l->has_reserve = fd >= 0 && posix_fallocate(fd, 0, RESERVE_BYTES) == 0;
-	if (fd >= 0 && !l->has_reserve)
-		unlinkat(l->dir_fd, "reserve", 0);
+	if (fd >= 0 && !ok)
+		unlinkat(dir_fd, "reserve", 0);
 	gw_close(&fd);
+	return ok;
 }
 
 void gw_lg_release_reserve(struct gw_logger *l)
@@ -270,12 +265,12 @@ void gw_lg_store_open(struct gw_logger *l)
 	gw_buf_init(&l->admin_file.frames, GW_SEG_MAX_BLOCK);
 	gw_buf_init(&l->request.out, 64 << 20);
 	gw_buf_init(&l->admin_file.out, 64 << 20);
-	struct found *v = list(l->dir_fd, &n);
+	struct gw_lg_found *v = gw_lg_list(l->dir_fd, &n);
 	take_stock_of(l, v, n, &l->request);
 	take_stock_of(l, v, n, &l->admin_file);
 	free(v);
 	remove_unborn(l);
-	make_reserve(l);
+	l->has_reserve = gw_lg_make_reserve(l->dir_fd);
 }
 
 /* --- files --- */
@@ -286,7 +281,7 @@ static enum gw_err begin_file(struct gw_logger *l, const char *name, struct gw_s
 
 	if (fd < 0)
 		return gw_err_from_errno(errno);
-	err = is_written_by_another(fd) ? EAGAIN : posix_fallocate(fd, 0, SEGMENT_BYTES);
+	err = gw_lg_is_written_by_another(fd) ? EAGAIN : posix_fallocate(fd, 0, SEGMENT_BYTES);
 	errno = 0;
 	if (!err && (pwrite(fd, header.p, header.n, 0) != (ssize_t)header.n || fdatasync(fd) != 0))
 		err = errno ? errno : EIO;

@@ -1,8 +1,11 @@
 /* `audit verify` over folders of segments: whole ones pass; each way to take something away or change it is found. */
 #include <pthread.h>
+#include <fcntl.h>
 #include <sys/file.h>
+#include <unistd.h>
 #include "lib/crypto.h"
-#include "lib/segment.h"
+#include "lib/segment_retired.h"
+#include "lib/sys/fd.h"
 #include "lib/text.h"
 #include "tests/unit/admin-cli/capture.h"
 
@@ -167,11 +170,145 @@ static void live_file(void **state)
 	close(fd);
 }
 
-static void oldest_retired(void **state)
+/* --- tombstones --- */
+static bool nothing_needed(void *ctx, const uint8_t hash[32])
+{
+	(void)ctx;
+	(void)hash;
+	return false;
+}
+
+/* The gateway's part of a removal: a tombstone of made[i] on top of those in the folder. */
+static void bury(unsigned i, const struct gw_signer *by)
+{
+	struct gw_seg_span span = { 0, 7, 1 + 10 * i, 10 + 10 * i };
+	struct gw_retired t = { .n_segments = 1,
+				.first_no = i + 1,
+				.last_no = i + 1,
+				.name = gw_str_z(made[i].name),
+				.n_blocks = 3,
+				.n_records = 10,
+				.why = GW_RETIRED_AGE,
+				.span = &span,
+				.n_spans = 1 };
+	struct gw_buf old, out;
+	char path[256];
+
+	if (i)
+		memcpy(t.prev_hash, made[i - 1].final_hash, 32);
+	memcpy(t.final_hash, made[i].final_hash, 32);
+	gw_buf_init(&old, GW_RETIRED_BYTES);
+	gw_buf_init(&out, GW_RETIRED_BYTES);
+	snprintf(path, sizeof path, "%s/retired-request.lgt", test_dir);
+	if (access(path, F_OK) == 0)
+		assert_int_equal(gw_read_file(AT_FDCWD, path, &old), GW_OK);
+	assert_int_equal(gw_retired_add(gw_buf_view(&old), GW_SEG_REQUEST, &t, by, nothing_needed, NULL, &out), GW_OK);
+	put_file("retired-request.lgt", out.p, out.n);
+	gw_buf_done(&old);
+	gw_buf_done(&out);
+}
+
+static void oldest_missing(void **state)
 {
 	(void)state;
 	remove_file(0);
+	assert_int_equal(verify(key_hex), CLI_FAILED);
+	assert_says("no tombstone tells of them");
+}
+
+static void oldest_retired(void **state)
+{
+	(void)state;
+	bury(0, signer);
+	remove_file(0);
 	assert_int_equal(verify(key_hex), CLI_OK);
+	assert_non_null(strstr(printed, "\"retired_segments\":1,\"retired_records\":10"));
+	assert_says("1 older segments were removed by retention");
+	bury(1, signer);
+	remove_file(1);
+	assert_int_equal(verify(key_hex), CLI_OK);
+	remove_file(2); /* of the newest nothing tells: the tombstones alone are whole */
+	assert_int_equal(verify(key_hex), CLI_OK);
+	assert_non_null(strstr(printed, "\"segments\":0,"));
+}
+
+static void retired_and_another_missing(void **state)
+{
+	(void)state;
+	bury(0, signer);
+	remove_file(0);
+	remove_file(1);
+	assert_int_equal(verify(key_hex), CLI_FAILED);
+	assert_says("does not continue a segment before it");
+	assert_says("records 11 to 20 of slot 0 epoch 7 are missing");
+}
+
+/* The gateway died between tombstone and unlink; or somebody put another file there under the name. */
+static void retired_and_still_there(void **state)
+{
+	(void)state;
+	bury(0, signer);
+	assert_int_equal(verify(key_hex), CLI_OK);
+	assert_says("is still there");
+	assert_non_null(strstr(printed, "\"records\":20,"));
+	put_file(made[0].name, made[1].bytes.p, made[1].bytes.n);
+	assert_int_equal(verify(key_hex), CLI_FAILED);
+	assert_says("is not the segment that its tombstone tells of");
+}
+
+static void forged_tombstone(void **state)
+{
+	(void)state;
+	struct gw_secret *other;
+	struct gw_signer *forger;
+	struct gw_buf b;
+	char path[256];
+
+	assert_int_equal(gw_signer_make(&other), GW_OK);
+	assert_int_equal(gw_signer_new(other, &forger), GW_OK);
+	bury(0, forger);
+	remove_file(0);
+	assert_int_equal(verify(key_hex), CLI_FAILED);
+	assert_says("retired-request.lgt: signature");
+	gw_signer_free(forger);
+	gw_secret_unref(other);
+	snprintf(path, sizeof path, "%s/retired-request.lgt", test_dir);
+	unlink(path);
+	bury(0, signer);
+	gw_buf_init(&b, GW_RETIRED_BYTES);
+	assert_int_equal(gw_read_file(AT_FDCWD, path, &b), GW_OK);
+	for (size_t at = 0; at < b.n; at += 3) {
+		b.p[at] ^= 0x20;
+		put_file("retired-request.lgt", b.p, b.n);
+		if (verify(key_hex) != CLI_FAILED)
+			fail_msg("a bit at %zu of %zu was not noticed", at, b.n);
+		b.p[at] ^= 0x20;
+	}
+	for (size_t n = 0; n < b.n; n += 5) {
+		put_file("retired-request.lgt", b.p, n);
+		assert_int_equal(verify(key_hex), CLI_FAILED);
+	}
+	gw_buf_done(&b);
+}
+
+/* An older file of tombstones put back: what it does not tell of is missing. */
+static void tombstones_rolled_back(void **state)
+{
+	(void)state;
+	struct gw_buf b;
+	char path[256];
+
+	bury(0, signer);
+	gw_buf_init(&b, GW_RETIRED_BYTES);
+	snprintf(path, sizeof path, "%s/retired-request.lgt", test_dir);
+	assert_int_equal(gw_read_file(AT_FDCWD, path, &b), GW_OK);
+	bury(1, signer);
+	remove_file(0);
+	remove_file(1);
+	assert_int_equal(verify(key_hex), CLI_OK);
+	put_file("retired-request.lgt", b.p, b.n);
+	assert_int_equal(verify(key_hex), CLI_FAILED);
+	gw_buf_done(&b);
 }
 
 static void one_missing(void **state)
@@ -245,8 +382,19 @@ static void swapped_and_repeated(void **state)
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
-	const struct CMUnitTest tests[] = { T(whole),     T(live_file), T(oldest_retired), T(one_missing),
-					    T(cut_short), T(any_bit),   T(forged),         T(swapped_and_repeated) };
+	const struct CMUnitTest tests[] = { T(whole),
+					    T(live_file),
+					    T(oldest_retired),
+					    T(one_missing),
+					    T(oldest_missing),
+					    T(retired_and_another_missing),
+					    T(retired_and_still_there),
+					    T(forged_tombstone),
+					    T(tombstones_rolled_back),
+					    T(cut_short),
+					    T(any_bit),
+					    T(forged),
+					    T(swapped_and_repeated) };
 
 	return cmocka_run_group_tests(tests, set_up_all, tear_down_all);
 }
