@@ -16,6 +16,8 @@ bool gw_carry_name_note(struct gw_arena *a, struct gw_carry *c, struct gw_str ou
 
 	if (gw_str_eq(ours, theirs) || gw_str_eq(gw_carry_name_back(c, theirs), ours))
 		return true;
+	if (c->keep)
+		a = c->keep;
 	n = GW_NEW(a, struct gw_carry_name);
 	if (!n)
 		return false;

@@ -26,6 +26,7 @@ struct gw_carry {
 	bool is_json_tool; /* the schema was asked for by way of a forced tool; its arguments are the text */
 	struct gw_str json_tool;
 	bool wants_reasoning_text; /* false: the client's dialect has none and did not ask */
+	struct gw_arena *keep; /* for names: lasts as long as the request, unlike the attempt's arena; NULL: the one given */
 	struct gw_carry_name *names; /* tool names that had to be changed on the way to the provider */
 	const yyjson_val
 	    *echo; /* the client's request as a tree, for dialects whose reply repeats it (responses); may be NULL */
@@ -96,6 +97,9 @@ struct gw_dialect {
 	enum gw_err (*read_end)(struct gw_stream_state *st, ir_event_fn *fn, void *ctx);
 	/* Any number of frames, in the client's framing (carry.framing), to `out`. Not called with ERROR. */
 	enum gw_err (*write_event)(struct gw_stream_state *st, const struct ir_event *ev, struct gw_buf *out);
+
+	/* Frees what the writer of a stream grew beside the arenas (texts that must go out whole); NULL: nothing. Called once, also after errors. */
+	void (*writer_done)(struct gw_stream_state *st);
 
 	/* An error in this dialect's shape: whole, and as the last frame of a stream. */
 	void (*write_error)(const struct gw_error_told *t, struct gw_buf *out);

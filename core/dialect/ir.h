@@ -100,7 +100,7 @@ struct ir_block {
 	 * a call. Goes back unchanged to signature_of and to nobody else. */
 	struct gw_str signature;
 	enum gw_dialect_id signature_of;
-	/* OTHER */
+	/* OTHER. TOOL_RESULT: the object that the source has for a result's text (Gemini); for its own writer. */
 	enum gw_dialect_id other_of;
 	const yyjson_val *other;
 	struct ir_extra *extra;
@@ -127,6 +127,7 @@ struct ir_tool {
 	uint16_t form;
 	struct gw_str name, description; /* HOSTED: name is its type */
 	const yyjson_val *parameters; /* JSON Schema; NULL = none. CUSTOM: format */
+	const yyjson_val *parameters_own; /* as the source spelled it, when that is no JSON Schema (Gemini); for its own writer */
 	enum ir_tri strict;
 	enum ir_cache cache;
 	enum gw_dialect_id hosted_of; /* HOSTED: `hosted` is this dialect's own object */
@@ -157,6 +158,7 @@ struct ir_format {
 	enum ir_format_kind kind;
 	struct gw_str name, description;
 	const yyjson_val *schema; /* SCHEMA; RAW: the source's own object */
+	const yyjson_val *schema_own; /* as ir_tool.parameters_own */
 	enum ir_tri strict;
 	struct ir_extra *extra;
 };

@@ -62,6 +62,8 @@ enum gw_err gw_translate_request(struct gw_arena *a, struct gw_arena *keep, cons
 	if (in->path_model)
 		rq->model = *in->path_model;
 	rq->is_stream |= in->is_stream;
+	if (in->opts.carry)
+		in->opts.carry->keep = keep;
 	e = in->to->write_request(a, rq, &in->opts, out->body, &out->param, &out->why);
 	if (e)
 		return fault(keep, out, e);
