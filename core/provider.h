@@ -28,7 +28,11 @@ enum gw_provider_auth {
 	GW_PROVIDER_AUTH_QUERY,
 	GW_PROVIDER_AUTH_NONE
 };
-enum gw_provider_quirk { GW_Q_NONE = 0 };
+enum gw_provider_quirk {
+	GW_Q_NONE = 0,
+	GW_Q_GEMINI_JSON_SCHEMA = 1 << 24, /* Gemini-shaped; takes JSON Schema itself (parametersJsonSchema, responseJsonSchema) */
+	GW_Q_GEMINI_FETCHES_URLS = 1 << 25 /* Gemini-shaped; fetches files of any https address (Vertex AI) */
+};
 struct gw_provider {
 	const char *name, *dialect, *base_url;
 	enum gw_auth_kind auth;
