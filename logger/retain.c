@@ -19,7 +19,7 @@
 #include "shm/export.h"
 
 enum { EACH_MS = 10000, SOON_MS = 500, ASK_EACH_MS = 2000, ASK_MS = 2000, RECORD_BYTES = 4096, PREV_AT = 40 };
-#define DAY_US          (86400LL * 1000000)
+#define DAY_US           (86400LL * 1000000)
 #define ROOM_FOR_RESERVE (192ULL << 20)
 
 /* --- what the operators want --- */
@@ -313,10 +313,9 @@ static bool record(struct gw_logger *l)
 				     .kind = GW_LIT("segment"),
 				     .object = gw_str_z(r->due.name),
 				     .status = 200 };
-	struct gw_seg_record rec = { .slot = GW_LG_SLOT_SELF,
-				     .epoch = l->start.epoch,
-				     .type = GW_REC_ADMIN,
-				     .seq = r->seq + 1 };
+	struct gw_seg_record rec = {
+		.slot = GW_LG_SLOT_SELF, .epoch = l->start.epoch, .type = GW_REC_ADMIN, .seq = r->seq + 1
+	};
 	bool ok;
 
 	gw_buf_init(&json, RECORD_BYTES);
@@ -345,10 +344,13 @@ static void tell(struct gw_lg_retain *r)
 	gw_trail_set(r->page, GW_T_held, r->is_held);
 	gw_trail_set(r->page, GW_T_damaged, r->damaged[0] != 0);
 	if (r->is_held)
-		gw_log_slow(GW_WARN, "an old segment is due and stays: the index has not read it (llmgwctl index status)");
+		gw_log_slow(GW_WARN,
+			    "an old segment is due and stays: the index has not read it (llmgwctl index status)");
 	if (r->damaged[0])
-		gw_log_slow(GW_ERROR, "%s is due and stays, because it is damaged (%s): run `llmgwctl audit verify`, "
-			    "then move it away", r->damaged, r->damage);
+		gw_log_slow(GW_ERROR,
+			    "%s is due and stays, because it is damaged (%s): run `llmgwctl audit verify`, "
+			    "then move it away",
+			    r->damaged, r->damage);
 }
 
 static void failed(struct gw_lg_retain *r)

@@ -281,7 +281,8 @@ static enum gw_err result_read(struct anthropic_in *in, const yyjson_val *v, str
 	enum gw_err e = GW_OK;
 
 	if (!in->is_reply && !id.n)
-		return anthropic_bad(in, GW_E_INVALID, "tool_use_id", "it must be the id of the tool_use that it answers");
+		return anthropic_bad(in, GW_E_INVALID, "tool_use_id",
+				     "it must be the id of the tool_use that it answers");
 	if (!in->is_reply && is_error && !yyjson_is_bool(is_error))
 		return anthropic_bad(in, GW_E_INVALID, "is_error", "it must be true or false");
 	if (!in->is_reply && content && !yyjson_is_str(content) && !yyjson_is_arr(content))

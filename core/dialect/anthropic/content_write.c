@@ -121,11 +121,13 @@ static void check_place(struct anthropic_out *o, const struct ir_media *m)
 		return;
 	if (m->from == IR_URL && !gw_str_has_prefix(m->data, GW_LIT("https://")) &&
 	    !gw_str_has_prefix(m->data, GW_LIT("http://")))
-		anthropic_refuse(o, "messages", "the provider fetches images and documents by http and https only: send "
-						"the data itself in base64");
+		anthropic_refuse(o, "messages",
+				 "the provider fetches images and documents by http and https only: send "
+				 "the data itself in base64");
 	if (m->from == IR_FILE_ID)
-		anthropic_refuse(o, "messages", "a file id of another provider means nothing to this one: send the data "
-						"itself in base64");
+		anthropic_refuse(o, "messages",
+				 "a file id of another provider means nothing to this one: send the data "
+				 "itself in base64");
 }
 
 static void image_write(struct anthropic_out *o, const struct ir_block *b)

@@ -6,9 +6,7 @@
 
 static void message_write(struct anthropic_out *o, const struct ir_message *m)
 {
-	static const char *const roles[] = {
-		[IR_SYSTEM] = "system", [IR_USER] = "user", [IR_ASSISTANT] = "assistant"
-	};
+	static const char *const roles[] = { [IR_SYSTEM] = "system", [IR_USER] = "user", [IR_ASSISTANT] = "assistant" };
 
 	gw_jw_obj(&o->w);
 	gw_jw_kstr(&o->w, "role", gw_str_z(roles[m->role]));
@@ -57,7 +55,7 @@ struct turn {
 	struct turn_block {
 		struct turn_block *next;
 		const struct ir_block *b;
-	} *first, **first_end, *rest, **rest_end;
+	} * first, **first_end, *rest, **rest_end;
 };
 
 static bool turn_add(struct anthropic_out *o, struct turn *t, const struct ir_block *b)

@@ -138,8 +138,7 @@ static bool choice_read(struct gw_arena *a, const yyjson_val *v, struct ir_reque
 			return false;
 		rq->tool_choice.kind = kinds[i].kind;
 		if (single)
-			rq->parallel_tool_calls =
-			    yyjson_get_bool((yyjson_val *)(uintptr_t)single) ? IR_NO : IR_YES;
+			rq->parallel_tool_calls = yyjson_get_bool((yyjson_val *)(uintptr_t)single) ? IR_NO : IR_YES;
 		return true;
 	}
 	return false;
@@ -271,7 +270,8 @@ static enum gw_err member_read(struct anthropic_in *in, struct gw_str key, const
 	if (IS("stream")) {
 		rq->form |= ANTHROPIC_F_STREAM;
 		rq->is_stream = yyjson_get_bool((yyjson_val *)(uintptr_t)v);
-		return yyjson_is_bool((yyjson_val *)(uintptr_t)v) ? GW_OK : bad(in, "stream", "it must be true or false");
+		return yyjson_is_bool((yyjson_val *)(uintptr_t)v) ? GW_OK
+								  : bad(in, "stream", "it must be true or false");
 	}
 	if (IS("stop_sequences") && !(is_arr(v) && yyjson_arr_size((yyjson_val *)(uintptr_t)v) == 0))
 		return stop_read(in, v, rq);

@@ -97,7 +97,8 @@ static void home_plan(const struct ir_reasoning *r, struct plan *p)
 
 static bool is_asked(const struct ir_reasoning *r)
 {
-	return r->is_on == IR_YES || r->is_adaptive || r->effort > IR_EFFORT_NONE || (r->budget.is_set && r->budget.v > 0);
+	return r->is_on == IR_YES || r->is_adaptive || r->effort > IR_EFFORT_NONE ||
+	       (r->budget.is_set && r->budget.v > 0);
 }
 
 static void budget_plan(struct anthropic_out *o, struct plan *p)

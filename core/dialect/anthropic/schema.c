@@ -29,9 +29,9 @@ static enum what kind_of(const yyjson_val *key, const yyjson_val *val)
 
 static bool is_refused(const yyjson_val *key, const yyjson_val *val)
 {
-	static const char *const words[] = { "minimum",	  "maximum",   "exclusiveMinimum", "exclusiveMaximum", "multipleOf",
-					     "minLength", "maxLength", "maxItems",	   "uniqueItems",      "minProperties",
-					     "maxProperties", NULL };
+	static const char *const words[] = { "minimum",     "maximum",       "exclusiveMinimum", "exclusiveMaximum",
+					     "multipleOf",  "minLength",     "maxLength",        "maxItems",
+					     "uniqueItems", "minProperties", "maxProperties",    NULL };
 
 	if (anthropic_is(key, "minItems"))
 		return yyjson_get_num((yyjson_val *)(uintptr_t)val) > 1;

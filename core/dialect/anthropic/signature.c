@@ -5,7 +5,7 @@
 static const char mark[] = "llmgw.";
 static const char *const makers[GW_D_COUNT] = {
 	[GW_D_OPENAI] = "openai", [GW_D_RESPONSES] = "responses", [GW_D_ANTHROPIC] = "anthropic",
-	[GW_D_GEMINI] = "gemini", [GW_D_BEDROCK] = "bedrock",	  [GW_D_COHERE] = "cohere",
+	[GW_D_GEMINI] = "gemini", [GW_D_BEDROCK] = "bedrock",     [GW_D_COHERE] = "cohere",
 };
 
 struct gw_str anthropic_signature_in(struct gw_str signature, enum gw_dialect_id *of)

@@ -83,9 +83,8 @@ static struct gw_usage usage_of(const struct reader *r)
 
 static enum gw_err send_usage(struct ctx *c, enum ir_event_kind kind)
 {
-	return send(c, &(struct ir_event){ .kind = kind,
-					   .usage = usage_of(c->r),
-					   .service_tier = gw_str(c->r->tier, c->r->tier_n) });
+	return send(c, &(struct ir_event){
+			   .kind = kind, .usage = usage_of(c->r), .service_tier = gw_str(c->r->tier, c->r->tier_n) });
 }
 
 static enum gw_err usage_read(struct ctx *c, const yyjson_val *usage)
@@ -282,8 +281,8 @@ static enum gw_err on_delta(struct ctx *c, const yyjson_val *root)
 	    !yyjson_is_obj(anthropic_get(d, "citation")))
 		return GW_OK;
 	anthropic_citation_take(&ct, anthropic_get(d, "citation"));
-	return send(c, &(struct ir_event){
-			   .kind = IR_EV_DELTA, .block = b->ir, .delta = IR_DELTA_CITATION, .citation = &ct });
+	return send(
+	    c, &(struct ir_event){ .kind = IR_EV_DELTA, .block = b->ir, .delta = IR_DELTA_CITATION, .citation = &ct });
 }
 
 /* ---- the end ---- */
@@ -349,10 +348,11 @@ static enum gw_err on_error(struct ctx *c, const struct gw_frame *f, const yyjso
 	static const struct {
 		const char *type;
 		int status;
-	} rows[] = { { "invalid_request_error", 400 }, { "authentication_error", 401 }, { "billing_error", 402 },
-		     { "permission_error", 403 },      { "not_found_error", 404 },	{ "request_too_large", 413 },
-		     { "rate_limit_error", 429 },      { "api_error", 500 },		{ "timeout_error", 504 },
-		     { "overloaded_error", 529 } };
+	} rows[] = { { "invalid_request_error", 400 }, { "authentication_error", 401 },
+		     { "billing_error", 402 },         { "permission_error", 403 },
+		     { "not_found_error", 404 },       { "request_too_large", 413 },
+		     { "rate_limit_error", 429 },      { "api_error", 500 },
+		     { "timeout_error", 504 },         { "overloaded_error", 529 } };
 	const yyjson_val *type = anthropic_get(anthropic_get(root, "error"), "type");
 	struct ir_event ev = { .kind = IR_EV_ERROR, .error_json = f->data };
 

@@ -92,12 +92,9 @@ static const struct {
 	const char *word;
 	enum ir_finish finish;
 } reasons[] = {
-	{ "end_turn", IR_FINISH_STOP },
-	{ "stop_sequence", IR_FINISH_STOP_SEQUENCE },
-	{ "max_tokens", IR_FINISH_LENGTH },
-	{ "model_context_window_exceeded", IR_FINISH_LENGTH },
-	{ "tool_use", IR_FINISH_TOOL_CALLS },
-	{ "refusal", IR_FINISH_REFUSAL },
+	{ "end_turn", IR_FINISH_STOP },       { "stop_sequence", IR_FINISH_STOP_SEQUENCE },
+	{ "max_tokens", IR_FINISH_LENGTH },   { "model_context_window_exceeded", IR_FINISH_LENGTH },
+	{ "tool_use", IR_FINISH_TOOL_CALLS }, { "refusal", IR_FINISH_REFUSAL },
 	{ "pause_turn", IR_FINISH_PAUSE },
 };
 

@@ -327,8 +327,14 @@ static void folding(void **state)
 	for (uint32_t i = 1; i <= GW_RETIRED_MAX + 20; i++) {
 		span[0] = (struct gw_seg_span){ 0, 7, 10 * i - 9, 10 * i };
 		span[1] = (struct gw_seg_span){ 1, i, 1, 5 };
-		t = (struct gw_retired){ .n_segments = 1, .first_no = i, .last_no = i, .name = GW_LIT("x"), .n_records = 15,
-					 .spend_nanousd = 2, .span = span, .n_spans = 2 };
+		t = (struct gw_retired){ .n_segments = 1,
+					 .first_no = i,
+					 .last_no = i,
+					 .name = GW_LIT("x"),
+					 .n_records = 15,
+					 .spend_nanousd = 2,
+					 .span = span,
+					 .n_spans = 2 };
 		t.prev_hash[0] = (uint8_t)(i - 1);
 		t.prev_hash[1] = (uint8_t)((i - 1) >> 8);
 		t.final_hash[0] = (uint8_t)i;
