@@ -3,10 +3,9 @@
 #include "core/endpoint.h"
 
 const struct gw_endpoint_info gw_endpoints[] = {
-#define GW_ENDPOINT(id, name, method, path, body, model, reply, usage, needs, fallback, doc)                           \
-	{ GW_EP_##id, GW_EPB_##body, GW_EPM_##model, GW_EPR_##reply, GW_EPU_##usage,                                   \
-	  name,       method,        path,           needs,          fallback,                                         \
-	  doc },
+#define GW_ENDPOINT(id, name, method, path, body, model, reply, usage, needs, fallback, dialect, doc)                  \
+	{ GW_EP_##id, GW_EPB_##body, GW_EPM_##model, GW_EPR_##reply, GW_EPU_##usage, name,                             \
+	  method,     path,          needs,          fallback,       GW_D_##dialect, doc },
 #include "schemas/endpoints.def"
 #undef GW_ENDPOINT
 };
@@ -103,4 +102,22 @@ enum gw_err gw_endpoint_find(struct gw_str method, struct gw_str path, const str
 		return GW_E_NO_ROUTE;
 	*allow = allowed(methods);
 	return GW_E_BAD_METHOD;
+}
+
+enum gw_dialect_id gw_endpoint_dialect(struct gw_str path)
+{
+	static const struct {
+		const char *prefix;
+		enum gw_dialect_id dialect;
+	} places[] = {
+		{ "/v1/messages", GW_D_ANTHROPIC },  { "/v1beta/", GW_D_GEMINI },
+		{ "/model/", GW_D_BEDROCK },         { "/v2/", GW_D_COHERE },
+		{ "/v1/responses", GW_D_RESPONSES },
+	};
+
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		if (gw_str_has_prefix(path, gw_str_z(places[i].prefix)))
+			return places[i].dialect;
+	}
+	return GW_D_NONE;
 }

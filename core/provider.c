@@ -3,10 +3,31 @@
 
 #include "core/config_impl.h"
 
+/* Rows name dialects as people write them. */
+enum {
+	id_openai = GW_D_OPENAI,
+	id_responses = GW_D_RESPONSES,
+	id_anthropic = GW_D_ANTHROPIC,
+	id_gemini = GW_D_GEMINI,
+	id_bedrock = GW_D_BEDROCK,
+	id_cohere = GW_D_COHERE,
+};
+
+const char *gw_dialect_name(enum gw_dialect_id id)
+{
+	static const char *const names[] = {
+		[GW_D_OPENAI] = "openai", [GW_D_RESPONSES] = "responses", [GW_D_ANTHROPIC] = "anthropic",
+		[GW_D_GEMINI] = "gemini", [GW_D_BEDROCK] = "bedrock",     [GW_D_COHERE] = "cohere"
+	};
+
+	return (unsigned)id < GW_D_COUNT ? names[id] : names[GW_D_OPENAI];
+}
+
 const struct gw_provider gw_providers[] = {
 #define GW_PROVIDER(name_, dialect_, base_url_, auth_, creds_, scope_, quirks_, env_, base_env_, models_, doc_)        \
 	{ .name = #name_,                                                                                              \
 	  .dialect = #dialect_,                                                                                        \
+	  .dialect_id = (enum gw_dialect_id)id_##dialect_,                                                             \
 	  .base_url = base_url_,                                                                                       \
 	  .auth = GW_AUTH_##auth_,                                                                                     \
 	  .creds = creds_,                                                                                             \

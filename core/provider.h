@@ -1,4 +1,5 @@
 #pragma once
+#include "core/dialect/id.h"
 #include "lib/str.h"
 
 /* Rows of schemas/providers.def. */
@@ -31,11 +32,13 @@ enum gw_provider_auth {
 enum gw_provider_quirk {
 	GW_Q_NONE = 0,
 	GW_Q_NO_JSON_SCHEMA = 1 << 20, /* Anthropic-shaped, without output_config.format and strict tools */
+	GW_Q_NO_RESPONSES = 1 << 23, /* speaks chat completions, but has no /responses: those are translated */
 	GW_Q_GEMINI_JSON_SCHEMA = 1 << 24, /* Gemini-shaped; takes JSON Schema itself (parametersJsonSchema, responseJsonSchema) */
 	GW_Q_GEMINI_FETCHES_URLS = 1 << 25 /* Gemini-shaped; fetches files of any https address (Vertex AI) */
 };
 struct gw_provider {
 	const char *name, *dialect, *base_url;
+	enum gw_dialect_id dialect_id;
 	enum gw_auth_kind auth;
 	unsigned creds; /* enum gw_cred_bit */
 	const char *scope;

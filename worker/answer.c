@@ -1,5 +1,6 @@
 /* What goes back to the client: heads, whole answers, the end of a stream. */
 #include "worker/api.h"
+#include "worker/talk.h"
 
 enum { HEADERS_MAX = 20 };
 
@@ -55,6 +56,12 @@ static void common(struct gw_req *r, struct heads *h)
 		add_u64(r, h, GW_LIT("x-llmgw-attempts"), r->attempts);
 	if (r->rec.generation)
 		add_u64(r, h, GW_LIT("x-llmgw-generation"), r->rec.generation);
+	if (r->talk && r->talk->dropped.n)
+		add(h, GW_LIT("x-llmgw-dropped"), r->talk->dropped);
+	if (r->endpoint->dialect == GW_D_ANTHROPIC)
+		add(h, GW_LIT("request-id"), gw_str(r->id_text, sizeof r->id_text)); /* where that SDK looks */
+	else if (r->endpoint->dialect == GW_D_BEDROCK)
+		add(h, GW_LIT("x-amzn-requestid"), gw_str(r->id_text, sizeof r->id_text));
 	for (uint32_t i = 0; r->api && !r->err && i < r->api->n_back; i++)
 		add(h, r->api->back[i].name, r->api->back[i].value);
 }

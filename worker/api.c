@@ -117,8 +117,47 @@ static enum gw_err begin_upload(struct gw_req *r, struct gw_api *a)
 	return a->up->is_on ? GW_OK : gw_upload_read_whole(r);
 }
 
+/* A call whose path says both what model and what to do with it. */
+struct call {
+	struct gw_str model;
+	bool is_stream;
+};
+
+static enum gw_err read_call(struct gw_req *r, struct call *out)
+{
+	static const struct {
+		enum gw_dialect_id dialect;
+		const char *tail;
+		bool is_stream;
+	} calls[] = {
+		{ GW_D_GEMINI, ":generateContent", false },
+		{ GW_D_GEMINI, ":streamGenerateContent", true },
+		{ GW_D_BEDROCK, "/converse", false },
+		{ GW_D_BEDROCK, "/converse-stream", true },
+	};
+	struct gw_buf b;
+	bool ok;
+
+	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+		struct gw_str tail = gw_str_z(calls[i].tail), arg = r->path_arg;
+
+		if (calls[i].dialect != r->endpoint->dialect || arg.n <= tail.n ||
+		    memcmp(arg.p + arg.n - tail.n, tail.p, tail.n) != 0)
+			continue;
+		gw_buf_init(&b, 1024);
+		ok = gw_url_decode(&b, gw_str(arg.p, arg.n - tail.n)) && !b.err;
+		out->model = ok ? gw_arena_str(&r->arena, gw_buf_view(&b)) : GW_NIL;
+		out->is_stream = calls[i].is_stream;
+		gw_buf_done(&b);
+		return out->model.p ? GW_OK : GW_E_NO_ROUTE;
+	}
+	r->parse_why = GW_LIT("There is no such call of a model here; see docs/reference/endpoints.md.");
+	return GW_E_NO_ROUTE;
+}
+
 enum gw_err gw_api_parse(struct gw_req *r)
 {
+	struct call call = { 0 };
 	struct gw_api *a = gw_alloc(&r->arena, sizeof(*a));
 	enum gw_err e = GW_OK;
 
@@ -128,14 +167,20 @@ enum gw_err gw_api_parse(struct gw_req *r)
 	read_query(r, a);
 	if (gw_api_is_raw(r))
 		e = read_raw(r, a);
+	else if (r->endpoint->model == GW_EPM_IN_PATH)
+		e = read_call(r, &call);
 	if (e)
 		return e;
 	switch (r->endpoint->body) {
 	case GW_EPB_NO:
 		return GW_OK;
 	case GW_EPB_JSON:
-		return gw_api_read(&r->arena, r->endpoint, r->body, &r->chat, &a->units, &r->parse_param,
-				   &r->parse_why);
+		e = gw_api_read(&r->arena, r->endpoint, r->body, &r->chat, &a->units, &r->parse_param, &r->parse_why);
+		if (r->endpoint->model == GW_EPM_IN_PATH) {
+			r->chat.model = call.model;
+			r->chat.is_stream = call.is_stream;
+		}
+		return e;
 	case GW_EPB_FORM:
 	case GW_EPB_ANY:
 		return begin_upload(r, a);
@@ -166,6 +211,7 @@ enum gw_step_id gw_api_after_auth(const struct gw_req *r)
 	case GW_EPM_OWN:
 		return GW_STEP_models;
 	case GW_EPM_IN_JSON:
+	case GW_EPM_IN_PATH:
 		return GW_STEP_resolve;
 	case GW_EPM_IN_FORM:
 		return r->api->up->is_on ? GW_STEP_form : GW_STEP_resolve;

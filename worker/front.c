@@ -3,6 +3,7 @@
 #include "core/key.h"
 #include "lib/sys/clock.h"
 #include "worker/api.h"
+#include "worker/talk.h"
 
 /* Above this a body is only read for a key that exists, so that strangers cannot make us hold much. */
 enum { STRANGER_BODY_MAX = 64 << 10 };
@@ -161,9 +162,10 @@ static void on_done(void *ctx, struct gw_h1_conn *c)
 static void on_bad(void *ctx, enum gw_err e, struct gw_str path, struct gw_buf *body)
 {
 	struct gw_worker *w = ctx;
+	struct gw_error_told told;
 
-	(void)path;
-	gw_error_body(body, e, GW_NIL, GW_NIL, GW_NIL);
+	gw_error_tell(&told, e, GW_NIL, GW_NIL, GW_NIL);
+	gw_dialect_error(gw_endpoint_dialect(path), &told, body);
 	if (gw_err_info(e)->http == 401)
 		gw_count(&w->page->metric[GW_M_requests_unauthenticated], 1);
 	gw_count(&w->page->errors[gw_slot_error_index(e)], 1);

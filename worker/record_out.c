@@ -4,7 +4,7 @@
 
 /* END carries START's fields and these at most; longer free text is cut until it fits what was reserved. */
 /* API_EXTRA: a form tells model and user after START. */
-enum { END_EXTRA = 1792, API_EXTRA = 512, SEND_MAX = 48 << 10, SEND_AT = 16 << 10, SEND_AFTER_MS = 5 };
+enum { END_EXTRA = 2112, API_EXTRA = 512, SEND_MAX = 48 << 10, SEND_AT = 16 << 10, SEND_AFTER_MS = 5 };
 
 /* What identifies the request, for when START is longer than an entry of the table. */
 static struct gw_str pack_identity(const struct gw_req *r, struct gw_buf *out)
@@ -68,8 +68,8 @@ enum gw_err gw_record_start(struct gw_req *r)
 
 static void pack_end(struct gw_req *r, struct gw_buf *b)
 {
-	struct gw_str *const cut[] = { &r->rec.attempt_log, &r->rec.steps_us, &r->rec.error_detail, &r->rec.user_agent,
-				       &r->rec.tags };
+	struct gw_str *const cut[] = { &r->rec.attempt_log, &r->rec.steps_us, &r->rec.error_detail,
+				       &r->rec.user_agent,  &r->rec.tags,     &r->rec.dropped };
 
 	gw_buf_clear(b, 64 << 10);
 	gw_record_pack_end(&r->rec, r->start_record, b);

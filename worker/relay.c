@@ -4,6 +4,7 @@
 #include "lib/json_write.h"
 #include "lib/sys/clock.h"
 #include "worker/api.h"
+#include "worker/talk.h"
 
 /* Contiguous bytes of one upstream piece that pass unchanged: written to the client as one piece. */
 struct run {
@@ -102,6 +103,10 @@ static void on_head(void *ctx, struct gw_up_req *q, const struct gw_up_reply *re
 	}
 	if (rep->status >= 300) {
 		fail_attempt(r, GW_E_UP_REDIRECT);
+	} else if (r->talk) {
+		if (!is_packed(rep) && gw_talk_head(r, rep, type))
+			return;
+		fail_attempt(r, GW_E_UP_GARBLED);
 	} else if (!r->api && is_packed(rep)) {
 		fail_attempt(r, GW_E_UP_GARBLED);
 	} else if (r->chat.is_stream && is_type(type, GW_LIT("text/event-stream"))) {
@@ -140,7 +145,7 @@ void gw_relay_release(struct gw_req *r)
 {
 	if (r->out != GW_OUT_NONE || !r->conn)
 		return;
-	gw_answer_start_stream(r, GW_LIT("text/event-stream; charset=utf-8"), -1);
+	gw_answer_start_stream(r, gw_talk_stream_type(r), -1);
 	gw_relay_send(r, gw_buf_view(&r->held));
 	gw_buf_clear(&r->held, 16 << 10);
 }
@@ -161,15 +166,15 @@ static void take_values(struct gw_req *r)
 }
 
 /* An error object inside a 200 stream: classified by its code and type, told in our words. */
-static void take_error_event(struct gw_req *r, const struct gw_sse_event *ev)
+enum gw_err gw_relay_error_event(struct gw_req *r, int status, struct gw_str json)
 {
 	struct gw_str secret = r->secret ? gw_secret_expose(r->secret) : GW_NIL;
 	struct gw_upstream_error ue = { 0 };
 
-	gw_upstream_error_read(&r->arena, 200, ev->data, GW_NIL, GW_NIL, &secret, secret.n ? 1 : 0, &ue);
+	gw_upstream_error_read(&r->arena, status ? status : 200, json, GW_NIL, GW_NIL, &secret, secret.n ? 1 : 0, &ue);
 	r->at.detail = ue.message;
 	r->saw_error_event = true;
-	fail_attempt(r, ue.err);
+	return ue.err ? ue.err : GW_E_UP_SERVER;
 }
 
 static void pass(struct run *run, struct gw_str raw)
@@ -213,7 +218,7 @@ static void on_event(void *ctx, const struct gw_sse_event *ev)
 	}
 	if (ce.kind == GW_EV_ERROR) {
 		flush(run);
-		take_error_event(r, ev);
+		fail_attempt(r, gw_relay_error_event(r, 200, ev->data));
 		return;
 	}
 	if (ce.has_values)
@@ -279,6 +284,13 @@ static void on_body(void *ctx, struct gw_up_req *q, struct gw_str piece)
 			fail_attempt(r, GW_OK);
 			gw_req_run(r);
 		}
+	} else if (r->talk) {
+		enum gw_err e = r->ev_end ? GW_OK : gw_talk_piece(r, piece);
+
+		if (!e)
+			return;
+		fail_attempt(r, e);
+		gw_req_run(r);
 	} else if (r->at.is_sse) {
 		stream_piece(r, piece);
 	} else if (r->api && !r->api->is_json) {

@@ -1,5 +1,6 @@
 /* A request's birth, its end, and the few moves that all steps share. */
 #include "worker/api.h"
+#include "worker/talk.h"
 #include <malloc.h>
 #include <stdlib.h>
 #include "lib/sys/clock.h"
@@ -138,6 +139,7 @@ void gw_req_end(struct gw_req *r)
 		gw_secret_unref(r->secret);
 	if (r->has_sse)
 		gw_sse_done(&r->sse);
+	gw_talk_done(r);
 	gw_api_done(r);
 	gw_arena_done(&r->arena);
 	gw_buf_clear(&r->held, 16 << 10);

@@ -60,10 +60,12 @@ struct gw_req {
 	struct gw_str token_header; /* view of the token inside the connection; never stored */
 	struct gw_str body;
 	struct gw_chat_request chat;
+	struct gw_talk *talk; /* of an attempt that speaks another dialect (worker/talk.h); else NULL */
 	struct gw_api *api; /* of endpoints other than chat (worker/api.h); NULL for chat */
 	enum gw_err parse_err;
 	struct gw_str parse_param, parse_why;
 	bool is_http10, wants_timing; /* x-llmgw-timing */
+	bool is_strict; /* x-llmgw-strict: what a dialect cannot carry is refused, not left out */
 	bool is_timed; /* every move looks at the clock: those that asked, and one in GW_TIMED_EVERY */
 	struct gw_str traceparent;
 	uint64_t first_byte_ns, rq_done_ns, deadline_ns;
@@ -155,6 +157,8 @@ extern const struct gw_up_ops gw_relay_ops;
 /* Everything before the first content goes out now (hold over, or content came). */
 void gw_relay_release(struct gw_req *r);
 void gw_relay_send(struct gw_req *r, struct gw_str bytes); /* to the client; pauses the provider when that is slow */
+/* An error object in a stream of 200, as the provider wrote it: which row it is; its words are kept. */
+enum gw_err gw_relay_error_event(struct gw_req *r, int status, struct gw_str json);
 void gw_relay_drop_attempt(struct gw_req *r); /* cancel and clear what the attempt left */
 void gw_relay_note_attempt(struct gw_req *r); /* one line in attempt_log */
 /* answer.c: a whole answer is kept (views must last) until account has written END; then gw_answer_deliver sends what is left. */

@@ -3,7 +3,7 @@
 #include "core/key.h"
 #include "lib/sys/clock.h"
 #include "lib/sys/fd.h"
-#include "worker/req.h"
+#include "worker/talk.h"
 
 enum { TICK_MS = 50, DONE_NS = 100 * 1000000, COMMENT_NS = 15u * 1000000000u };
 
@@ -42,7 +42,10 @@ static void keep_going(struct gw_req *r, uint64_t now)
 		r->last_comment_ns = now;
 	} else if (r->out == GW_OUT_STREAMING && now - r->last_comment_ns >= COMMENT_NS) {
 		r->last_comment_ns = now;
-		gw_h1_reply_piece(r->conn, GW_LIT(": keep-alive\n\n"));
+		struct gw_str ping = gw_talk_ping(r);
+
+		if (ping.n)
+			gw_h1_reply_piece(r->conn, ping);
 	}
 }
 

@@ -110,5 +110,8 @@ extern const struct gw_dialect gw_openai, gw_responses, gw_anthropic, gw_gemini,
 const struct gw_dialect *gw_dialect_of(enum gw_dialect_id id);
 const struct gw_dialect *gw_dialect_find(struct gw_str name);
 
+/* An error as clients of this dialect read it; NONE, and dialects that are not linked: OpenAI's shape. */
+void gw_dialect_error(enum gw_dialect_id id, const struct gw_error_told *t, struct gw_buf *out);
+
 /* Frames, for writers. The AWS ones need lib/awsframe. */
 void gw_frame_sse(struct gw_buf *out, const char *event /* NULL: none */, struct gw_str json);

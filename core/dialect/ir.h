@@ -1,4 +1,5 @@
 #pragma once
+#include "core/dialect/id.h"
 #include "core/usage.h"
 #include "lib/arena.h"
 #include "lib/buf.h"
@@ -18,17 +19,6 @@
  * trip through the same dialect loses nothing; any other writer drops it, and says so (ir_drop). `form` holds a dialect's own
  * spelling bits (content as a string or as a list, max_tokens or max_completion_tokens, ...): only the dialect that set them reads
  * them, and only when the request's `source` is itself. */
-
-enum gw_dialect_id {
-	GW_D_OPENAI,
-	GW_D_RESPONSES,
-	GW_D_ANTHROPIC,
-	GW_D_GEMINI,
-	GW_D_BEDROCK,
-	GW_D_COHERE,
-	GW_D_COUNT,
-	GW_D_NONE
-};
 
 /* A member as it came, under its own name. */
 struct ir_extra {

@@ -1,6 +1,8 @@
 /* The table of dialects (schemas/dialects.def). */
 #include "core/dialect/dialect.h"
 
+#include "core/error_body.h"
+
 /* A dialect without a symbol here is not linked: rows and folders must agree. */
 static const struct gw_dialect *const table[GW_D_COUNT + 1] = {
 #define GW_DIALECT(ID, name, symbol, where, doc) [GW_D_##ID] = &symbol,
@@ -21,4 +23,14 @@ const struct gw_dialect *gw_dialect_find(struct gw_str name)
 			return table[i];
 	}
 	return NULL;
+}
+
+void gw_dialect_error(enum gw_dialect_id id, const struct gw_error_told *t, struct gw_buf *out)
+{
+	const struct gw_dialect *d = gw_dialect_of(id);
+
+	if (d)
+		d->write_error(t, out);
+	else
+		gw_error_write_openai(out, t);
 }

@@ -31,7 +31,7 @@ struct gw_told {
 	struct gw_str service_tier, id;
 	bool has_content;
 };
-/* GW_E_UP_GARBLED, GW_E_NOMEM. told's texts are in `a`. */
+/* to NULL: only looked at. GW_E_UP_GARBLED, GW_E_NOMEM. told's texts are in `a`. */
 GW_MUST enum gw_err gw_translate_reply(struct gw_arena *a, const struct gw_dialect *from, const struct gw_dialect *to,
 				       const struct gw_carry *carry, struct gw_str body, struct gw_buf *out,
 				       struct gw_told *told);
@@ -40,7 +40,7 @@ struct gw_str gw_finish_word(enum ir_finish f);
 
 enum { GW_TRANSLATE_KEEP_BYTES = 256 << 10, GW_TRANSLATE_SCRATCH_BYTES = 24 << 20, GW_TRANSLATE_EVENT_BYTES = 4 << 20 };
 
-/* One stream. Its memory beside the two arenas: the event that is under way. */
+/* One stream. `to` NULL: it is only looked at, for what it tells (its bytes pass by another way). Its memory beside the two arenas: the event that is under way. */
 struct gw_translate {
 	struct gw_stream_state in, out;
 	const struct gw_carry *carry;

@@ -20,7 +20,7 @@ enum gw_err gw_translate_open(struct gw_translate *t, const struct gw_dialect *f
 		gw_awsframe_init(&t->frames.aws, GW_TRANSLATE_EVENT_BYTES);
 	else
 		gw_sse_init(&t->frames.sse, GW_TRANSLATE_EVENT_BYTES, GW_TRANSLATE_EVENT_BYTES);
-	if (make_own(&t->in, from->reader_bytes) && make_own(&t->out, to->writer_bytes))
+	if (make_own(&t->in, from->reader_bytes) && (!to || make_own(&t->out, to->writer_bytes)))
 		return GW_OK;
 	gw_translate_close(t);
 	return GW_E_NOMEM;
@@ -99,6 +99,8 @@ static enum gw_err on_event(void *ctx, const struct ir_event *ev)
 	}
 	if (!t->has_content && is_content(ev))
 		t->has_content = t->told.has_content = true;
+	if (!t->out.d)
+		return GW_OK;
 	if (t->out.d->is_serial)
 		return gw_serial_event(&t->serial, ev, write, t);
 	return write(t, ev);

@@ -1,24 +1,37 @@
 /* fail: the error in the client's own dialect: a whole answer while nothing has gone out, else an error event and a cut. */
 #include "core/error_body.h"
-#include "worker/req.h"
+#include "worker/talk.h"
+
+static void tell(struct gw_req *r, struct gw_error_told *told)
+{
+	if (r->at.told.err == r->err)
+		gw_error_tell_upstream(told, &r->at.told, gw_str(r->id_text, sizeof r->id_text));
+	else
+		gw_error_tell(told, r->err, r->err_detail, r->err_param, gw_str(r->id_text, sizeof r->id_text));
+	if (r->at.retry_after_ms)
+		told->retry_after_ms = r->at.retry_after_ms;
+}
 
 static void whole(struct gw_req *r)
 {
+	struct gw_error_told told;
+
 	gw_buf_clear(&r->held, 16 << 10);
-	if (r->at.told.err == r->err)
-		gw_upstream_error_body(&r->held, &r->at.told, gw_str(r->id_text, sizeof r->id_text));
-	else
-		gw_error_body(&r->held, r->err, r->err_detail, r->err_param, gw_str(r->id_text, sizeof r->id_text));
+	tell(r, &told);
+	gw_talk_error(r, &told, false, &r->held);
 	r->status = gw_err_info(r->err)->http;
 	gw_answer_whole(r, GW_LIT("application/json"), gw_buf_view(&r->held));
 }
 
 static void midway(struct gw_req *r)
 {
+	struct gw_error_told told;
+
 	gw_buf_clear(&r->held, 16 << 10);
 	if (!r->at.is_sse)
 		return; /* in the middle of other bytes there is nothing to say */
-	gw_error_event(&r->held, r->err, r->err_detail, gw_str(r->id_text, sizeof r->id_text));
+	gw_error_tell(&told, r->err, r->err_detail, GW_NIL, gw_str(r->id_text, sizeof r->id_text));
+	gw_talk_error(r, &told, true, &r->held);
 	r->tail = gw_buf_view(&r->held);
 }
 

@@ -1,11 +1,13 @@
 /* judge: an attempt failed and the client has seen nothing of it. Again, another deployment, or give up. */
 #include "lib/sys/clock.h"
 #include "worker/api.h"
+#include "worker/talk.h"
 
 static void begin_again(struct gw_req *r)
 {
 	int candidate = r->at.candidate;
 
+	gw_talk_done(r);
 	gw_arena_reset(&r->arena, r->mark);
 	gw_buf_clear(&r->held, 16 << 10);
 	if (r->has_sse)

@@ -3,6 +3,7 @@
 #include "lib/sys/clock.h"
 #include "lib/url.h"
 #include "worker/api.h"
+#include "worker/talk.h"
 
 /* Reading a body of this size takes long enough to be seen among the steps' times. */
 enum { WORTH_A_STAMP = 8 << 10 };
@@ -25,7 +26,7 @@ static struct gw_str trace_id(struct gw_str t)
 static void read_headers(struct gw_req *r, const struct gw_h1_request *rq, struct gw_key_headers *keys)
 {
 	struct gw_record *rec = &r->rec;
-	struct gw_str timing = GW_NIL;
+	struct gw_str timing = GW_NIL, strict = GW_NIL;
 	const struct {
 		struct gw_str name;
 		struct gw_str *out;
@@ -42,6 +43,7 @@ static void read_headers(struct gw_req *r, const struct gw_h1_request *rq, struc
 		{ GW_LIT("x-llmgw-user"), &rec->user, 200 },
 		{ GW_LIT("x-llmgw-tags"), &rec->tags, 300 },
 		{ GW_LIT("x-llmgw-timing"), &timing, 8 },
+		{ GW_LIT("x-llmgw-strict"), &strict, 8 },
 	};
 
 	for (uint32_t i = 0; i < rq->n_headers; i++) {
@@ -56,6 +58,7 @@ static void read_headers(struct gw_req *r, const struct gw_h1_request *rq, struc
 	rec->trace_id = trace_id(r->traceparent);
 	r->wants_timing = gw_str_eq(timing, GW_LIT("1")) || gw_str_ieq(timing, GW_LIT("true"));
 	r->is_timed |= r->wants_timing;
+	r->is_strict = gw_str_eq(strict, GW_LIT("1")) || gw_str_ieq(strict, GW_LIT("true"));
 }
 
 /* What goes into the record as the model's name. Who puts the key there by mistake shall not find it in the trail. */
@@ -105,7 +108,7 @@ enum gw_step_id gw_step_parse(struct gw_req *r)
 
 	read_headers(r, r->rq, &keys);
 	r->rec.endpoint = gw_str_z(r->endpoint->name);
-	r->rec.ingress_dialect = GW_LIT("openai");
+	r->rec.ingress_dialect = gw_str_z(gw_dialect_name(r->endpoint->dialect));
 	r->rec.client_ip = gw_edge_client(r->w, r->conn, r->rq, &r->arena);
 	r->rec.worker = r->w->slot;
 	r->err = gw_key_from_headers(&keys, &r->token_header);

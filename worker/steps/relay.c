@@ -1,6 +1,7 @@
 /* relay: waits while relay.c pumps, then decides how the attempt ended. */
 #include "core/error_body.h"
 #include "worker/api.h"
+#include "worker/talk.h"
 
 static enum gw_err read_error_reply(struct gw_req *r)
 {
@@ -46,6 +47,8 @@ static enum gw_err how_it_ended(struct gw_req *r)
 {
 	if (r->at.status >= 400) /* the status says enough, even when the words behind it are cut */
 		return read_error_reply(r);
+	if (r->talk)
+		return r->saw_error_event ? r->up_err : gw_talk_end(r);
 	if (r->up_err &&
 	    !(r->at.is_sse && r->saw_done)) /* after [DONE] the answer is whole, however the connection ends */
 		return r->up_err;
@@ -66,7 +69,10 @@ static enum gw_step_id done_well(struct gw_req *r)
 	if (r->at.is_sse) {
 		gw_relay_release(r); /* a stream without content has not begun yet */
 	} else if (r->out == GW_OUT_NONE) {
-		gw_answer_whole(r, r->content_type, gw_buf_view(&r->held));
+		if (r->talk && r->at.status < 400)
+			gw_answer_whole(r, GW_LIT("application/json"), gw_talk_whole(r->talk));
+		else
+			gw_answer_whole(r, r->content_type, gw_buf_view(&r->held));
 	} else {
 		r->tail = gw_buf_view(&r->held);
 	}

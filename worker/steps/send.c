@@ -2,6 +2,7 @@
 #include "core/provider.h"
 #include "lib/sys/clock.h"
 #include "worker/api.h"
+#include "worker/talk.h"
 
 enum { AUTH_VALUE_MAX = 17 << 10 };
 
@@ -151,7 +152,8 @@ enum gw_step_id gw_step_send(struct gw_req *r)
 	r->attempts++;
 	if (r->attempts > 1)
 		gw_count(&r->w->page->metric[GW_M_retries], 1);
-	enum gw_err e = r->api ? gw_api_dispatch(r, c) : dispatch(r);
+	enum gw_err e = gw_talk_is_needed(r, c) ? gw_talk_dispatch(r, c) : r->api ? gw_api_dispatch(r, c) : dispatch(r);
+
 	if (e) {
 		r->at.err = e;
 		return GW_STEP_judge;

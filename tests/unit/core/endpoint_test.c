@@ -50,6 +50,10 @@ static void found(void **st)
 	expect("DELETE", "/v1/responses/resp_1", GW_EP_API, "resp_1");
 	expect("POST", "/v1/responses/resp_1/cancel", GW_EP_API, "resp_1");
 	expect("POST", "/v1/responses/input_tokens", GW_EP_API, "");
+	expect("POST", "/v1/messages", GW_EP_API, "");
+	expect("POST", "/v1beta/models/gemini-x:streamGenerateContent", GW_EP_API, "gemini-x:streamGenerateContent");
+	expect("POST", "/model/a%3A0/converse", GW_EP_API, "a%3A0/converse");
+	expect("POST", "/v2/chat", GW_EP_API, "");
 	expect("GET", "/providers/p/a/b", GW_EP_API, "p/a/b");
 }
 
@@ -88,7 +92,7 @@ static void not_found(void **st)
 	refuse("GET", "/v1/chat/completions", GW_E_BAD_METHOD, "POST");
 	refuse("POST", "/v1/models", GW_E_BAD_METHOD, "GET, HEAD");
 	refuse("OPTIONS", "/v1/chat/completions", GW_E_BAD_METHOD, "POST");
-	refuse("DELETE", "/v1/models/x", GW_E_BAD_METHOD, "GET, HEAD");
+	refuse("DELETE", "/v1/models/x", GW_E_BAD_METHOD, "GET, HEAD, POST");
 	refuse("post", "/v1/chat/completions", GW_E_BAD_METHOD, "POST");
 	refuse("DELETE", "/v1/files", GW_E_BAD_METHOD, "GET, HEAD, POST");
 	refuse("POST", "/v1/files/x", GW_E_BAD_METHOD, "GET, HEAD, DELETE");
