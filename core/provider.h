@@ -33,7 +33,8 @@ enum gw_provider_quirk {
 	GW_Q_NONE = 0,
 	GW_Q_NO_JSON_SCHEMA = 1 << 20, /* Anthropic-shaped, without output_config.format and strict tools */
 	GW_Q_NO_RESPONSES = 1 << 23, /* speaks chat completions, but has no /responses: those are translated */
-	GW_Q_GEMINI_JSON_SCHEMA = 1 << 24, /* Gemini-shaped; takes JSON Schema itself (parametersJsonSchema, responseJsonSchema) */
+	GW_Q_GEMINI_JSON_SCHEMA =
+	    1 << 24, /* Gemini-shaped; takes JSON Schema itself (parametersJsonSchema, responseJsonSchema) */
 	GW_Q_GEMINI_FETCHES_URLS = 1 << 25 /* Gemini-shaped; fetches files of any https address (Vertex AI) */
 };
 struct gw_provider {

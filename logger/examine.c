@@ -87,7 +87,7 @@ void gw_lg_examine(int dir_fd, const struct gw_lg_found *f, const uint8_t (*need
 		munmap(p, (size_t)st.st_size);
 	}
 	gw_close(&fd);
-	x->what = x->verdict.err ? x->verdict.what
+	x->what = x->verdict.err                                                   ? x->verdict.what
 		  : x->n_spans > GW_RETIRED_SPANS || x->n_links > GW_RETIRED_LINKS ? "too many writers"
 										   : NULL;
 	x->is_damaged = x->what != NULL;

@@ -74,10 +74,11 @@ static enum gw_err refuse_drops(struct gw_req *r, const struct gw_talk *t)
 	if (!t->dropped.n || !r->is_strict)
 		return GW_OK;
 	r->err_param = t->dropped;
-	r->at.detail = gw_arena_printf(&r->arena,
-				       "The deployment that would answer cannot carry: %.*s. Remove it, or allow it to be left "
-				       "out (x-llmgw-strict: false).",
-				       GW_FMT(t->dropped));
+	r->at.detail =
+	    gw_arena_printf(&r->arena,
+			    "The deployment that would answer cannot carry: %.*s. Remove it, or allow it to be left "
+			    "out (x-llmgw-strict: false).",
+			    GW_FMT(t->dropped));
 	return GW_E_INVALID;
 }
 
@@ -181,7 +182,7 @@ enum gw_err gw_talk_dispatch(struct gw_req *r, const struct gw_candidate *c)
 	struct gw_send_more more = {
 		.method = GW_LIT("POST"),
 		.content_type = GW_LIT("application/json"),
-		.accept = !r->chat.is_stream		       ? GW_LIT("application/json")
+		.accept = !r->chat.is_stream                       ? GW_LIT("application/json")
 			  : t->provider->framing == GW_FRAMING_AWS ? GW_LIT("application/vnd.amazon.eventstream")
 								   : GW_LIT("text/event-stream"),
 		.pass = h,
@@ -228,7 +229,8 @@ static enum gw_err after_feed(struct gw_req *r, struct gw_talk *t, enum gw_err e
 {
 	take_told(r, &t->stream.told);
 	if (e)
-		return t->stream.error_json.p ? gw_relay_error_event(r, t->stream.error_status, t->stream.error_json) : e;
+		return t->stream.error_json.p ? gw_relay_error_event(r, t->stream.error_status, t->stream.error_json)
+					      : e;
 	if (t->stream.has_ended && !r->saw_done) {
 		r->saw_done = true;
 		r->done_ns = gw_recent_ns();

@@ -117,7 +117,8 @@ struct ir_tool {
 	uint16_t form;
 	struct gw_str name, description; /* HOSTED: name is its type */
 	const yyjson_val *parameters; /* JSON Schema; NULL = none. CUSTOM: format */
-	const yyjson_val *parameters_own; /* as the source spelled it, when that is no JSON Schema (Gemini); for its own writer */
+	const yyjson_val
+	    *parameters_own; /* as the source spelled it, when that is no JSON Schema (Gemini); for its own writer */
 	enum ir_tri strict;
 	enum ir_cache cache;
 	enum gw_dialect_id hosted_of; /* HOSTED: `hosted` is this dialect's own object */

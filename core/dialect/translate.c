@@ -39,27 +39,6 @@ static enum gw_err fault(struct gw_arena *keep, struct gw_translate_out *out, en
 	return e;
 }
 
-/* What the reply needs of the request must not lie in the request's tree. */
-static bool keep_carry(struct gw_arena *keep, struct gw_carry *c)
-{
-	struct gw_carry_name **at = &c->names;
-
-	for (; *at; at = &(*at)->next) {
-		struct gw_carry_name *n = GW_NEW(keep, struct gw_carry_name);
-
-		if (!n)
-			return false;
-		*n = (struct gw_carry_name){ (*at)->next, gw_arena_str(keep, (*at)->ours),
-					     gw_arena_str(keep, (*at)->theirs) };
-		if (!n->ours.p || !n->theirs.p)
-			return false;
-		*at = n;
-	}
-	if (c->json_tool.n)
-		c->json_tool = gw_arena_str(keep, c->json_tool);
-	return !c->is_json_tool || c->json_tool.p;
-}
-
 enum gw_err gw_translate_request(struct gw_arena *a, struct gw_arena *keep, const struct gw_translate_in *in,
 				 struct gw_translate_out *out)
 {
@@ -88,8 +67,6 @@ enum gw_err gw_translate_request(struct gw_arena *a, struct gw_arena *keep, cons
 	e = in->to->write_request(a, rq, &in->opts, out->body, &out->param, &out->why);
 	if (e)
 		return fault(keep, out, e);
-	if (!keep_carry(keep, in->opts.carry))
-		return GW_E_NOMEM;
 	if (rq->is_drop_lost || out->body->err)
 		return out->body->err == GW_E_TOO_BIG ? GW_E_TOO_BIG : GW_E_NOMEM;
 	out->dropped = join(keep, rq->dropped);
