@@ -30,7 +30,7 @@ enum { GAP = 8 };
 enum { GAP = 0 };
 #endif
 
-enum { ALIGN = alignof(max_align_t), BLOCK_MIN = 16 << 10, BLOCK_MAX = 1 << 20 };
+enum { ALIGN = alignof(max_align_t), BLOCK_MIN = 4 << 10, BLOCK_MAX = 1 << 20 };
 
 struct gw_arena_block {
 	struct gw_arena_block *older;

@@ -72,21 +72,37 @@ void up_conn_fail(struct up_conn *c, enum gw_err err, const char *detail)
 		up_req_end(q, err, q->detail);
 }
 
+/* As soon as there is one: a stream may hold its connection for an hour. */
+static void save_session(struct up_conn *c)
+{
+	struct gw_tls_session *s = c->tls && !c->is_session_saved ? gw_tls_session_take(c->tls) : NULL;
+
+	if (!s)
+		return;
+	gw_tls_session_free(c->ep->session);
+	c->ep->session = s;
+	c->is_session_saved = true;
+}
+
+/* An answer without a length may go on for an hour, on one of thousands of connections that do: what was needed to get here goes. */
+static void settle_down(struct up_conn *c)
+{
+	if (c->tls) {
+		save_session(c);
+		gw_tls_trim(c->tls);
+	}
+	if (c->is_all_sent && !c->req->is_streamed && !c->sock->is_writing)
+		gw_buf_done(&c->req->head); /* it was wiped */
+}
+
 static void finish(struct up_conn *c, bool is_clean)
 {
 	struct gw_up_req *q = c->req;
 	struct gw_endpoint *ep = c->ep;
-	struct gw_tls_session *s = NULL;
 
 	c->req = NULL;
 	q->conn = NULL;
-	if (c->tls && !c->is_session_saved)
-		s = gw_tls_session_take(c->tls);
-	if (s) {
-		gw_tls_session_free(ep->session);
-		ep->session = s;
-		c->is_session_saved = true;
-	}
+	save_session(c);
 	if (is_clean && c->is_all_sent && !c->is_write_broken && !c->sock->is_writing && gw_h1p_may_reuse(&c->parse)) {
 		up_pool_give(c);
 	} else {
@@ -184,8 +200,10 @@ static bool flush_cipher(struct up_conn *c)
 	if (r < 0 && r != UV_EAGAIN)
 		c->is_write_broken = true;
 	v = gw_buf_view(out);
-	if (v.n == 0)
+	if (v.n == 0) {
+		gw_buf_clear(out, UP_SLICE / 4);
 		return true;
+	}
 	if (c->is_write_broken)
 		return false;
 	gw_buf_puts(&s->pending, v);
@@ -307,6 +325,8 @@ static bool on_head(void *ctx)
 		return false;
 	gw_h1p_headers(&c->parse, up->views);
 	q->times.head_ns = gw_recent_ns();
+	if (r.content_length < 0)
+		settle_down(c);
 	q->ops.on_head(q->ctx, q, &r);
 	return c->req != NULL;
 }

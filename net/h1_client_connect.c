@@ -28,6 +28,9 @@ void up_conn_stop_tries(struct up_conn *c, const struct up_sock *but)
 	gw_wheel_drop(&c->ep->up->wheel, &c->stagger);
 	gw_resolve_cancel(c->resolving);
 	c->resolving = NULL;
+	free(c->addrs);
+	c->addrs = NULL;
+	c->n_addrs = 0;
 	for (int i = 0; i < UP_TRIES; i++) {
 		if (c->tries[i] && c->tries[i] != but)
 			up_sock_close(c->tries[i]);
@@ -106,8 +109,8 @@ static void next_try(struct up_conn *c)
 		slot++;
 	if (slot == UP_TRIES)
 		return; /* enough at once; the next starts when one of them fails */
-	while (c->next_addr < c->addrs.n) {
-		const struct sockaddr *sa = (const struct sockaddr *)&c->addrs.a[c->next_addr++];
+	while (c->next_addr < c->n_addrs) {
+		const struct sockaddr *sa = (const struct sockaddr *)&c->addrs[c->next_addr++];
 
 		if (!gw_egress_may(sa, ep->allow, ep->n_allow)) {
 			ep->up->stats.denied++;
@@ -116,7 +119,7 @@ static void next_try(struct up_conn *c)
 		c->last_err = start_try(c, &c->tries[slot], sa);
 		if (c->last_err != GW_OK)
 			continue;
-		if (c->next_addr < c->addrs.n)
+		if (c->next_addr < c->n_addrs)
 			gw_wheel_set(&ep->up->wheel, &c->stagger, gw_wheel_now_ms(&ep->up->wheel) + UP_STAGGER_MS);
 		return;
 	}
@@ -135,7 +138,13 @@ static void on_resolved(void *ctx, enum gw_err err, const struct gw_addrs *addrs
 		up_conn_fail(c, GW_E_UP_RESOLVE, "the name could not be resolved");
 		return;
 	}
-	c->addrs = *addrs;
+	c->addrs = malloc((addrs->n + 1) * sizeof(*c->addrs));
+	if (!c->addrs) {
+		up_conn_fail(c, GW_E_NOMEM, "no memory for the provider's addresses");
+		return;
+	}
+	memcpy(c->addrs, addrs->a, addrs->n * sizeof(*c->addrs));
+	c->n_addrs = addrs->n;
 	c->state = UP_CONNECT;
 	c->last_err = GW_E_UP_DENIED;
 	next_try(c);
@@ -163,7 +172,7 @@ enum gw_err up_conn_open(struct gw_endpoint *ep, struct gw_up_req *q, struct up_
 	c->last_err = GW_E_UP_REFUSED;
 	c->stagger.ctx = c;
 	c->stagger.fn = on_stagger;
-	gw_h1p_init(&c->parse);
+	gw_h1p_init(&c->parse, &ep->up->heads);
 	c->next = ep->conns;
 	if (ep->conns)
 		ep->conns->prev = c;

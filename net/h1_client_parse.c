@@ -2,6 +2,10 @@
  * Transfer-Encoding other than exactly "chunked", upgrades, endless interim answers, heads, extensions and trailers. */
 #include "net/h1_client_parse.h"
 
+#include <stdlib.h>
+
+enum { SPARE_HEADS = 16 };
+
 static int stop(struct gw_h1p *h, enum gw_err e, const char *why)
 {
 	if (h->err == GW_OK) {
@@ -16,9 +20,64 @@ static struct gw_h1p *of(llhttp_t *p)
 	return p->data;
 }
 
+static void free_head(struct gw_h1p_head *b)
+{
+	gw_buf_done(&b->bytes);
+	free(b);
+}
+
+static void give_head(struct gw_h1p *h)
+{
+	struct gw_h1p_head *b = h->head;
+
+	h->head = NULL;
+	h->n_headers = 0;
+	if (!b)
+		return;
+	if (h->heads->n_spare >= SPARE_HEADS) {
+		free_head(b);
+		return;
+	}
+	gw_buf_clear(&b->bytes, 16384);
+	b->next = h->heads->spare;
+	h->heads->spare = b;
+	h->heads->n_spare++;
+}
+
+static bool take_head(struct gw_h1p *h)
+{
+	struct gw_h1p_head *b = h->heads->spare;
+
+	if (h->head)
+		return true;
+	if (b) {
+		h->heads->spare = b->next;
+		h->heads->n_spare--;
+	} else {
+		b = malloc(sizeof(*b));
+		if (!b)
+			return false;
+		gw_buf_init(&b->bytes, GW_H1P_HEAD_BYTES);
+	}
+	h->head = b;
+	return true;
+}
+
+void gw_h1p_heads_done(struct gw_h1p_heads *s)
+{
+	while (s->spare) {
+		struct gw_h1p_head *b = s->spare;
+
+		s->spare = b->next;
+		free_head(b);
+	}
+	s->n_spare = 0;
+}
+
 static void forget_head(struct gw_h1p *h)
 {
-	gw_buf_clear(&h->head, 16384);
+	if (h->head)
+		gw_buf_clear(&h->head->bytes, 16384);
 	h->n_headers = 0;
 	h->content_length = -1;
 	h->has_te = h->in_value = false;
@@ -26,14 +85,16 @@ static void forget_head(struct gw_h1p *h)
 
 static int on_message_begin(llhttp_t *p)
 {
-	forget_head(of(p));
-	return 0;
+	struct gw_h1p *h = of(p);
+
+	forget_head(h);
+	return take_head(h) ? 0 : stop(h, GW_E_NOMEM, "no memory for the answer's head");
 }
 
 static int put(struct gw_h1p *h, const char *at, size_t n)
 {
-	gw_buf_put(&h->head, at, n);
-	return h->head.err ? stop(h, GW_E_UP_TOO_BIG, "the head is larger than 64 KiB") : 0;
+	gw_buf_put(&h->head->bytes, at, n);
+	return h->head->bytes.err ? stop(h, GW_E_UP_TOO_BIG, "the head is larger than 64 KiB") : 0;
 }
 
 static int count_trailer(struct gw_h1p *h, size_t n)
@@ -51,12 +112,12 @@ static int on_field(llhttp_t *p, const char *at, size_t n)
 	if (h->n_headers == 0 || h->in_value) {
 		if (h->n_headers >= GW_H1P_HEADERS)
 			return stop(h, GW_E_UP_TOO_BIG, "too many headers");
-		h->rows[h->n_headers].at = (uint32_t)h->head.n;
-		h->rows[h->n_headers].name_n = h->rows[h->n_headers].value_n = 0;
+		h->head->rows[h->n_headers].at = (uint32_t)h->head->bytes.n;
+		h->head->rows[h->n_headers].name_n = h->head->rows[h->n_headers].value_n = 0;
 		h->n_headers++;
 		h->in_value = false;
 	}
-	h->rows[h->n_headers - 1].name_n += (uint32_t)n;
+	h->head->rows[h->n_headers - 1].name_n += (uint32_t)n;
 	return put(h, at, n);
 }
 
@@ -67,7 +128,7 @@ static int on_value(llhttp_t *p, const char *at, size_t n)
 	if (h->has_head)
 		return count_trailer(h, n);
 	h->in_value = true;
-	h->rows[h->n_headers - 1].value_n += (uint32_t)n;
+	h->head->rows[h->n_headers - 1].value_n += (uint32_t)n;
 	return put(h, at, n);
 }
 
@@ -90,13 +151,15 @@ static int on_ext(llhttp_t *p, const char *at, size_t n)
 
 static struct gw_str value_of(const struct gw_h1p *h, uint32_t i)
 {
-	return gw_str_trim(gw_str(h->head.p + h->rows[i].at + h->rows[i].name_n, h->rows[i].value_n));
+	return gw_str_trim(
+	    gw_str(h->head->bytes.p + h->head->rows[i].at + h->head->rows[i].name_n, h->head->rows[i].value_n));
 }
 
 void gw_h1p_headers(const struct gw_h1p *h, struct gw_up_header out[GW_H1P_HEADERS])
 {
 	for (uint32_t i = 0; i < h->n_headers; i++)
-		out[i] = (struct gw_up_header){ gw_str(h->head.p + h->rows[i].at, h->rows[i].name_n), value_of(h, i) };
+		out[i] = (struct gw_up_header){ gw_str(h->head->bytes.p + h->head->rows[i].at, h->head->rows[i].name_n),
+						value_of(h, i) };
 }
 
 static int check_framing(struct gw_h1p *h)
@@ -104,7 +167,7 @@ static int check_framing(struct gw_h1p *h)
 	uint64_t length;
 
 	for (uint32_t i = 0; i < h->n_headers; i++) {
-		struct gw_str name = gw_str(h->head.p + h->rows[i].at, h->rows[i].name_n);
+		struct gw_str name = gw_str(h->head->bytes.p + h->head->rows[i].at, h->head->rows[i].name_n);
 
 		if (name.n == 17 && gw_str_ieq(name, GW_LIT("transfer-encoding"))) {
 			if (h->has_te || !gw_str_ieq(value_of(h, i), GW_LIT("chunked")))
@@ -125,6 +188,7 @@ static int check_framing(struct gw_h1p *h)
 static int on_headers_done(llhttp_t *p)
 {
 	struct gw_h1p *h = of(p);
+	bool is_wanted;
 
 	h->status = llhttp_get_status_code(p);
 	if (p->http_major != 1 || p->http_minor > 1)
@@ -139,7 +203,9 @@ static int on_headers_done(llhttp_t *p)
 		return h->has_te || h->content_length >= 0 ? stop(h, GW_E_UP_GARBLED, "an interim answer with a body")
 							   : 0;
 	h->has_head = true;
-	if (!h->on_head(h->ctx))
+	is_wanted = h->on_head(h->ctx);
+	give_head(h);
+	if (!is_wanted)
 		return stop(h, GW_E_CLIENT_GONE, "the request is gone");
 	/* 1: no body whatever the headers say; what comes all the same makes the connection unclean */
 	return h->is_head_request || h->status == 204 || h->status == 304 ? 1 : 0;
@@ -179,15 +245,16 @@ static const llhttp_settings_t settings = {
 	.on_message_complete = on_message_done,
 };
 
-void gw_h1p_init(struct gw_h1p *h)
+void gw_h1p_init(struct gw_h1p *h, struct gw_h1p_heads *heads)
 {
-	gw_buf_init(&h->head, GW_H1P_HEAD_BYTES);
+	h->heads = heads;
+	h->head = NULL;
 	gw_h1p_start(h, false);
 }
 
 void gw_h1p_done(struct gw_h1p *h)
 {
-	gw_buf_done(&h->head);
+	give_head(h);
 }
 
 void gw_h1p_start(struct gw_h1p *h, bool is_head_request)
@@ -195,6 +262,7 @@ void gw_h1p_start(struct gw_h1p *h, bool is_head_request)
 	llhttp_init(&h->p, HTTP_RESPONSE, &settings);
 	GW_REQUIRE(h->p.lenient_flags == 0);
 	h->p.data = h;
+	give_head(h);
 	forget_head(h);
 	h->n_interim = h->n_trailer_bytes = h->n_ext_bytes = 0;
 	h->status = 0;

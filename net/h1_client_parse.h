@@ -13,12 +13,24 @@ enum {
 	GW_H1P_CHUNK_EXT_BYTES = 16 << 10
 };
 
-struct gw_h1p {
-	llhttp_t p;
-	struct gw_buf head; /* bytes of names and values; kept from answer to answer */
+/* A head while it is read. Most connections are not reading one, so those that are borrow it from all of their loop. */
+struct gw_h1p_head {
+	struct gw_h1p_head *next;
+	struct gw_buf bytes; /* of names and values */
 	struct {
 		uint32_t at, name_n, value_n;
 	} rows[GW_H1P_HEADERS];
+};
+struct gw_h1p_heads {
+	struct gw_h1p_head *spare;
+	uint32_t n_spare;
+};
+void gw_h1p_heads_done(struct gw_h1p_heads *s);
+
+struct gw_h1p {
+	llhttp_t p;
+	struct gw_h1p_heads *heads;
+	struct gw_h1p_head *head; /* NULL: none is under way */
 	uint32_t n_headers, n_interim, n_trailer_bytes, n_ext_bytes;
 	int64_t content_length;
 	int status;
@@ -31,16 +43,17 @@ struct gw_h1p {
 	void *ctx;
 };
 
-void gw_h1p_init(struct gw_h1p *h);
+/* heads: shared by the parsers of one loop. */
+void gw_h1p_init(struct gw_h1p *h, struct gw_h1p_heads *heads);
 void gw_h1p_done(struct gw_h1p *h);
 /* Before each request. */
 void gw_h1p_start(struct gw_h1p *h, bool is_head_request);
-/* GW_OK with is_done or not; *used < n when bytes follow a finished answer. GW_E_UP_GARBLED, GW_E_UP_TOO_BIG. */
+/* GW_OK with is_done or not; *used < n when bytes follow a finished answer. GW_E_UP_GARBLED, GW_E_UP_TOO_BIG, GW_E_NOMEM. */
 GW_MUST enum gw_err gw_h1p_feed(struct gw_h1p *h, const char *p, size_t n, size_t *used);
 /* The peer closed: GW_OK when that ends the answer (body without a length), GW_E_UP_CUT when it was on its way, GW_E_UP_RESET
  * when there was no head yet. */
 GW_MUST enum gw_err gw_h1p_eof(struct gw_h1p *h);
 /* Whether the connection may serve another request after this finished answer. */
 bool gw_h1p_may_reuse(const struct gw_h1p *h);
-/* Views into head; valid until the next start. */
+/* Views into the head; valid during on_head. */
 void gw_h1p_headers(const struct gw_h1p *h, struct gw_up_header out[GW_H1P_HEADERS]);

@@ -16,7 +16,7 @@
 #include "net/proxy_proto.h"
 #include "net/tls.h"
 
-enum { EARLY_BYTES = 32 << 10, RECORD_BYTES = 16384, KEEP_BYTES = 32 << 10, TLS_HANDSHAKE_RECORD = 0x16 };
+enum { EARLY_BYTES = 32 << 10, RECORD_BYTES = 16384, KEEP_BYTES = 4 << 10, TLS_HANDSHAKE_RECORD = 0x16 };
 
 enum queue { Q_NONE, Q_TURN, Q_WAIT };
 struct gw_h1_front {

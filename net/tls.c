@@ -6,6 +6,7 @@
 #include "net/tls.h"
 
 #include <fcntl.h>
+#include <mbedtls/platform.h>
 #include <mbedtls/psa_util.h>
 #include <psa/crypto.h>
 #include <stdio.h>
@@ -18,7 +19,9 @@ enum {
 	CA_BUNDLE_BYTES = 8 << 20,
 	IN_BYTES = 1 << 20, /* cipher bytes waiting to be opened: far above one read of the owner */
 	OUT_BYTES = 64 << 20, /* the owner feeds request bodies in slices; this bounds its mistakes */
-	KEEP_BYTES = 64 << 10,
+	KEEP_BYTES =
+	    4
+	    << 10, /* of a queue that is empty: more is asked for anew, which is little beside opening that many bytes */
 	HOST_BYTES = 256
 };
 
@@ -27,10 +30,12 @@ struct gw_tls_session {
 };
 struct gw_tls {
 	mbedtls_ssl_context ssl;
+	struct tls_mem mem;
 	struct gw_tls_ctx *ctx;
 	struct gw_buf in, out;
 	struct gw_tls_session *session; /* the newest ticket of TLS 1.3 */
 	bool is_done, is_broken, was_verified, was_resumed;
+	bool has_given_session; /* one is enough */
 	char why[96];
 };
 
@@ -190,6 +195,7 @@ static int on_send(void *p, const unsigned char *bytes, size_t n)
 	struct gw_tls *t = p;
 
 	gw_buf_put(&t->out, bytes, n);
+	t->is_broken |= t->out.err != GW_OK; /* never again a call: a record must not stay behind in the library */
 	return t->out.err ? MBEDTLS_ERR_SSL_INTERNAL_ERROR : (int)n;
 }
 
@@ -275,8 +281,12 @@ enum gw_err gw_tls_new(struct gw_tls_ctx *c, struct gw_str host, const struct gw
 	if (host.n > 0)
 		memcpy(name, host.p, host.n);
 	name[host.n] = '\0';
-	if (mbedtls_ssl_setup(&t->ssl, &c->conf) != 0 ||
-	    (!c->is_server && mbedtls_ssl_set_hostname(&t->ssl, name) != 0)) {
+	if (mbedtls_ssl_setup(&t->ssl, &c->conf) != 0) {
+		gw_tls_free(t);
+		return GW_E_NOMEM;
+	}
+	tls_mem_begin(&t->mem, &t->ssl);
+	if ((!c->is_server && mbedtls_ssl_set_hostname(&t->ssl, name) != 0)) {
 		gw_tls_free(t);
 		return GW_E_NOMEM;
 	}
@@ -294,6 +304,7 @@ void gw_tls_free(struct gw_tls *t)
 	if (!t)
 		return;
 	gw_tls_session_free(t->session);
+	tls_mem_end(&t->mem, &t->ssl);
 	mbedtls_ssl_free(&t->ssl);
 	gw_buf_done(&t->in);
 	gw_buf_done(&t->out);
@@ -310,9 +321,44 @@ enum gw_err gw_tls_feed(struct gw_tls *t, const void *p, size_t n)
 	return t->in.err;
 }
 
+void gw_tls_trim(struct gw_tls *t)
+{
+	if (gw_buf_len(&t->out) == 0)
+		gw_buf_clear(&t->out, 0);
+	if (gw_buf_len(&t->in) == 0)
+		gw_buf_clear(&t->in, 0);
+}
+
 struct gw_buf *gw_tls_out(struct gw_tls *t)
 {
 	return &t->out;
+}
+
+/* The provider's chain was judged; nobody asks for it again, and it is the largest part of a connection that stands and of each session. */
+static void drop_peer_chain(struct gw_tls *t)
+{
+#if defined(MBEDTLS_SSL_KEEP_PEER_CERTIFICATE)
+	mbedtls_ssl_session *s = t->ssl.MBEDTLS_PRIVATE(session);
+
+	if (!s || !s->MBEDTLS_PRIVATE(peer_cert))
+		return;
+	mbedtls_x509_crt_free(s->MBEDTLS_PRIVATE(peer_cert));
+	mbedtls_free(s->MBEDTLS_PRIVATE(peer_cert));
+	s->MBEDTLS_PRIVATE(peer_cert) = NULL;
+#endif
+}
+
+/* What a handshake needs is a multiple of what a connection needs that carries small records. */
+static void settle(struct gw_tls *t)
+{
+	t->is_done = true;
+	if (!t->ctx->is_server) {
+		t->was_resumed = !t->was_verified;
+		drop_peer_chain(t);
+	}
+	tls_mem_settle(&t->mem, &t->ssl);
+	if (gw_buf_len(&t->in) == 0)
+		gw_buf_clear(&t->in, 0);
 }
 
 enum gw_err gw_tls_handshake(struct gw_tls *t)
@@ -332,9 +378,7 @@ enum gw_err gw_tls_handshake(struct gw_tls *t)
 	    mbedtls_ssl_get_verify_result(&t->ssl) != 0)
 		r = MBEDTLS_ERR_X509_CERT_VERIFY_FAILED;
 	if (r == 0) {
-		t->is_done = true;
-		if (!t->ctx->is_server)
-			t->was_resumed = !t->was_verified;
+		settle(t);
 		return GW_OK;
 	}
 	if (r == MBEDTLS_ERR_SSL_WANT_READ || r == MBEDTLS_ERR_SSL_WANT_WRITE)
@@ -363,7 +407,7 @@ static struct gw_tls_session *export_session(struct gw_tls *t)
 
 static void keep_ticket(struct gw_tls *t)
 {
-	struct gw_tls_session *s = export_session(t);
+	struct gw_tls_session *s = t->has_given_session ? NULL : export_session(t);
 
 	if (!s)
 		return;
@@ -416,6 +460,8 @@ long gw_tls_read(struct gw_tls *t, void *p, size_t n)
 			 * more records wait: only a call that took nothing in is the end */
 			if (gw_buf_len(&t->in) < left)
 				continue;
+			if (left == 0)
+				gw_buf_clear(&t->in, KEEP_BYTES);
 			return 0;
 		}
 		if (r == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY || r == 0)
@@ -448,6 +494,7 @@ struct gw_tls_session *gw_tls_session_take(struct gw_tls *t)
 	struct gw_tls_session *s = t->session;
 
 	t->session = NULL;
+	t->has_given_session |= s != NULL;
 	if (s || !t->is_done || t->ctx->is_server)
 		return s;
 	/* TLS 1.2 has its session as soon as the handshake ends */

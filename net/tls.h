@@ -8,7 +8,7 @@
  * its socket. Client: verification always on (chain and host name), system or own CA, sessions reused per endpoint.
  * Server: several certificates chosen by the name that the client asks for, ticket keys that several processes share. */
 struct gw_tls_ctx;
-struct gw_tls;
+struct gw_tls; /* of one thread, from its beginning to its end */
 /* ca_pem NIL: bundle at ca_path (NIL: usual places). */
 GW_MUST enum gw_err gw_tls_client_ctx(struct gw_str ca_pem, struct gw_str ca_path, struct gw_tls_ctx **out);
 /* The same in two halves: the bundle is opened before the sandbox closes, and read when somebody needs it (some 150 certificates:
@@ -60,6 +60,8 @@ void gw_tls_free(struct gw_tls *t);
 GW_MUST enum gw_err gw_tls_feed(struct gw_tls *t, const void *p, size_t n);
 /* Cipher bytes for the socket: take them from this queue with gw_buf_view / gw_buf_consume. */
 struct gw_buf *gw_tls_out(struct gw_tls *t);
+/* Gives back what the queues have and do not need now. */
+void gw_tls_trim(struct gw_tls *t);
 /* GW_OK done, GW_E_AGAIN more bytes needed, GW_E_UP_TLS failed (gw_tls_why). Verification failure is a failure. */
 GW_MUST enum gw_err gw_tls_handshake(struct gw_tls *t);
 bool gw_tls_was_resumed(const struct gw_tls *t);

@@ -7,7 +7,8 @@
  *
  *   tls.c         settings common to both sides, the client's, and one connection over memory
  *   tls_server.c  a server's settings: certificates chosen by name, ticket keys, client certificates
- *   tls_cert.c    reading and judging a certificate and its key */
+ *   tls_cert.c    reading and judging a certificate and its key
+ *   tls_mem.c     where the records of a connection lie */
 enum { TLS_NAMES_BYTES = 1024 };
 
 /* One certificate chain that a server may show. */
@@ -34,6 +35,15 @@ struct gw_tls_ctx *tls_ctx_make(void);
 GW_MUST enum gw_err tls_ctx_set_up(struct gw_tls_ctx *c, int endpoint);
 /* mbedTLS wants the NUL counted. may_skip_some: certificates that cannot be read are left out. */
 GW_MUST enum gw_err tls_certs_add(mbedtls_x509_crt *to, struct gw_str pem, bool may_skip_some);
+
+/* tls_mem.c */
+struct tls_mem {
+	unsigned char *in, *out; /* our mappings; NULL: the library's own buffers, or (out) the thread's */
+	bool is_moved;
+};
+void tls_mem_begin(struct tls_mem *m, mbedtls_ssl_context *ssl);
+void tls_mem_settle(struct tls_mem *m, mbedtls_ssl_context *ssl);
+void tls_mem_end(struct tls_mem *m, mbedtls_ssl_context *ssl);
 
 /* tls_server.c */
 void tls_own_done(struct tls_own *o);

@@ -314,6 +314,7 @@ void up_handle_closed(struct gw_upstream *up)
 	while (up->free_reqs)
 		drop_free_req(up);
 	gw_close(&up->bundle_fd);
+	gw_h1p_heads_done(&up->heads);
 	gw_tls_ctx_free(up->system_tls);
 	if (up->on_closed)
 		up->on_closed(up->closed_ctx);

@@ -61,7 +61,8 @@ struct up_conn {
 	struct up_sock *sock; /* the connected one */
 	struct up_sock *tries[UP_TRIES]; /* while connecting */
 	struct gw_resolve_req *resolving;
-	struct gw_addrs addrs;
+	struct sockaddr_storage *addrs; /* copy, until one of them is connected */
+	uint32_t n_addrs;
 	struct gw_wheel_item stagger;
 	struct gw_tls *tls;
 	struct gw_h1p parse;
@@ -148,6 +149,7 @@ struct gw_upstream {
 	void (*on_closed)(void *ctx);
 	void *closed_ctx;
 	struct gw_up_header views[GW_H1P_HEADERS]; /* of the head being told */
+	struct gw_h1p_heads heads; /* of answers whose heads are under way */
 	char scratch[UP_SCRATCH]; /* bytes from any socket */
 	char plain[UP_SCRATCH]; /* the same, opened */
 	char gather[UP_SLICE]; /* head and body pieces of one record; wiped after use */

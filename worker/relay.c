@@ -83,6 +83,17 @@ static bool is_packed(const struct gw_up_reply *rep)
 	return encoding.n > 0 && !gw_str_ieq(encoding, GW_LIT("identity"));
 }
 
+/* A stream is read event by event: each uses the same place. */
+static bool begin_picks(struct gw_req *r, bool is_stream)
+{
+	if (is_stream)
+		r->values = r->w->event_picks.values;
+	else if (!gw_req_take_picks(r))
+		return false;
+	gw_json_scan_init(&r->scan, gw_usage_tree, r->values, GW_UP_PATHS);
+	return true;
+}
+
 static void on_head(void *ctx, struct gw_up_req *q, const struct gw_up_reply *rep)
 {
 	struct gw_req *r = ctx;
@@ -95,7 +106,11 @@ static void on_head(void *ctx, struct gw_up_req *q, const struct gw_up_reply *re
 	read_request_id(r, rep);
 	read_retry_after(r, rep);
 	gw_buf_clear(&r->held, 16 << 10);
-	gw_json_scan_init(&r->scan, gw_usage_tree, r->values, GW_UP_PATHS);
+	if (!begin_picks(r, rep->status < 300 && r->chat.is_stream && is_type(type, GW_LIT("text/event-stream")))) {
+		fail_attempt(r, GW_E_NOMEM);
+		gw_req_run(r);
+		return;
+	}
 	if (rep->status >= 400) { /* the body says more */
 		if (r->api && gw_api_reply_head(r, rep, is_json_type(type)))
 			r->content_type = gw_arena_str(&r->arena, type);

@@ -6,7 +6,7 @@
 #include "lib/sys/clock.h"
 
 /* KEEP: requests that stay in the pool in quiet times. A peak of fewer than TRIM_FROM is not worth giving back. */
-enum { POOL_MAX = 1024, KEEP = 16, TRIM_FROM = 256, TRIM_AFTER_S = 3 };
+enum { POOL_MAX = 1024, PICKS_MAX = 256, KEEP = 16, TRIM_FROM = 256, TRIM_AFTER_S = 3 };
 
 static void list_add(struct gw_worker *w, struct gw_req *r)
 {
@@ -69,6 +69,7 @@ struct gw_req *gw_req_new(struct gw_worker *w, struct gw_h1_conn *conn, const st
 	r->conn = conn;
 	r->rq = rq;
 	r->endpoint = ep;
+	r->values = w->event_picks.values;
 	r->step = GW_STEP_parse;
 	r->is_timed = w->limits.server_timing || w->n_begun++ % GW_TIMED_EVERY == 0;
 	r->first_byte_ns = rq->first_byte_ns;
@@ -92,6 +93,39 @@ struct gw_req *gw_req_new(struct gw_worker *w, struct gw_h1_conn *conn, const st
 	r->rec.bytes_in = rq->wire_bytes;
 	list_add(w, r);
 	return r;
+}
+
+bool gw_req_take_picks(struct gw_req *r)
+{
+	struct gw_worker *w = r->w;
+	struct gw_picks *p = r->picks ? r->picks : w->spare_picks;
+
+	if (!r->picks && p) {
+		w->spare_picks = p->next;
+		w->n_spare_picks--;
+	}
+	if (!p)
+		p = malloc(sizeof *p);
+	if (!p)
+		return false;
+	r->picks = p;
+	r->values = p->values;
+	return true;
+}
+
+static void give_picks(struct gw_req *r)
+{
+	struct gw_worker *w = r->w;
+
+	if (!r->picks)
+		return;
+	if (w->n_spare_picks >= PICKS_MAX) {
+		free(r->picks);
+		return;
+	}
+	r->picks->next = w->spare_picks;
+	w->spare_picks = r->picks;
+	w->n_spare_picks++;
 }
 
 static void give_back(struct gw_req *r)
@@ -119,6 +153,13 @@ void gw_req_each_second(struct gw_worker *w)
 	if (++w->quiet_seconds < TRIM_AFTER_S) /* connections close later than their requests end */
 		return;
 	w->peak_active = w->n_active;
+	while (w->n_spare_picks > KEEP) {
+		struct gw_picks *p = w->spare_picks;
+
+		w->spare_picks = p->next;
+		w->n_spare_picks--;
+		free(p);
+	}
 	gw_upstream_trim(w->upstream);
 	malloc_trim(0); /* many streams have ended: their pages go back to the system, once */
 }
@@ -141,6 +182,7 @@ void gw_req_end(struct gw_req *r)
 		gw_sse_done(&r->sse);
 	gw_talk_done(r);
 	gw_api_done(r);
+	give_picks(r);
 	gw_arena_done(&r->arena);
 	gw_buf_clear(&r->held, 16 << 10);
 	gw_buf_clear(&r->attempt_log, 4096);

@@ -19,7 +19,7 @@
  * Body bytes do not wait for the engine: relay.c handles them in the callback that brings them. */
 enum {
 	GW_TIMED_EVERY = 16,
-	GW_REQ_FIRST_BLOCK = 6144,
+	GW_REQ_FIRST_BLOCK = 2048, /* three times what a usual request needs; one more block is 4 KiB */
 	GW_REQ_ARENA_MAX = 4 << 20,
 	GW_HELD_REPLY_MAX = 256 << 10,
 	GW_ERROR_BODY_MAX = 64 << 10
@@ -105,7 +105,8 @@ struct gw_req {
 	bool has_sse;
 	struct gw_chat_shape shape;
 	struct gw_json_scan scan;
-	struct gw_scan_value values[GW_UP_PATHS];
+	struct gw_scan_value *values; /* GW_UP_PATHS of them: our own, or those of the event under way */
+	struct gw_picks *picks; /* our own */
 	struct gw_usage usage;
 	bool saw_done, saw_content, saw_error_event;
 	struct gw_str tail; /* last bytes of a stream: they leave after END */
@@ -127,6 +128,8 @@ struct gw_req {
 /* Takes a request from the pool for this connection; NULL when memory is short. */
 struct gw_req *gw_req_new(struct gw_worker *w, struct gw_h1_conn *conn, const struct gw_h1_request *rq,
 			  const struct gw_endpoint_info *ep);
+/* Picks that stay with the request, for a reply that comes in pieces. False: no memory. */
+bool gw_req_take_picks(struct gw_req *r);
 /* Called by the engine. */
 void gw_req_end(struct gw_req *r);
 /* Gives back what a peak of requests has left behind. */

@@ -1,6 +1,7 @@
 #pragma once
 #include <uv.h>
 #include "core/plan.h"
+#include "core/usage.h"
 #include "lib/buf.h"
 #include "lib/sys/role.h"
 #include "lib/text.h"
@@ -56,6 +57,12 @@ struct gw_route_memo {
 };
 enum { GW_ROUTE_MEMOS = 64 };
 
+/* What is picked out of a reply, or out of one event of a stream. */
+struct gw_picks {
+	struct gw_picks *next;
+	struct gw_scan_value values[GW_UP_PATHS];
+};
+
 struct gw_worker {
 	uv_loop_t loop;
 	struct gw_role_start start;
@@ -95,6 +102,9 @@ struct gw_worker {
 	struct gw_req *active; /* doubly linked */
 	uint32_t n_active, n_streams, n_begun;
 	struct gw_req *pool; /* free ones */
+	struct gw_picks event_picks; /* of the event under way, whichever stream's it is */
+	struct gw_picks *spare_picks; /* for whole replies, which come in pieces */
+	uint32_t n_spare_picks;
 	uint32_t n_pool, peak_active; /* peak: most under way at a full second, since memory was given back */
 	uint32_t quiet_seconds; /* since then fewer than half of that */
 	struct gw_key_load *loads;

@@ -14,9 +14,8 @@ import harness
 sys.path.insert(0, str(harness.ROOT / "bench"))
 import stage  # noqa: E402
 
-# Over https Mbed TLS alone holds two buffers of 16 KiB and its contexts for each connection to a provider: the promise of 24 KiB is kept for
-# http only, and this says where https stands.
-STREAMS, PER_STREAM_KIB, BACK = 1000, {"http": 24, "https": 70}, 1.2
+# Promised are 24 KiB for both; http stays well below, and shall.
+STREAMS, PER_STREAM_KIB, BACK = 1000, {"http": 14, "https": 24}, 1.2
 IDLE_MIB = 20
 
 

@@ -3,6 +3,8 @@
 #include "input.h"
 #include "net/h1_client_parse.h"
 
+static struct gw_h1p_heads heads;
+
 struct seen {
 	struct gw_buf text;
 	struct gw_h1p h;
@@ -47,7 +49,7 @@ static enum gw_err run(struct seen *s, struct gw_str text, size_t step, bool is_
 
 	memset(s, 0, sizeof(*s));
 	gw_buf_init(&s->text, 64 << 20);
-	gw_h1p_init(&s->h);
+	gw_h1p_init(&s->h, &heads);
 	s->h.on_head = on_head;
 	s->h.on_body = on_body;
 	s->h.ctx = s;
@@ -93,5 +95,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	gw_buf_done(&cut.text);
 	gw_h1p_done(&whole.h);
 	gw_h1p_done(&cut.h);
+	gw_h1p_heads_done(&heads);
 	return 0;
 }

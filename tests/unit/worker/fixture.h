@@ -209,6 +209,12 @@ static inline int tear_down(void **state)
 	uv_close((uv_handle_t *)&w->turn_end, NULL);
 	uv_run(&w->loop, UV_RUN_DEFAULT);
 	assert_int_equal(uv_loop_close(&w->loop), 0);
+	while (w->spare_picks) {
+		struct gw_picks *p = w->spare_picks;
+
+		w->spare_picks = p->next;
+		free(p);
+	}
 	while (w->pool) {
 		struct gw_req *r = w->pool;
 
