@@ -76,7 +76,7 @@ void up_queue_remove(struct gw_up_req *q)
 	ep->up->stats.queued--;
 }
 
-static void enqueue(struct gw_up_req *q)
+void up_queue_add(struct gw_up_req *q)
 {
 	struct gw_endpoint *ep = q->ep;
 
@@ -112,7 +112,7 @@ enum gw_err up_pool_take(struct gw_up_req *q, bool must_be_fresh)
 		up_conn_give_up(ep->idle_last);
 	if (may_open(ep))
 		return open_for(q);
-	enqueue(q);
+	up_queue_add(q);
 	return GW_OK;
 }
 
@@ -204,9 +204,12 @@ void up_pool_sweep(void *ctx)
 static uint32_t hash_of(const struct gw_endpoint_desc *d)
 {
 	uint32_t h = gw_crc32c(0, d->host.p, d->host.n);
-	uint64_t tail[3] = { d->port | (uint64_t)d->is_https << 16, d->policy, d->max_connections };
+	uint64_t tail[3] = { d->port | (uint64_t)d->is_https << 16 | (uint64_t)d->wants_h2 << 17 |
+				 (uint64_t)d->proxy_is_https << 18 | (uint64_t)d->proxy_port << 32,
+			     d->policy, d->max_connections };
 
 	h = gw_crc32c(h, d->ca_pem.p, d->ca_pem.n);
+	h = gw_crc32c(h, d->proxy_host.p, d->proxy_host.n);
 	for (uint32_t i = 0; i < d->n_allow_private; i++)
 		h = gw_crc32c(h, d->allow_private[i].p, d->allow_private[i].n);
 	return gw_crc32c(h, tail, sizeof(tail));
@@ -238,7 +241,9 @@ static bool is_same(const struct gw_endpoint *ep, const struct gw_endpoint_desc 
 {
 	return ep->port == d->port && ep->is_https == d->is_https && ep->policy == d->policy &&
 	       ep->max_connections == connections_of(d) && gw_str_eq(gw_str(ep->host, ep->host_n), d->host) &&
-	       gw_str_eq(gw_str(ep->ca_pem, ep->ca_pem_n), d->ca_pem) && allow_is_same(ep, d);
+	       gw_str_eq(gw_str(ep->ca_pem, ep->ca_pem_n), d->ca_pem) && ep->wants_h2 == d->wants_h2 &&
+	       gw_str_eq(gw_str(ep->proxy, ep->proxy_n), d->proxy_host) && ep->proxy_port == d->proxy_port &&
+	       ep->proxy_is_https == d->proxy_is_https && allow_is_same(ep, d);
 }
 
 static enum gw_err read_allow(struct gw_endpoint *ep, const struct gw_endpoint_desc *d)
@@ -306,6 +311,13 @@ static enum gw_err fill(struct gw_endpoint *ep, const struct gw_endpoint_desc *d
 	ep->is_https = d->is_https;
 	ep->policy = d->policy;
 	ep->max_connections = connections_of(d);
+	ep->wants_h2 = d->wants_h2;
+	if (d->proxy_host.n > 0)
+		memcpy(ep->proxy, d->proxy_host.p, d->proxy_host.n);
+	ep->proxy_n = d->proxy_host.n;
+	ep->proxy_port = d->proxy_port;
+	ep->proxy_is_https = d->proxy_is_https;
+	ep->via = d->wants_h2 || d->proxy_host.n > 0 ? &up_via_curl : &up_native;
 	name_host(ep);
 	if (d->ca_pem.n > 0) {
 		ep->ca_pem = malloc(d->ca_pem.n);
@@ -314,6 +326,8 @@ static enum gw_err fill(struct gw_endpoint *ep, const struct gw_endpoint_desc *d
 		memcpy(ep->ca_pem, d->ca_pem.p, d->ca_pem.n);
 		ep->ca_pem_n = d->ca_pem.n;
 	}
+	if (ep->via != &up_native)
+		return read_allow(ep, d);
 	/* an unusable bundle shows when a connection is made: UP_TLS, not a refusal to know the endpoint */
 	if (ep->is_https && ep->ca_pem && gw_tls_client_ctx(d->ca_pem, GW_NIL, &ep->tls) != GW_OK)
 		ep->tls = NULL;
@@ -341,9 +355,9 @@ enum gw_err gw_upstream_endpoint(struct gw_upstream *up, const struct gw_endpoin
 			*out = ep;
 			return GW_OK;
 		}
-	if (!gw_egress_may_port(d->port))
+	if (!gw_egress_may_port(d->port) || (d->proxy_host.n > 0 && !gw_egress_may_port(d->proxy_port)))
 		return GW_E_UP_DENIED;
-	if (!is_host(d->host))
+	if (!is_host(d->host) || (d->proxy_host.n > 0 && !is_host(d->proxy_host)))
 		return GW_E_INVALID;
 	if (up->n_endpoints >= UP_MAX_ENDPOINTS)
 		sweep(up, SWEEP_MS);
@@ -351,7 +365,7 @@ enum gw_err gw_upstream_endpoint(struct gw_upstream *up, const struct gw_endpoin
 	if (!ep)
 		return GW_E_NOMEM;
 	ep->up = up;
-	ep->via = &up_native;
+	ep->via = &up_native; /* until it is known better */
 	ep->hash = hash;
 	ep->last_used_ms = gw_wheel_now_ms(&up->wheel);
 	up->n_endpoints++;

@@ -117,14 +117,16 @@ enum gw_err tls_certs_add(mbedtls_x509_crt *to, struct gw_str pem, bool may_skip
 	return r < 0 || (r > 0 && !may_skip_some) || to->version == 0 ? GW_E_INVALID : GW_OK;
 }
 
+const char *const gw_tls_bundles[] = {
+	"/etc/ssl/certs/ca-certificates.crt",
+	"/etc/pki/tls/certs/ca-bundle.crt",
+	"/etc/ssl/ca-bundle.pem",
+	"/etc/ssl/cert.pem",
+	NULL,
+};
+
 enum gw_err gw_tls_bundle_open(struct gw_str ca_path, int *fd)
 {
-	static const char *const usual[] = {
-		"/etc/ssl/certs/ca-certificates.crt",
-		"/etc/pki/tls/certs/ca-bundle.crt",
-		"/etc/ssl/ca-bundle.pem",
-		"/etc/ssl/cert.pem",
-	};
 	char path[1024];
 
 	*fd = -1;
@@ -133,8 +135,8 @@ enum gw_err gw_tls_bundle_open(struct gw_str ca_path, int *fd)
 		path[ca_path.n] = '\0';
 		*fd = open(path, O_RDONLY | O_CLOEXEC);
 	}
-	for (size_t i = 0; ca_path.n == 0 && *fd < 0 && i < sizeof(usual) / sizeof(usual[0]); i++)
-		*fd = open(usual[i], O_RDONLY | O_CLOEXEC);
+	for (size_t i = 0; ca_path.n == 0 && *fd < 0 && gw_tls_bundles[i]; i++)
+		*fd = open(gw_tls_bundles[i], O_RDONLY | O_CLOEXEC);
 	return *fd < 0 ? GW_E_NOT_FOUND : GW_OK;
 }
 

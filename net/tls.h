@@ -9,6 +9,7 @@
  * Server: several certificates chosen by the name that the client asks for, ticket keys that several processes share. */
 struct gw_tls_ctx;
 struct gw_tls; /* of one thread, from its beginning to its end */
+extern const char *const gw_tls_bundles[]; /* the usual places of the system's CA bundle, ended by NULL */
 /* ca_pem NIL: bundle at ca_path (NIL: usual places). */
 GW_MUST enum gw_err gw_tls_client_ctx(struct gw_str ca_pem, struct gw_str ca_path, struct gw_tls_ctx **out);
 /* The same in two halves: the bundle is opened before the sandbox closes, and read when somebody needs it (some 150 certificates:

@@ -7,6 +7,7 @@
 #include "lib/secret.h"
 #include "lib/sys/clock.h"
 #include "lib/sys/fd.h"
+#include "net/curl_lib.h"
 #include "net/upstream_int.h"
 
 enum {
@@ -346,6 +347,8 @@ enum gw_err gw_upstream_new(uv_loop_t *loop, const struct gw_upstream_config *cf
 		if (e == GW_OK) {
 			if (gw_tls_bundle_open(cfg->system_ca_path, &up->bundle_fd) != GW_OK)
 				up->bundle_fd = -1;
+			if (cfg->has_libcurl)
+				(void)gw_curl_load(); /* what is missing is told where it is needed */
 			*out = up;
 			return GW_OK;
 		}
@@ -370,6 +373,7 @@ void gw_upstream_close(struct gw_upstream *up, void (*on_closed)(void *ctx), voi
 			up->buckets[i] = ep->next;
 			up_endpoint_free(ep);
 		}
+	up_curl_close(up);
 	gw_resolver_close(up->resolver);
 	gw_wheel_close(&up->wheel, on_wheel_closed, up);
 }

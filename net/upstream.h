@@ -4,8 +4,8 @@
 #include "lib/err.h"
 #include "lib/str.h"
 
-/* Requests to providers: one interface, two backends (native HTTP/1.1 here; libcurl later). Native: libuv + llhttp + net/tls,
- * one pool of connections per endpoint with LIFO free list (O(1) whatever the number of open streams), a queue with a
+/* Requests to providers: one interface, two backends. libcurl takes the endpoints that want HTTP/2 or a forward proxy, native HTTP/1.1 all
+ * others; both keep the same promises. Native: libuv + llhttp + net/tls, one pool of connections per endpoint with LIFO free list (O(1) whatever the number of open streams), a queue with a
  * deadline when max_connections is reached, session reuse, addresses from net/resolve, every address checked by net/egress
  * before connect. No redirects, no proxies from the environment, no cookies, `Accept-Encoding: identity`.
  * Deadlines are kept by a timer wheel, not a uv_timer per request. */
@@ -22,11 +22,17 @@ struct gw_endpoint_desc {
 	uint32_t n_allow_private;
 	uint32_t max_connections; /* 0 = default 1024 */
 	uint64_t policy; /* raised when rules change: another pool */
+	/* These go by libcurl: HTTP/2 where TLS agrees on it (else 1.1), and a forward proxy: CONNECT to https hosts, whole URLs for http.
+	 * With a proxy it is the proxy's addresses that are checked, and the host as far as it is an address; ca_pem is for both. */
+	bool wants_h2, proxy_is_https;
+	struct gw_str proxy_host; /* NIL: none */
+	uint16_t proxy_port;
 };
 struct gw_upstream_config {
 	struct gw_str system_ca_path; /* NIL: usual places */
 	uint64_t idle_ms; /* pooled connections older than this are closed: 60 s */
 	uint32_t max_idle_per_endpoint;
+	bool has_libcurl; /* load it now: the process locks itself down afterwards */
 };
 GW_MUST enum gw_err gw_upstream_new(uv_loop_t *loop, const struct gw_upstream_config *cfg, struct gw_upstream **out);
 /* Cancels what is under way (on_end is not called), closes pools; on_closed when the loop has nothing left of it. Not from
@@ -72,6 +78,8 @@ struct gw_up_send {
 	const struct gw_str *body; /* pieces, sent in order; must stay valid until on_end */
 	uint32_t n_body;
 	struct gw_up_deadlines deadlines;
+	struct gw_str
+	    proxy_auth; /* "user:password" for the endpoint's proxy; NIL: none. Copied and wiped like the headers */
 	bool must_be_fresh; /* do not take a pooled connection (retry after UP_STALE) */
 	/* The body comes later, by gw_upstream_write; `body` is empty then. stream_length: its bytes, -1 = not known (chunked).
 	 * on_room (from the loop) says when: first as soon as there is a connection, so that what fails before has taken nothing,

@@ -6,7 +6,7 @@
 #include "net/upstream.h"
 #include "net/wheel.h"
 
-/* What the files of the native upstream share:
+/* What the files of upstream share (those of libcurl beside it: curl_int.h):
  *
  *   upstream.c     requests: checking, head bytes, deadlines, their end
  *   pool.c         endpoints: idle connections (newest first), the queue, limits, the sweep
@@ -36,6 +36,7 @@ struct up_backend {
 	void (*close)(struct gw_endpoint *ep); /* all its connections; no request is under way */
 };
 extern const struct up_backend up_native; /* h1_client_request.c */
+extern const struct up_backend up_via_curl; /* curl_client.c */
 
 struct up_sock {
 	uv_tcp_t tcp;
@@ -85,7 +86,11 @@ struct gw_endpoint {
 	char host[256], host_header[272];
 	size_t host_n, host_header_n;
 	uint16_t port;
-	bool is_https;
+	bool is_https, wants_h2, proxy_is_https;
+	char proxy[256]; /* its host */
+	size_t proxy_n; /* 0: none */
+	uint16_t proxy_port;
+	struct up_hub *hub; /* libcurl's side (curl_int.h); NULL until needed */
 	char *ca_pem; /* copy; NULL: system bundle */
 	size_t ca_pem_n;
 	struct gw_cidr *allow;
@@ -107,7 +112,8 @@ enum up_phase { UP_PH_QUEUE, UP_PH_CONNECT, UP_PH_SEND /* streamed bodies */, UP
 struct gw_up_req {
 	struct gw_upstream *up;
 	struct gw_endpoint *ep;
-	struct up_conn *conn; /* NULL while queued */
+	struct up_conn *conn; /* native; NULL while queued */
+	struct up_xfer *xfer; /* libcurl */
 	struct gw_up_req *next, *prev; /* queue; or free list by next */
 	struct gw_up_req *all_next, *all_prev;
 	struct gw_up_ops ops;
@@ -141,6 +147,7 @@ struct gw_upstream {
 	struct gw_resolver *resolver;
 	struct gw_tls_ctx *system_tls; /* NULL: not needed so far, or no bundle found */
 	int bundle_fd; /* the system's authorities, until the first endpoint needs them; -1 */
+	struct up_curl *curl; /* NULL until needed */
 	struct gw_endpoint *buckets[UP_BUCKETS];
 	struct gw_up_req *free_reqs, *all_reqs;
 	struct gw_up_stats stats;
@@ -173,6 +180,7 @@ void up_pool_sweep_idle(struct gw_endpoint *ep, uint64_t now_ms);
 void up_pool_forget(struct up_conn *c); /* out of all lists */
 void up_pool_opened(struct up_conn *c); /* no longer opening */
 void up_endpoint_free(struct gw_endpoint *ep);
+void up_queue_add(struct gw_up_req *q);
 void up_queue_remove(struct gw_up_req *q);
 
 /* h1_client_connect.c */
@@ -188,6 +196,9 @@ void up_conn_give_up(struct up_conn *c); /* closes at once; c may be freed */
 void up_conn_fail(struct up_conn *c, enum gw_err err, const char *detail);
 void up_conn_pause(struct up_conn *c, bool is_paused);
 void up_conn_write(struct up_conn *c); /* what there is to write, as far as the socket takes it */
+
+/* curl_hub.c */
+void up_curl_close(struct gw_upstream *up);
 
 /* h1_client_upload.c */
 /* The connection has written all that it knows of: is there more? */

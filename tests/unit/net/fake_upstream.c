@@ -245,7 +245,8 @@ void caller_init(struct caller *t)
 {
 	*t = (struct caller){ .body = { GW_LIT("{\"a\":"), GW_LIT(""), GW_LIT("1}") }, .n_body = 3 };
 	assert_int_equal(uv_loop_init(&t->loop), 0);
-	assert_int_equal(gw_upstream_new(&t->loop, &(struct gw_upstream_config){ .idle_ms = 0 }, &t->up), GW_OK);
+	assert_int_equal(
+	    gw_upstream_new(&t->loop, &(struct gw_upstream_config){ .has_libcurl = fake_via_curl }, &t->up), GW_OK);
 	fake_start(&t->fake, &t->loop);
 }
 
@@ -325,6 +326,7 @@ void call_start(struct caller *t, struct call *c)
 		.n_allow_private = t->is_denied ? 0 : 1,
 		.max_connections = t->max_connections,
 		.policy = t->policy,
+		.wants_h2 = fake_via_curl,
 	};
 	struct gw_up_send s = {
 		.method = t->is_head  ? GW_LIT("HEAD")

@@ -7,6 +7,9 @@
 
 /* For tests of the outgoing side: a provider on the same loop that does exactly what a script says, and a caller that
  * notes what happened. */
+/* The same tests for both backends: true in programs that are built with via_curl.c (the fake speaks HTTP/1.1 all the same). */
+extern const bool fake_via_curl;
+
 struct fake;
 struct fake_conn {
 	uv_tcp_t tcp;

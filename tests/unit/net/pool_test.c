@@ -36,6 +36,8 @@ static void test_handshake_ceiling(void **state)
 	int queued = 0, late = 0;
 
 	(void)state;
+	if (fake_via_curl) /* libcurl has no such ceiling */
+		return;
 	caller_init(&t);
 	t.fake.on_request = nothing;
 	t.ca_pem = GW_LIT("no certificate, but https");
@@ -111,7 +113,7 @@ static void test_stale_rst(void **state)
 	/* the peer resets right before the request goes out, and the loop has not seen it yet */
 	fake_rst(t.fake.conns);
 	call_run(&t, &c);
-	assert_int_equal(c.err, GW_E_UP_STALE);
+	assert_int_equal(c.err, fake_via_curl ? GW_OK : GW_E_UP_STALE); /* libcurl looks before it takes one */
 	call_done(&c);
 	caller_done(&t);
 }
@@ -127,6 +129,8 @@ static void test_queue(void **state)
 	struct call c[6] = { 0 };
 
 	(void)state;
+	if (fake_via_curl) /* a hundred streams for each connection: curl_test.c */
+		return;
 	caller_init(&t);
 	t.fake.on_request = ok_slowly;
 	t.max_connections = 2;
@@ -211,7 +215,7 @@ static void test_cancel(void **state)
 	assert_int_equal(gw_upstream_stats(t.up)->open, 0);
 	assert_int_equal(gw_upstream_stats(t.up)->idle, 0);
 	assert_int_equal(t.fake.open, 0); /* the provider saw every one go */
-	assert_int_equal(count_fds(), fds);
+	assert_in_range(count_fds(), fds, fds + (fake_via_curl ? 2 : 0)); /* libcurl's own pair */
 	call_done(&c);
 	caller_done(&t);
 }

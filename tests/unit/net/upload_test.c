@@ -12,6 +12,8 @@
 #include "net/h1_server.h"
 #include "net/upstream.h"
 
+extern const bool fake_via_curl; /* via_*.c: which backend these tests are about */
+
 enum mode { COUNT, EARLY, PAUSE, STUCK };
 
 static struct world {
@@ -160,9 +162,11 @@ static void start(uint64_t bytes, bool is_chunked, uint64_t idle_ms)
 {
 	static const struct gw_up_ops up_ops = { on_reply, on_body, on_end };
 	struct gw_str loopback = GW_LIT("127.0.0.0/8");
-	struct gw_endpoint_desc d = {
-		.host = GW_LIT("127.0.0.1"), .port = w.port, .allow_private = &loopback, .n_allow_private = 1
-	};
+	struct gw_endpoint_desc d = { .host = GW_LIT("127.0.0.1"),
+				      .port = w.port,
+				      .allow_private = &loopback,
+				      .n_allow_private = 1,
+				      .wants_h2 = fake_via_curl };
 	struct gw_up_send s = { .method = GW_LIT("POST"),
 				.path = GW_LIT("/files"),
 				.is_streamed = true,
