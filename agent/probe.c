@@ -2,8 +2,8 @@
  * provider; where it has no such list (404, 405) one token is asked for instead. */
 #include <stdlib.h>
 #include "agent/agent.h"
+#include "core/auth.h"
 #include "core/error_body.h"
-#include "core/provider.h"
 #include "lib/json_scan.h"
 #include "lib/json_write.h"
 #include "lib/sys/clock.h"
@@ -63,7 +63,7 @@ static void on_body(void *ctx, struct gw_up_req *q, struct gw_str piece)
 
 static void judge_reply(struct probe *p)
 {
-	struct gw_str secret = p->secret ? gw_secret_expose(p->secret) : GW_NIL, body = gw_buf_view(&p->reply);
+	struct gw_str secrets[GW_AUTH_PARTS], body = gw_buf_view(&p->reply);
 	static const struct gw_scan_node tree[] = { GW_SCAN_NODE("", 1, 1, -1), GW_SCAN_NODE("model", 0, 0, 0) };
 	struct gw_upstream_error ue = { 0 };
 	struct gw_scan_value model = { 0 };
@@ -83,7 +83,10 @@ static void judge_reply(struct probe *p)
 		       GW_NIL);
 		return;
 	}
-	gw_upstream_error_read(&p->arena, p->status, body, GW_NIL, GW_NIL, &secret, secret.n ? 1 : 0, &ue);
+	gw_upstream_error_read(
+	    &p->arena, p->status, body, GW_NIL, GW_NIL, secrets,
+	    gw_auth_secret_parts(p->plan.candidates[0].auth, p->secret ? gw_secret_expose(p->secret) : GW_NIL, secrets),
+	    &ue);
 	finish(p, ue.err ? ue.err : GW_E_UP_SERVER, ue.message, GW_NIL);
 }
 
@@ -128,12 +131,8 @@ static enum gw_err write_chat(struct probe *p)
 	return p->body.p ? GW_OK : GW_E_NOMEM;
 }
 
-static enum gw_err send_call(struct probe *p)
+static enum gw_err endpoint_of(struct probe *p, const struct gw_candidate *c, struct gw_endpoint **out)
 {
-	const struct gw_candidate *c = &p->plan.candidates[0];
-	const struct gw_provider *row = &gw_providers[c->provider_type];
-	struct gw_str prefix = gw_auth_header_prefix(row->auth),
-		      secret = p->secret ? gw_secret_expose(p->secret) : GW_NIL;
 	struct gw_endpoint_desc d = { .host = c->host,
 				      .port = c->port,
 				      .is_https = c->is_https,
@@ -142,37 +141,59 @@ static enum gw_err send_call(struct probe *p)
 				      .n_allow_private = c->allow_private.n,
 				      .max_connections = 8,
 				      .policy = c->policy };
-	struct gw_up_header h[3];
+
+	return gw_upstream_endpoint(p->ag->upstream, &d, out);
+}
+
+static enum gw_err send_call(struct probe *p)
+{
+	static const struct gw_auth_header usual[] = {
+		{ { "content-type", 12 }, { "application/json", 16 } },
+		{ { "user-agent", 10 },
+		  { "llmgw/" LLMGW_VERSION " probe", sizeof("llmgw/" LLMGW_VERSION " probe") - 1 } },
+	};
+	enum { USUAL = sizeof(usual) / sizeof(usual[0]) };
+	const struct gw_candidate *c = &p->plan.candidates[0];
+	struct gw_up_header h[USUAL + GW_AUTH_ADDS];
+	struct gw_auth_add add;
 	struct gw_endpoint *ep;
-	char value[17 << 10];
-	uint32_t n = 0;
+	char room[GW_AUTH_ROOM];
 	enum gw_err e = p->is_chat ? write_chat(p) : GW_OK;
 
 	if (!e)
-		e = gw_upstream_endpoint(p->ag->upstream, &d, &ep);
+		e = endpoint_of(p, c, &ep);
 	if (e)
 		return e;
-	h[n++] = (struct gw_up_header){ GW_LIT("content-type"), GW_LIT("application/json") };
-	h[n++] = (struct gw_up_header){ GW_LIT("user-agent"), GW_LIT("llmgw/" LLMGW_VERSION " probe") };
-	if (row->auth != GW_AUTH_NONE && secret.n && prefix.n + secret.n <= sizeof value) {
-		memcpy(value, prefix.p, prefix.n);
-		memcpy(value + prefix.n, secret.p, secret.n);
-		h[n++] = (struct gw_up_header){ gw_auth_header_name(row->auth), gw_str(value, prefix.n + secret.n) };
-	}
 	struct gw_up_send s = {
 		.endpoint = ep,
 		.method = p->is_chat ? GW_LIT("POST") : GW_LIT("GET"),
 		.path = gw_arena_printf(&p->arena, "%.*s%s", GW_FMT(c->base_path),
 					p->is_chat ? "/chat/completions" : "/models"),
 		.headers = h,
-		.n_headers = n,
 		.body = &p->body,
 		.n_body = p->is_chat ? 1 : 0,
 		.deadlines = { PROBE_MS, 5000, PROBE_MS, PROBE_MS, PROBE_MS },
 	};
-	e = s.path.p ? gw_upstream_send(p->ag->upstream, &s, &ops, p, &p->up) : GW_E_NOMEM;
-	if (secret.n)
-		gw_wipe(value, sizeof value);
+	struct gw_auth_request rq = { .method = s.method,
+				      .path = s.path,
+				      .headers = usual,
+				      .n_headers = USUAL,
+				      .body = s.body,
+				      .n_body = s.n_body,
+				      .now_us = gw_unix_us() };
+
+	if (!s.path.p)
+		return GW_E_NOMEM;
+	e = gw_auth_make(c, p->secret ? gw_secret_expose(p->secret) : GW_NIL, &rq, room, &add);
+	for (uint32_t i = 0; i < USUAL + add.n; i++) {
+		const struct gw_auth_header *from = i < USUAL ? &usual[i] : &add.v[i - USUAL];
+
+		h[s.n_headers++] = (struct gw_up_header){ from->name, from->value };
+	}
+	s.path = add.path;
+	if (!e)
+		e = gw_upstream_send(p->ag->upstream, &s, &ops, p, &p->up);
+	gw_wipe(room, add.room_n);
 	return e;
 }
 

@@ -328,9 +328,14 @@ void gw_api_relay_piece(struct gw_req *r, struct gw_str piece)
 /* Whether the words may go out as they are: they may repeat what we sent. */
 static bool has_secret(const struct gw_req *r)
 {
-	struct gw_str body = gw_buf_view(&r->held), secret = r->secret ? gw_secret_expose(r->secret) : GW_NIL;
+	struct gw_str body = gw_buf_view(&r->held), secrets[GW_AUTH_PARTS];
+	uint32_t n = gw_req_secrets(r, secrets);
 
-	return secret.n && memmem(body.p, body.n, secret.p, secret.n) != NULL;
+	for (uint32_t i = 0; i < n; i++) {
+		if (memmem(body.p, body.n, secrets[i].p, secrets[i].n))
+			return true;
+	}
+	return false;
 }
 
 enum gw_err gw_api_error(struct gw_req *r, enum gw_err e)

@@ -183,10 +183,11 @@ static void take_values(struct gw_req *r)
 /* An error object inside a 200 stream: classified by its code and type, told in our words. */
 enum gw_err gw_relay_error_event(struct gw_req *r, int status, struct gw_str json)
 {
-	struct gw_str secret = r->secret ? gw_secret_expose(r->secret) : GW_NIL;
+	struct gw_str secrets[GW_AUTH_PARTS];
 	struct gw_upstream_error ue = { 0 };
 
-	gw_upstream_error_read(&r->arena, status ? status : 200, json, GW_NIL, GW_NIL, &secret, secret.n ? 1 : 0, &ue);
+	gw_upstream_error_read(&r->arena, status ? status : 200, json, GW_NIL, GW_NIL, secrets,
+			       gw_req_secrets(r, secrets), &ue);
 	r->at.detail = ue.message;
 	r->saw_error_event = true;
 	return ue.err ? ue.err : GW_E_UP_SERVER;

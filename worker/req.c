@@ -164,6 +164,13 @@ void gw_req_each_second(struct gw_worker *w)
 	malloc_trim(0); /* many streams have ended: their pages go back to the system, once */
 }
 
+uint32_t gw_req_secrets(const struct gw_req *r, struct gw_str parts[GW_AUTH_PARTS])
+{
+	if (!r->secret || r->at.candidate < 0)
+		return 0;
+	return gw_auth_secret_parts(r->plan.candidates[r->at.candidate].auth, gw_secret_expose(r->secret), parts);
+}
+
 void gw_req_end(struct gw_req *r)
 {
 	struct gw_worker *w = r->w;

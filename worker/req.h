@@ -1,4 +1,5 @@
 #pragma once
+#include "core/auth.h"
 #include "core/error_body.h"
 #include "core/passthru.h"
 #include "core/pick.h"
@@ -152,6 +153,8 @@ struct gw_send_more {
 };
 GW_MUST enum gw_err gw_send_with(struct gw_req *r, const struct gw_candidate *c, struct gw_str path,
 				 const struct gw_str *pieces, uint32_t n_pieces, const struct gw_send_more *more);
+/* What of the credential in use must not be seen in what the provider says. */
+uint32_t gw_req_secrets(const struct gw_req *r, struct gw_str parts[GW_AUTH_PARTS]);
 /* steps/parse.c: what the body said, into the record. */
 void gw_parse_note_body(struct gw_req *r);
 

@@ -5,11 +5,11 @@
 
 static enum gw_err read_error_reply(struct gw_req *r)
 {
-	struct gw_str secret = r->secret ? gw_secret_expose(r->secret) : GW_NIL;
+	struct gw_str secrets[GW_AUTH_PARTS];
 	struct gw_upstream_error ue = { 0 };
 
-	gw_upstream_error_read(&r->arena, r->at.status, gw_buf_view(&r->held), GW_NIL, GW_NIL, &secret,
-			       secret.n ? 1 : 0, &ue);
+	gw_upstream_error_read(&r->arena, r->at.status, gw_buf_view(&r->held), GW_NIL, GW_NIL, secrets,
+			       gw_req_secrets(r, secrets), &ue);
 	if (r->api)
 		ue.err = gw_api_error(r, ue.err);
 	r->at.detail = ue.message;

@@ -1,10 +1,8 @@
 /* send: the credential, the spliced body, the request to the provider. */
-#include "core/provider.h"
+#include "core/auth.h"
 #include "lib/sys/clock.h"
 #include "worker/api.h"
 #include "worker/talk.h"
-
-enum { AUTH_VALUE_MAX = 17 << 10 };
 
 static enum gw_err endpoint_of(struct gw_req *r, const struct gw_candidate *c, struct gw_endpoint **out)
 {
@@ -21,17 +19,42 @@ static enum gw_err endpoint_of(struct gw_req *r, const struct gw_candidate *c, s
 	return gw_upstream_endpoint(r->w->upstream, &d, out);
 }
 
-/* The auth header's value lies in a stack buffer that is wiped: gw_upstream_send has copied it by then. */
+enum { SEND_HEADERS = 5 + GW_API_PASS };
+
+/* What shows whose request it is (core/auth.h) goes behind the other headers of s. */
+static enum gw_err add_auth(struct gw_req *r, const struct gw_candidate *c, struct gw_up_send *s,
+			    struct gw_up_header *h, char *room, struct gw_auth_add *add)
+{
+	struct gw_auth_header seen[SEND_HEADERS];
+	struct gw_auth_request rq = { .method = s->method,
+				      .path = s->path,
+				      .headers = seen,
+				      .body = s->body,
+				      .n_body = s->n_body,
+				      .is_streamed = s->is_streamed };
+	enum gw_err e;
+
+	if (c->auth == GW_AUTH_SIGV4) {
+		for (; rq.n_headers < s->n_headers; rq.n_headers++)
+			seen[rq.n_headers] = (struct gw_auth_header){ h[rq.n_headers].name, h[rq.n_headers].value };
+		rq.now_us = gw_unix_us();
+	}
+	e = gw_auth_make(c, r->secret ? gw_secret_expose(r->secret) : GW_NIL, &rq, room, add);
+	s->path = add->path;
+	for (uint32_t i = 0; i < add->n; i++)
+		h[s->n_headers++] = (struct gw_up_header){ add->v[i].name, add->v[i].value };
+	return e;
+}
+
+/* The values of auth headers lie in a stack buffer that is wiped: gw_upstream_send has copied them by then. */
 enum gw_err gw_send_with(struct gw_req *r, const struct gw_candidate *c, struct gw_str path,
 			 const struct gw_str *pieces, uint32_t n_pieces, const struct gw_send_more *more)
 {
-	const struct gw_provider *p = &gw_providers[c->provider_type];
-	struct gw_str prefix = gw_auth_header_prefix(p->auth),
-		      secret = r->secret ? gw_secret_expose(r->secret) : GW_NIL;
-	struct gw_up_header h[5 + GW_API_PASS];
+	struct gw_up_header h[SEND_HEADERS + GW_AUTH_ADDS];
+	struct gw_auth_add add;
 	struct gw_endpoint *ep;
 	uint32_t n = 0;
-	char value[AUTH_VALUE_MAX];
+	char room[GW_AUTH_ROOM];
 	enum gw_err e;
 
 	e = endpoint_of(r, c, &ep);
@@ -51,13 +74,6 @@ enum gw_err gw_send_with(struct gw_req *r, const struct gw_candidate *c, struct 
 	h[n++] = (struct gw_up_header){ GW_LIT("user-agent"), GW_LIT("llmgw/" LLMGW_VERSION) };
 	if (r->rec.trace_id.n)
 		h[n++] = (struct gw_up_header){ GW_LIT("traceparent"), r->traceparent };
-	if (p->auth != GW_AUTH_NONE && secret.n) {
-		if (prefix.n + secret.n > sizeof value)
-			return GW_E_BUG;
-		memcpy(value, prefix.p, prefix.n);
-		memcpy(value + prefix.n, secret.p, secret.n);
-		h[n++] = (struct gw_up_header){ gw_auth_header_name(p->auth), gw_str(value, prefix.n + secret.n) };
-	}
 	struct gw_up_send s = {
 		.endpoint = ep,
 		.method = GW_LIT("POST"),
@@ -76,9 +92,10 @@ enum gw_err gw_send_with(struct gw_req *r, const struct gw_candidate *c, struct 
 		s.on_room = more->on_room;
 		s.must_be_fresh |= more->is_streamed; /* half an upload cannot be sent again */
 	}
-	e = gw_upstream_send(r->w->upstream, &s, &gw_relay_ops, r, &r->at.up);
-	if (secret.n)
-		gw_wipe(value, prefix.n + secret.n);
+	e = add_auth(r, c, &s, h, room, &add);
+	if (!e)
+		e = gw_upstream_send(r->w->upstream, &s, &gw_relay_ops, r, &r->at.up);
+	gw_wipe(room, add.room_n);
 	return e;
 }
 
