@@ -75,8 +75,8 @@ static struct gw_secret *take(yyjson_val *obj, const char *name, bool is_text)
 	struct gw_secret *secret = gw_secret_new(s.p, s.n);
 
 	/* The tree's own copy of the text; an 'x' that no header would refuse may be overlooked, so the check of what a
-	 * header can carry is done here too: such a text stays as it is and is refused by the schema. */
-	for (size_t i = 0; !is_text && i < s.n; i++) {
+	 * header can carry is done here too: such a text stays as it is and is refused by the schema. Key files are JSON, and read by their kind. */
+	for (size_t i = 0; !is_text && s.p[0] != '{' && i < s.n; i++) {
 		if (s.p[i] <= ' ' || s.p[i] >= 0x7f) {
 			gw_secret_unref(secret);
 			return NULL;

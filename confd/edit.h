@@ -58,6 +58,15 @@ GW_MUST enum gw_err gw_edit_key_fields(struct gw_ctx *c, struct gw_edit *e, stru
 GW_MUST enum gw_err gw_edit_secret_fields(struct gw_ctx *c, struct gw_edit *e, const yyjson_val *obj,
 					  const struct gw_edit_secrets *secrets, struct gw_edit_sets *sets,
 					  bool *is_changed);
+/* Secrets by kind (confd/edit_credential.c): the form that is sealed, and whom it belongs to ("" = it does not say). */
+GW_MUST enum gw_err gw_edit_cred_secret(struct gw_ctx *c, const yyjson_val *obj, const struct gw_secret *given,
+					bool is_next, struct gw_secret **out, struct gw_str *who);
+/* Sets `principal` by what is sealed. */
+void gw_edit_cred_whose(struct gw_ctx *c, const yyjson_val *obj, const struct gw_secret *sealed,
+			struct gw_edit_sets *sets);
+/* Is there a secret where the kind wants one, and does the provider take the kind? */
+GW_MUST enum gw_err gw_edit_cred_check(struct gw_ctx *c, const struct gw_edit *e, const yyjson_val *obj,
+				       const struct gw_edit_secrets *secrets);
 /* What the server adds to a certificate (confd/edit_certificate.c); its key is sealed under this id. */
 GW_MUST enum gw_err gw_edit_certificate_fields(struct gw_ctx *c, struct gw_edit *e, const yyjson_val *obj,
 					       const struct gw_edit_secrets *secrets, struct gw_edit_sets *sets,

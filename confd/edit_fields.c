@@ -6,6 +6,7 @@
 #include "confd/object.h"
 #include "confd/sealed.h"
 #include "core/key.h"
+#include "core/provider.h"
 #include "lib/text.h"
 
 enum { KEY_PREFIX_BYTES = 14 /* "lgw_" and the public id */, LAST4_LEAST = 16 };
@@ -110,7 +111,14 @@ static bool is_stored(struct gw_ctx *c, const struct gw_edit *e, const char *ver
 	return is_same;
 }
 
-static void set_shown(struct gw_ctx *c, const struct gw_secret *secret, bool is_next, struct gw_edit_sets *sets)
+/* The end of an API key says which it is; that of a key file says nothing. */
+static bool shows_end(const yyjson_val *obj, struct gw_str s)
+{
+	return s.n >= LAST4_LEAST && gw_cf_u64(obj, GW_KIND_credential, "kind") == GW_CRED_KIND_KEY;
+}
+
+static void set_shown(struct gw_ctx *c, const yyjson_val *obj, const struct gw_secret *secret, bool is_next,
+		      struct gw_edit_sets *sets)
 {
 	struct gw_str s = gw_secret_expose(secret);
 	char fingerprint[9];
@@ -120,7 +128,7 @@ static void set_shown(struct gw_ctx *c, const struct gw_secret *secret, bool is_
 			gw_arena_str(&c->arena, gw_str(fingerprint, 8)));
 	if (!is_next)
 		gw_edit_set_str(sets, "last4",
-				s.n >= LAST4_LEAST ? gw_arena_str(&c->arena, gw_str_skip(s, s.n - 4)) : GW_LIT(""));
+				shows_end(obj, s) ? gw_arena_str(&c->arena, gw_str_skip(s, s.n - 4)) : GW_LIT(""));
 }
 
 /* Seals a secret as current or next version of the credential; the version before it in that place retires. */
@@ -137,26 +145,37 @@ static enum gw_err store_secret(struct gw_ctx *c, const struct gw_edit *e, const
 	if (err != GW_OK)
 		return err;
 	gw_edit_set_u64(sets, field, p.version);
-	set_shown(c, secret, is_next, sets);
+	set_shown(c, obj, secret, is_next, sets);
 	return GW_OK;
+}
+
+/* A secret as it was given: brought into its form, and stored unless it is there already. */
+static enum gw_err take_secret(struct gw_ctx *c, const struct gw_edit *e, const yyjson_val *obj,
+			       const struct gw_secret *given, bool is_next, struct gw_edit_sets *sets, bool *is_changed)
+{
+	struct gw_secret *secret;
+	struct gw_str who;
+	enum gw_err err = gw_edit_cred_secret(c, obj, given, is_next, &secret, &who);
+
+	if (err == GW_OK && !is_stored(c, e, is_next ? "next_version" : "secret_version", secret)) {
+		err = store_secret(c, e, obj, secret, is_next, sets);
+		if (err == GW_OK && !is_next)
+			gw_edit_set_str(sets, "principal", who);
+		*is_changed = true;
+	}
+	gw_secret_unref(secret);
+	return err;
 }
 
 enum gw_err gw_edit_secret_fields(struct gw_ctx *c, struct gw_edit *e, const yyjson_val *obj,
 				  const struct gw_edit_secrets *secrets, struct gw_edit_sets *sets, bool *is_changed)
 {
-	enum gw_err err = GW_OK;
+	enum gw_err err = gw_edit_cred_check(c, e, obj, secrets);
 
-	if (secrets->secret == NULL && e->before_obj == NULL)
-		return gw_fault(c, GW_E_MISSING, GW_LIT("/secret"),
-				"secret is required for a new credential: the API key itself.");
-	if (secrets->secret != NULL && !is_stored(c, e, "secret_version", secrets->secret)) {
-		err = store_secret(c, e, obj, secrets->secret, false, sets);
-		*is_changed = true;
-	}
-	if (err == GW_OK && secrets->next != NULL && !is_stored(c, e, "next_version", secrets->next)) {
-		err = store_secret(c, e, obj, secrets->next, true, sets);
-		*is_changed = true;
-	}
+	if (err == GW_OK && secrets->secret != NULL)
+		err = take_secret(c, e, obj, secrets->secret, false, sets, is_changed);
+	if (err == GW_OK && secrets->next != NULL)
+		err = take_secret(c, e, obj, secrets->next, true, sets, is_changed);
 	return err;
 }
 
@@ -175,7 +194,8 @@ static enum gw_err promote(struct gw_ctx *c, const struct gw_edit *e, struct gw_
 	if (err != GW_OK)
 		return gw_fail(c, err, "The staged secret of \"%.*s\" cannot be opened. Stage it again.",
 			       GW_FMT(e->id));
-	set_shown(c, secret, false, sets);
+	set_shown(c, e->before_obj, secret, false, sets);
+	gw_edit_cred_whose(c, e->before_obj, secret, sets);
 	gw_secret_unref(secret);
 	gw_edit_set_u64(sets, "secret_version", p.version);
 	gw_edit_set_u64(sets, "next_version", 0);
@@ -188,6 +208,7 @@ enum gw_err gw_edit_rotate(struct gw_ctx *c, struct gw_str id, enum gw_rotate_mo
 {
 	struct gw_edit e = { .kind = GW_KIND_credential, .act = "rotate", .doc = c->doc };
 	struct gw_edit_sets sets = { .n = 0 };
+	bool is_changed = false;
 	enum gw_err err;
 
 	/* rights, existence and If-Match are those of a deletion: who may delete it may rotate it */
@@ -201,7 +222,7 @@ enum gw_err gw_edit_rotate(struct gw_ctx *c, struct gw_str id, enum gw_rotate_mo
 		err = gw_fault(c, GW_E_MISSING, GW_LIT("/secret"),
 			       "secret is required: the new API key (printable, without spaces).");
 	else
-		err = store_secret(c, &e, e.before_obj, secret, mode == GW_ROTATE_STAGE, &sets);
+		err = take_secret(c, &e, e.before_obj, secret, mode == GW_ROTATE_STAGE, &sets, &is_changed);
 	if (err == GW_OK)
 		err = gw_edit_finish(c, &e, e.before_obj, &sets);
 	if (err == GW_OK)

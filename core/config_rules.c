@@ -161,6 +161,8 @@ static void check_credential(struct gw_cf_check *c)
 	for (unsigned i = 0; i < c->n_secrets; i++) {
 		struct gw_str s = c->secrets[i].value;
 
+		if (s.n && s.p[0] == '{')
+			continue; /* a key file: read by its kind */
 		for (size_t at = 0; at < s.n; at++) {
 			if (s.p[at] > ' ' && s.p[at] < 0x7f)
 				continue;
@@ -172,6 +174,59 @@ static void check_credential(struct gw_cf_check *c)
 			break;
 		}
 	}
+}
+
+/* Fields by kind: those that it needs, and none that say something to another kind. */
+static void check_credential_kind(struct gw_cf_check *c)
+{
+	enum { AWS = 1, AZURE = 2, TOKEN = 4, ANY_TOKEN = AWS | AZURE | TOKEN };
+	static const struct {
+		const char *field;
+		unsigned kinds;
+	} rows[] = { { "region", AWS },         { "role_arn", AWS },    { "external_id", AWS },
+		     { "tenant_id", AZURE },    { "client_id", AZURE }, { "scope", TOKEN | AZURE },
+		     { "token_url", ANY_TOKEN } };
+	struct gw_str kind = text_of(c, "kind"), source = text_of(c, "source");
+	unsigned is = gw_str_eq(kind, GW_LIT("aws"))     ? AWS
+		      : gw_str_eq(kind, GW_LIT("azure")) ? AZURE
+		      : gw_str_eq(kind, GW_LIT("gcp"))   ? TOKEN
+							 : 0;
+	bool is_ambient = source.n && !gw_str_eq(source, GW_LIT("secret"));
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (text_of(c, rows[i].field).n && !(rows[i].kinds & is))
+			gw_cf_fault(
+			    c, GW_E_INVALID, gw_cf_at(c, rows[i].field),
+			    gw_arena_printf(c->arena,
+					    "%s says nothing to a credential of kind %.*s. Leave it out, or set kind.",
+					    rows[i].field, GW_FMT(kind.n ? kind : GW_LIT("api_key"))));
+	}
+	if (is_ambient && (!is || (is != AWS && !gw_str_eq(source, GW_LIT("instance")))))
+		fault(c, GW_E_INVALID, "source",
+		      "source: api_key takes secret only; gcp and azure take secret or instance; aws takes all.");
+	if (is_ambient && (text_of(c, "org").n || text_of(c, "team").n))
+		fault(c, GW_E_INVALID, "source",
+		      "source: the machine's own identity is for the platform's credentials only. Leave org and team "
+		      "out.");
+	if (is == AWS && !text_of(c, "region").n)
+		fault(c, GW_E_MISSING, "region",
+		      "region is required for kind aws: where requests are signed for, such as us-east-1.");
+	if (is == AWS && !gw_provider_is_place(text_of(c, "region")))
+		fault(c, GW_E_INVALID, "region", "region must be the name of an AWS region, such as us-east-1.");
+	if (is == AWS && text_of(c, "role_arn").n && !gw_str_has_prefix(text_of(c, "role_arn"), GW_LIT("arn:")))
+		fault(c, GW_E_INVALID, "role_arn",
+		      "role_arn must be an ARN, such as arn:aws:iam::123456789012:role/llmgw.");
+	if (is == AWS && gw_str_eq(source, GW_LIT("web_identity")) && !text_of(c, "role_arn").n)
+		fault(c, GW_E_MISSING, "role_arn",
+		      "role_arn is required with source web_identity: the role that the token is for.");
+	if (is == AZURE && !is_ambient && !text_of(c, "tenant_id").n)
+		fault(c, GW_E_MISSING, "tenant_id",
+		      "tenant_id is required for kind azure: the directory of the application.");
+	if (is == AZURE && !is_ambient && !text_of(c, "client_id").n)
+		fault(c, GW_E_MISSING, "client_id",
+		      "client_id is required for kind azure: the application that the secret is of.");
+	if (is == AZURE && !gw_provider_is_place(text_of(c, "tenant_id")))
+		fault(c, GW_E_INVALID, "tenant_id", "tenant_id may have letters, digits, '-', '.' and '_' only.");
 }
 
 void gw_cf_check_rules(struct gw_cf_check *c)
@@ -186,6 +241,8 @@ void gw_cf_check_rules(struct gw_cf_check *c)
 		check_provider(c);
 	else if (c->kind == GW_KIND_key)
 		check_key(c);
-	else if (c->kind == GW_KIND_credential)
+	else if (c->kind == GW_KIND_credential) {
 		check_credential(c);
+		check_credential_kind(c);
+	}
 }
