@@ -8,7 +8,8 @@ GW_MUST enum gw_err gw_gemini_count_read(struct gw_arena *a, const yyjson_val *r
 					 struct gw_str *param, struct gw_str *why);
 /* The request for a provider: Vertex AI takes the plain body, the Generative Language API wants it wrapped, with the model inside. */
 GW_MUST enum gw_err gw_gemini_count_write(struct gw_arena *a, struct ir_request *in, const struct gw_write_opts *o,
-					  bool is_vertex, struct gw_buf *body, struct gw_str *param, struct gw_str *why);
+					  bool is_vertex, struct gw_buf *body, struct gw_str *param,
+					  struct gw_str *why);
 /* Its path: as gw_gemini.write_path, with :countTokens. */
 void gw_gemini_count_path(const struct gw_path_in *in, struct gw_buf *out);
 /* The provider's reply; false: it tells no number. */

@@ -3,15 +3,32 @@
 
 #define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
 
-static const char *const request_names[GR_N] = { "contents",	     "systemInstruction",     "tools",	       "toolConfig",
-						 "generationConfig", "functionCallingConfig", "allowedFunctionNames" };
+static const char *const request_names[GR_N] = { "contents",
+						 "systemInstruction",
+						 "tools",
+						 "toolConfig",
+						 "generationConfig",
+						 "functionCallingConfig",
+						 "allowedFunctionNames" };
 static const char *const generation_names[GG_N] = {
-	"temperature",	   "topP",	       "topK",		  "maxOutputTokens", "candidateCount",
-	"stopSequences",   "seed",	       "presencePenalty", "frequencyPenalty", "responseMimeType",
-	"responseSchema",  "responseJsonSchema", "responseLogprobs", "logprobs",	      "thinkingConfig",
+	"temperature",
+	"topP",
+	"topK",
+	"maxOutputTokens",
+	"candidateCount",
+	"stopSequences",
+	"seed",
+	"presencePenalty",
+	"frequencyPenalty",
+	"responseMimeType",
+	"responseSchema",
+	"responseJsonSchema",
+	"responseLogprobs",
+	"logprobs",
+	"thinkingConfig",
 };
 static const char *const thinking_names[GT_N] = { "includeThoughts", "thinkingBudget", "thinkingLevel" };
-static const char *const part_names[GP_N] = { "text",	  "thought",	  "thoughtSignature", "inlineData",
+static const char *const part_names[GP_N] = { "text",     "thought",      "thoughtSignature", "inlineData",
 					      "fileData", "functionCall", "functionResponse" };
 static const char *const media_names[GI_N] = { "mimeType", "data", "fileUri", "displayName" };
 static const char *const tool_names[GD_N] = { "name", "description", "parameters", "parametersJsonSchema" };

@@ -135,8 +135,8 @@ static void write_error_event(const struct gw_error_told *t, const struct gw_car
 
 /* ---- token counts ---- */
 
-enum gw_err gw_gemini_count_read(struct gw_arena *a, const yyjson_val *root, struct ir_request *out, struct gw_str *param,
-				 struct gw_str *why)
+enum gw_err gw_gemini_count_read(struct gw_arena *a, const yyjson_val *root, struct ir_request *out,
+				 struct gw_str *param, struct gw_str *why)
 {
 	const yyjson_val *inner = gemini_get(root, "generateContentRequest");
 	enum gw_err e;

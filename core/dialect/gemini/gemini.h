@@ -17,7 +17,16 @@ void gemini_key(struct gw_json_out *w, const struct gemini_fields *f, int i, uin
 const yyjson_val *gemini_get(const yyjson_val *obj, const char *name);
 
 /* ir_request.form: bits of gemini_request_fields below 8, of generationConfig from 8, of thinkingConfig from 24. */
-enum gemini_request_field { GR_CONTENTS, GR_SYSTEM, GR_TOOLS, GR_TOOL_CONFIG, GR_GENERATION, GR_FUNCTION_CALLING, GR_ALLOWED, GR_N };
+enum gemini_request_field {
+	GR_CONTENTS,
+	GR_SYSTEM,
+	GR_TOOLS,
+	GR_TOOL_CONFIG,
+	GR_GENERATION,
+	GR_FUNCTION_CALLING,
+	GR_ALLOWED,
+	GR_N
+};
 enum gemini_generation_field {
 	GG_TEMPERATURE,
 	GG_TOP_P,
@@ -116,6 +125,14 @@ struct gemini_writer {
 enum gw_err gemini_contents_write(struct gemini_writer *w);
 enum gw_err gemini_config_write(struct gemini_writer *w);
 enum gw_err gemini_tools_write(struct gemini_writer *w);
+bool gemini_is_media(const struct ir_block *b);
+/* Members of a message or block that only their own dialect knows. */
+void gemini_note_extras(struct gemini_writer *w, const struct ir_extra *x);
+/* Does the block become a part here? Results are written apart; what cannot be written is noted. */
+bool gemini_block_is_written(struct gemini_writer *w, const struct ir_block *b);
+enum gw_err gemini_block_write(struct gemini_writer *w, const struct ir_block *b, bool *is_first_call);
+/* A tool result as a whole part, under the function's name. */
+enum gw_err gemini_result_write(struct gemini_writer *w, const struct ir_block *b, struct gw_str name);
 /* A media block as inlineData or fileData, without the part's braces. */
 enum gw_err gemini_media_write(struct gemini_writer *w, const struct ir_block *b);
 /* The name of a function as Gemini takes it. .p NULL: full. */
@@ -129,7 +146,12 @@ bool gemini_finish_is_known(struct gw_str word);
 /* The model broke its own format: an error when there is nothing else. */
 bool gemini_finish_is_broken(struct gw_str word);
 struct gw_str gemini_finish_write(enum ir_finish f, struct gw_str raw, bool is_own);
-void gemini_usage_read(const yyjson_val *meta, struct gw_usage *u, struct gw_str *tier);
+/* The counts as told last; zeroed at the beginning of a reply or stream. */
+struct gemini_counts {
+	uint64_t prompt, tools, answer, thoughts;
+	bool has_answer;
+};
+void gemini_usage_read(const yyjson_val *meta, struct gemini_counts *k, struct gw_usage *u, struct gw_str *tier);
 void gemini_usage_write(struct gw_json_out *w, const struct gw_usage *u);
 /* logprobsResult as OpenAI's logprobs; NULL: none, or no memory. And back. */
 const yyjson_val *gemini_logprobs_read(struct gw_arena *a, const yyjson_val *result);
@@ -138,11 +160,12 @@ void gemini_logprobs_write(struct gw_json_out *w, const yyjson_val *logprobs);
  * length: not at hand, but so many bytes of ASCII. */
 bool gemini_citations_read(struct gw_arena *a, const yyjson_val *candidate, struct gw_str text, struct ir_block *b);
 
-enum gw_err gemini_read_request(struct gw_arena *a, const yyjson_val *root, struct ir_request *out, struct gw_str *param,
-				struct gw_str *why);
+enum gw_err gemini_read_request(struct gw_arena *a, const yyjson_val *root, struct ir_request *out,
+				struct gw_str *param, struct gw_str *why);
 enum gw_err gemini_write_request(struct gw_arena *a, struct ir_request *in, const struct gw_write_opts *o,
 				 struct gw_buf *body, struct gw_str *param, struct gw_str *why);
-enum gw_err gemini_read_reply(struct gw_arena *a, const yyjson_val *root, const struct gw_carry *c, struct ir_reply *out);
+enum gw_err gemini_read_reply(struct gw_arena *a, const yyjson_val *root, const struct gw_carry *c,
+			      struct ir_reply *out);
 enum gw_err gemini_write_reply(struct gw_arena *a, const struct ir_reply *in, const struct gw_carry *c,
 			       struct gw_buf *body);
 /* One block of a reply as a part. */

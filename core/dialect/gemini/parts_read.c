@@ -91,8 +91,8 @@ static bool put_extra(struct gemini_reader *r, struct ir_extra **list, const cha
 	*at = GW_NEW(r->a, struct ir_extra);
 	if (!*at)
 		return false;
-	**at = (struct ir_extra){ NULL, GW_D_GEMINI, *prefix ? gw_arena_printf(r->a, "%s%.*s", prefix, GW_FMT(key)) : key,
-				  v };
+	**at = (struct ir_extra){ NULL, GW_D_GEMINI,
+				  *prefix ? gw_arena_printf(r->a, "%s%.*s", prefix, GW_FMT(key)) : key, v };
 	return true;
 }
 
@@ -266,7 +266,8 @@ static enum gw_err read_result(struct gemini_reader *r, const yyjson_val *obj, s
 		}
 	}
 	if (!yyjson_is_obj(mut(response)))
-		return refuse(r, ".functionResponse.response", "must be an object; put a plain text into {\"output\": text}");
+		return refuse(r, ".functionResponse.response",
+			      "must be an object; put a plain text into {\"output\": text}");
 	if (!b->name.n)
 		return refuse(r, ".functionResponse.name", "must be the name of the function that was called");
 	call = find_call(r, b);
@@ -321,8 +322,8 @@ static enum gw_err fill(struct gemini_reader *r, const yyjson_val *part, const y
 }
 
 /* The members of a part, sorted out. */
-static enum gw_err sort(struct gemini_reader *r, const yyjson_val *part, const yyjson_val *vals[GP_N], struct ir_block *b,
-			bool *is_own_kind)
+static enum gw_err sort(struct gemini_reader *r, const yyjson_val *part, const yyjson_val *vals[GP_N],
+			struct ir_block *b, bool *is_own_kind)
 {
 	yyjson_obj_iter it;
 	yyjson_val *k;
@@ -336,10 +337,10 @@ static enum gw_err sort(struct gemini_reader *r, const yyjson_val *part, const y
 		int i = gemini_field(&gemini_part_fields, key, &is_snake);
 
 		if (i < 0) {
-			bool is_note = gw_str_eq(key, GW_LIT("videoMetadata")) || gw_str_eq(key, GW_LIT("video_metadata")) ||
-				       gw_str_eq(key, GW_LIT("mediaResolution")) ||
-				       gw_str_eq(key, GW_LIT("media_resolution")) ||
-				       gw_str_eq(key, GW_LIT("partMetadata")) || gw_str_eq(key, GW_LIT("part_metadata"));
+			bool is_note =
+			    gw_str_eq(key, GW_LIT("videoMetadata")) || gw_str_eq(key, GW_LIT("video_metadata")) ||
+			    gw_str_eq(key, GW_LIT("mediaResolution")) || gw_str_eq(key, GW_LIT("media_resolution")) ||
+			    gw_str_eq(key, GW_LIT("partMetadata")) || gw_str_eq(key, GW_LIT("part_metadata"));
 
 			*is_own_kind |= !is_note;
 			if (!put_extra(r, &b->extra, "", key, v))
@@ -347,8 +348,9 @@ static enum gw_err sort(struct gemini_reader *r, const yyjson_val *part, const y
 			continue;
 		}
 		if (vals[i])
-			return gemini_refuse(r, gw_arena_printf(r->a, "contents[%u].parts[%u].%s", r->content, r->part,
-								gemini_part_fields.names[i]),
+			return gemini_refuse(r,
+					     gw_arena_printf(r->a, "contents[%u].parts[%u].%s", r->content, r->part,
+							     gemini_part_fields.names[i]),
 					     "is given twice, in camelCase and in snake_case; keep one");
 		if (yyjson_is_null(mut(v)))
 			continue;
@@ -384,7 +386,8 @@ enum gw_err gemini_parts_read(struct gemini_reader *r, const yyjson_val *parts, 
 		e = sort(r, p, vals, b, &is_own_kind);
 		if (e)
 			return e;
-		if (is_own_kind && !vals[GP_TEXT] && !vals[GP_CALL] && !vals[GP_RESPONSE] && !vals[GP_INLINE] && !vals[GP_FILE]) {
+		if (is_own_kind && !vals[GP_TEXT] && !vals[GP_CALL] && !vals[GP_RESPONSE] && !vals[GP_INLINE] &&
+		    !vals[GP_FILE]) {
 			b->kind = IR_OTHER;
 			b->other = p;
 			b->other_of = GW_D_GEMINI;

@@ -107,28 +107,25 @@ static void details(const yyjson_val *meta, const char *key, uint64_t *audio, ui
 
 /* Each chunk of a stream tells the totals so far, some of them only parts of it: what it does not tell stays. Gemini counts thoughts and
  * the results of its own tools apart from the answer and the prompt. */
-void gemini_usage_read(const yyjson_val *meta, struct gw_usage *u, struct gw_str *tier)
+void gemini_usage_read(const yyjson_val *meta, struct gemini_counts *k, struct gw_usage *u, struct gw_str *tier)
 {
-	uint64_t prompt = 0, answer = 0, tools = 0, thoughts = u->reasoning, total = 0;
-	bool has_prompt, has_answer, has_thoughts, has_total;
+	uint64_t total = 0;
+	bool is_told;
 
 	if (!yyjson_is_obj(mut(meta)))
 		return;
-	has_prompt = count(meta, "promptTokenCount", &prompt);
-	has_answer = count(meta, "candidatesTokenCount", &answer);
-	has_thoughts = count(meta, "thoughtsTokenCount", &thoughts);
-	has_total = count(meta, "totalTokenCount", &total);
-	(void)count(meta, "toolUsePromptTokenCount", &tools);
+	is_told = count(meta, "promptTokenCount", &k->prompt);
+	is_told |= count(meta, "toolUsePromptTokenCount", &k->tools);
+	is_told |= count(meta, "thoughtsTokenCount", &k->thoughts);
+	k->has_answer |= count(meta, "candidatesTokenCount", &k->answer);
 	(void)count(meta, "cachedContentTokenCount", &u->cache_read);
-	if (has_prompt) {
-		u->input = prompt + tools;
-		u->is_known = true;
-	}
-	if (has_answer || has_thoughts) {
-		if (!has_answer && has_total && total > prompt + tools + thoughts)
-			answer = total - prompt - tools - thoughts;
-		u->output = answer + thoughts;
-		u->reasoning = thoughts;
+	if (!k->has_answer &&
+	    count(meta, "totalTokenCount", &total)) /* not told when it is nothing, or by older models */
+		k->answer = total > k->prompt + k->tools + k->thoughts ? total - k->prompt - k->tools - k->thoughts : 0;
+	if (is_told || k->has_answer) {
+		u->input = k->prompt + k->tools;
+		u->output = k->answer + k->thoughts;
+		u->reasoning = k->thoughts;
 		u->is_known = true;
 	}
 	details(meta, "promptTokensDetails", &u->audio_in, &u->image_in);
@@ -242,7 +239,8 @@ static bool add(struct gw_arena *a, struct ir_citation ***tail, struct ir_citati
 }
 
 /* groundingSupports say which piece of the text rests on which chunks. */
-static bool read_grounding(struct gw_arena *a, const yyjson_val *g, struct gw_str text, struct ir_citation ***tail, unsigned *n)
+static bool read_grounding(struct gw_arena *a, const yyjson_val *g, struct gw_str text, struct ir_citation ***tail,
+			   unsigned *n)
 {
 	const yyjson_val *chunks = gemini_get(g, "groundingChunks"), *supports = gemini_get(g, "groundingSupports");
 	yyjson_arr_iter it, ci;
@@ -258,10 +256,9 @@ static bool read_grounding(struct gw_arena *a, const yyjson_val *g, struct gw_st
 			continue;
 		yyjson_arr_iter_init(mut(of), &ci);
 		while ((i = yyjson_arr_iter_next(&ci))) {
-			const yyjson_val *chunk =
-			    yyjson_is_uint(i) && yyjson_get_uint(i) < MAX_CITATIONS ?
-				yyjson_arr_get(mut(chunks), (size_t)yyjson_get_uint(i)) :
-				NULL;
+			const yyjson_val *chunk = yyjson_is_uint(i) && yyjson_get_uint(i) < MAX_CITATIONS
+						      ? yyjson_arr_get(mut(chunks), (size_t)yyjson_get_uint(i))
+						      : NULL;
 			const yyjson_val *src = gemini_get(chunk, "web");
 
 			if (!src)
@@ -350,7 +347,8 @@ static bool read_parts(struct reading *r, const yyjson_val *parts)
 	while ((p = yyjson_arr_iter_next(&it))) {
 		const yyjson_val *call = gemini_get(p, "functionCall"), *text = gw_json_get(p, GW_LIT("text"));
 
-		if (!yyjson_is_obj(p) || (yyjson_is_str(mut(text)) && !yyjson_get_len(mut(text)) && !gemini_get(p, "thoughtSignature")))
+		if (!yyjson_is_obj(p) ||
+		    (yyjson_is_str(mut(text)) && !yyjson_get_len(mut(text)) && !gemini_get(p, "thoughtSignature")))
 			continue;
 		if (yyjson_is_obj(mut(call)) ? !read_call(r, p, call, tail) : !gemini_part_read(r->a, p, tail))
 			return false;
@@ -412,10 +410,12 @@ static enum gw_err read_blocked(struct gw_arena *a, const yyjson_val *root, stru
 	return GW_OK;
 }
 
-enum gw_err gemini_read_reply(struct gw_arena *a, const yyjson_val *root, const struct gw_carry *c, struct ir_reply *out)
+enum gw_err gemini_read_reply(struct gw_arena *a, const yyjson_val *root, const struct gw_carry *c,
+			      struct ir_reply *out)
 {
 	const yyjson_val *list = gemini_get(root, "candidates"), *index;
 	struct reading r = { .a = a, .c = c };
+	struct gemini_counts counts = { 0 };
 	yyjson_arr_iter it;
 	yyjson_val *cand;
 	uint32_t n = 0;
@@ -426,7 +426,7 @@ enum gw_err gemini_read_reply(struct gw_arena *a, const yyjson_val *root, const 
 	out->source = GW_D_GEMINI;
 	out->id = word_of(root, "responseId");
 	out->model = word_of(root, "modelVersion");
-	gemini_usage_read(gemini_get(root, "usageMetadata"), &out->usage, &out->service_tier);
+	gemini_usage_read(gemini_get(root, "usageMetadata"), &counts, &out->usage, &out->service_tier);
 	if (gw_time_read(word_of(root, "createTime"), &us))
 		out->created = us / 1000000;
 	if (!yyjson_is_arr(mut(list)) || !yyjson_arr_size(mut(list)))
@@ -438,9 +438,10 @@ enum gw_err gemini_read_reply(struct gw_arena *a, const yyjson_val *root, const 
 		if (!yyjson_is_obj(cand))
 			continue;
 		index = gemini_get(cand, "index");
-		r.choice = ir_choice_add(a, out, yyjson_is_uint(mut(index)) && yyjson_get_uint(mut(index)) < MAX_CANDIDATES ?
-						     (uint32_t)yyjson_get_uint(mut(index)) :
-						     n);
+		r.choice = ir_choice_add(a, out,
+					 yyjson_is_uint(mut(index)) && yyjson_get_uint(mut(index)) < MAX_CANDIDATES
+					     ? (uint32_t)yyjson_get_uint(mut(index))
+					     : n);
 		n++;
 		if (!r.choice)
 			return GW_E_NOMEM;

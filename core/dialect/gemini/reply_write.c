@@ -217,8 +217,8 @@ static void put_citations(struct gw_json_out *w, const struct ir_choice *c)
 	}
 }
 
-static void put_candidate(struct gw_arena *a, struct gw_json_out *w, const struct ir_reply *in, const struct ir_choice *c,
-			  const struct gw_carry *carry)
+static void put_candidate(struct gw_arena *a, struct gw_json_out *w, const struct ir_reply *in,
+			  const struct ir_choice *c, const struct gw_carry *carry)
 {
 	gw_jw_obj(w);
 	gw_jw_key(w, GW_LIT("content"));

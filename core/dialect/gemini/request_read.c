@@ -123,7 +123,8 @@ static enum gw_err take_thinking(struct gemini_reader *r, int field, const yyjso
 	switch (field) {
 	case GT_INCLUDE:
 		if (!yyjson_is_bool(mut(v)))
-			return bad_type(r, "generationConfig.thinkingConfig.", "includeThoughts", "must be true or false");
+			return bad_type(r, "generationConfig.thinkingConfig.", "includeThoughts",
+					"must be true or false");
 		re->wants_text = yyjson_get_bool(mut(v)) ? IR_YES : IR_NO;
 		return GW_OK;
 	case GT_BUDGET:
@@ -183,8 +184,10 @@ static enum gw_err take_format(struct gemini_reader *r, int field, const yyjson_
 static enum gw_err take_generation(struct gemini_reader *r, int field, const yyjson_val *v, void *ctx)
 {
 	struct ir_sampling *s = &r->rq->sampling;
-	struct ir_i64 *const ints[GG_N] = { [GG_TOP_K] = &s->top_k,	 [GG_MAX_TOKENS] = &s->max_tokens,
-					    [GG_CANDIDATES] = &s->n,	 [GG_SEED] = &s->seed,
+	struct ir_i64 *const ints[GG_N] = { [GG_TOP_K] = &s->top_k,
+					    [GG_MAX_TOKENS] = &s->max_tokens,
+					    [GG_CANDIDATES] = &s->n,
+					    [GG_SEED] = &s->seed,
 					    [GG_TOP_LOGPROBS] = &s->top_logprobs };
 	struct ir_f64 *const doubles[GG_N] = { [GG_TEMPERATURE] = &s->temperature,
 					       [GG_TOP_P] = &s->top_p,
@@ -264,13 +267,15 @@ static struct ir_tool *add_tool(struct gemini_reader *r, struct ir_tool **last, 
 	return t;
 }
 
-static enum gw_err take_declarations(struct gemini_reader *r, const yyjson_val *list, uint16_t form, struct ir_tool **last)
+static enum gw_err take_declarations(struct gemini_reader *r, const yyjson_val *list, uint16_t form,
+				     struct ir_tool **last)
 {
 	yyjson_arr_iter it;
 	yyjson_val *d;
 
 	if (!yyjson_is_arr(mut(list)) || yyjson_arr_size(mut(list)) > MAX_TOOLS)
-		return gemini_refuse(r, GW_LIT("tools[].functionDeclarations"), "must be an array of at most 4096 functions");
+		return gemini_refuse(r, GW_LIT("tools[].functionDeclarations"),
+				     "must be an array of at most 4096 functions");
 	yyjson_arr_iter_init(mut(list), &it);
 	while ((d = yyjson_arr_iter_next(&it))) {
 		uint32_t spelling = 0;
@@ -289,7 +294,8 @@ static enum gw_err take_declarations(struct gemini_reader *r, const yyjson_val *
 			return e;
 		t->form |= (uint16_t)spelling;
 		if (!t->name.n)
-			return gemini_refuse(r, GW_LIT("tools[].functionDeclarations[].name"), "must be a string that is not empty");
+			return gemini_refuse(r, GW_LIT("tools[].functionDeclarations[].name"),
+					     "must be a string that is not empty");
 	}
 	return GW_OK;
 }
@@ -519,8 +525,8 @@ static enum gw_err take_top(struct gemini_reader *r, int field, const yyjson_val
 	}
 }
 
-enum gw_err gemini_read_request(struct gw_arena *a, const yyjson_val *root, struct ir_request *out, struct gw_str *param,
-				struct gw_str *why)
+enum gw_err gemini_read_request(struct gw_arena *a, const yyjson_val *root, struct ir_request *out,
+				struct gw_str *param, struct gw_str *why)
 {
 	struct gemini_reader r = { .a = a, .rq = out, .param = param, .why = why };
 	const yyjson_val *contents = NULL;

@@ -71,7 +71,8 @@ static void put_sampling(struct gemini_writer *w)
 	put_int(w, GG_TOP_K, s->top_k);
 	put_int(w, GG_MAX_TOKENS, s->max_tokens);
 	put_int(w, GG_CANDIDATES, s->n);
-	if (seed.is_set && (seed.v < INT32_MIN || seed.v > INT32_MAX)) /* 32 bits here: folded, the same for the same seed */
+	if (seed.is_set &&
+	    (seed.v < INT32_MIN || seed.v > INT32_MAX)) /* 32 bits here: folded, the same for the same seed */
 		seed.v = (seed.v ^ (seed.v >> 31)) & INT32_MAX;
 	put_int(w, GG_SEED, seed);
 	put_double(w, GG_PRESENCE, s->presence_penalty);
@@ -218,8 +219,8 @@ static enum gw_err put_own_format(struct gemini_writer *w)
 	if (f->kind == IR_FORMAT_SCHEMA || f->kind == IR_FORMAT_JSON || (w->rq->form & GEMINI_IS_PLAIN_MIME)) {
 		if (!has_extras(w, "generationConfig.responseMimeType")) {
 			key(w, GG_MIME);
-			gw_jw_str(out(w), w->rq->form & GEMINI_IS_PLAIN_MIME ? GW_LIT("text/plain") :
-										   GW_LIT("application/json"));
+			gw_jw_str(out(w), w->rq->form & GEMINI_IS_PLAIN_MIME ? GW_LIT("text/plain")
+									     : GW_LIT("application/json"));
 		}
 	}
 	if (f->kind == IR_FORMAT_SCHEMA) {
@@ -244,9 +245,10 @@ static enum gw_err put_format(struct gemini_writer *w)
 		return GW_OK;
 	if (has_functions(w->rq) && w->generation < GEMINI_3) { /* these refuse tools and JSON together */
 		if (f->strict == IR_YES)
-			return gemini_say(w, "response_format",
-					  "this model cannot promise a JSON form while it has tools; leave one of the two out, or do "
-					  "without strict");
+			return gemini_say(
+			    w, "response_format",
+			    "this model cannot promise a JSON form while it has tools; leave one of the two out, or do "
+			    "without strict");
 		ir_drop(w->rq, "response_format");
 		return GW_OK;
 	}
@@ -260,8 +262,8 @@ static enum gw_err put_format(struct gemini_writer *w)
 		return GW_OK;
 	}
 	key(w, GG_SCHEMA);
-	e = gemini_schema_write(w->a, f->schema, f->strict == IR_YES, w->rq, "response_format.json_schema.schema", out(w),
-				w->why);
+	e = gemini_schema_write(w->a, f->schema, f->strict == IR_YES, w->rq, "response_format.json_schema.schema",
+				out(w), w->why);
 	if (e)
 		*w->param = GW_LIT("response_format.json_schema.schema");
 	return e;
@@ -336,8 +338,8 @@ struct gw_str gemini_name(struct gemini_writer *w, struct gw_str name)
 	for (size_t i = 0; is_fit && i < name.n; i++) {
 		char c = name.p[i];
 
-		is_fit = ((c | 32) >= 'a' && (c | 32) <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-' ||
-			 c == ':';
+		is_fit = ((c | 32) >= 'a' && (c | 32) <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '.' ||
+			 c == '-' || c == ':';
 	}
 	if (is_fit)
 		return name;
@@ -375,8 +377,8 @@ static void open_declarations(struct gemini_writer *w, const struct ir_tool *t, 
 	if (!*is_entry)
 		gw_jw_obj(out(w));
 	*is_entry = true;
-	gw_jw_key(out(w), w->is_own && (t->form & GEMINI_SNAKE_DECLARATIONS) ? GW_LIT("function_declarations") :
-									       GW_LIT("functionDeclarations"));
+	gw_jw_key(out(w), w->is_own && (t->form & GEMINI_SNAKE_DECLARATIONS) ? GW_LIT("function_declarations")
+									     : GW_LIT("functionDeclarations"));
 	gw_jw_arr(out(w));
 }
 
@@ -541,7 +543,9 @@ static void note_dropped(struct gemini_writer *w)
 enum gw_err gemini_write_request(struct gw_arena *a, struct ir_request *in, const struct gw_write_opts *o,
 				 struct gw_buf *body, struct gw_str *param, struct gw_str *why)
 {
-	struct gemini_writer w = { .a = a, .rq = in, .o = o, .param = param, .why = why, .is_own = in->source == GW_D_GEMINI };
+	struct gemini_writer w = {
+		.a = a, .rq = in, .o = o, .param = param, .why = why, .is_own = in->source == GW_D_GEMINI
+	};
 	enum gw_err e;
 
 	w.generation = gemini_model(o->model, &w.is_pro);

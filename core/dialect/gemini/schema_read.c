@@ -8,8 +8,8 @@ static yyjson_val *mut(const yyjson_val *v)
 	return (yyjson_val *)(uintptr_t)v;
 }
 
-static const char *const int_keys[] = { "minItems",	 "maxItems",	 "minLength",	 "maxLength",
-					"minProperties", "maxProperties" };
+static const char *const int_keys[] = { "minItems",  "maxItems",      "minLength",
+					"maxLength", "minProperties", "maxProperties" };
 
 static bool is_int_key(struct gw_str key)
 {
@@ -72,7 +72,8 @@ static void put_type(struct gw_json_out *w, struct gw_str word, bool is_nullable
 
 	for (size_t i = 0; i < n; i++)
 		lower[i] = word.p[i] >= 'A' && word.p[i] <= 'Z' ? (char)(word.p[i] - 'A' + 'a') : word.p[i];
-	if (gw_str_eq(gw_str(lower, n), GW_LIT("type_unspecifie")) || gw_str_has_prefix(gw_str(lower, n), GW_LIT("type_")))
+	if (gw_str_eq(gw_str(lower, n), GW_LIT("type_unspecifie")) ||
+	    gw_str_has_prefix(gw_str(lower, n), GW_LIT("type_")))
 		return;
 	gw_jw_key(w, GW_LIT("type"));
 	if (!is_nullable) {

@@ -18,6 +18,7 @@ struct candidate {
 struct reader {
 	bool has_started;
 	uint64_t calls;
+	struct gemini_counts counts;
 	struct gw_usage usage;
 	uint8_t tier_n;
 	char tier[TIER_BYTES];
@@ -140,7 +141,8 @@ static enum gw_err start_call(struct run *u, const yyjson_val *part, const yyjso
 	start.id = word_of(call, "id");
 	start.name = gw_carry_name_back(u->st->carry, word_of(call, "name"));
 	if (!start.id.n)
-		start.id = ir_make_id(u->st->scratch, "call_", u->st->carry->seed, ((uint64_t)u->index << 32) + u->r->calls, 24);
+		start.id = ir_make_id(u->st->scratch, "call_", u->st->carry->seed,
+				      ((uint64_t)u->index << 32) + u->r->calls, 24);
 	u->r->calls++;
 	u->c->has_calls = true;
 	if (!start.id.p)
@@ -271,8 +273,8 @@ static enum gw_err take_candidate(struct run *u, const yyjson_val *cand)
 
 	u->index = 0;
 	if (yyjson_is_uint(mut(index)))
-		u->index = yyjson_get_uint(mut(index)) < GEMINI_CANDIDATES ? (uint32_t)yyjson_get_uint(mut(index)) :
-									      (uint32_t)GEMINI_CANDIDATES;
+		u->index = yyjson_get_uint(mut(index)) < GEMINI_CANDIDATES ? (uint32_t)yyjson_get_uint(mut(index))
+									   : (uint32_t)GEMINI_CANDIDATES;
 	if (!yyjson_is_obj(mut(cand)) || u->index >= GEMINI_CANDIDATES)
 		return GW_OK;
 	u->c = &u->r->c[u->index];
@@ -285,7 +287,8 @@ static enum gw_err take_candidate(struct run *u, const yyjson_val *cand)
 	if (!e)
 		e = take_citations(u, cand);
 	if (!e && logprobs) {
-		struct ir_event ev = { .kind = IR_EV_LOGPROBS, .logprobs = gemini_logprobs_read(u->st->scratch, logprobs) };
+		struct ir_event ev = { .kind = IR_EV_LOGPROBS,
+				       .logprobs = gemini_logprobs_read(u->st->scratch, logprobs) };
 
 		if (ev.logprobs)
 			e = send(u, &ev);
@@ -301,7 +304,7 @@ static enum gw_err take_usage(struct run *u, const yyjson_val *root)
 	struct gw_str tier = GW_NIL;
 	struct ir_event ev = { .kind = IR_EV_USAGE };
 
-	gemini_usage_read(gemini_get(root, "usageMetadata"), &u->r->usage, &tier);
+	gemini_usage_read(gemini_get(root, "usageMetadata"), &u->r->counts, &u->r->usage, &tier);
 	if (tier.n)
 		u->r->tier_n = keep(u->r->tier, TIER_BYTES, tier);
 	if (!u->r->usage.is_known || !memcmp(&before, &u->r->usage, sizeof(before)))
@@ -383,7 +386,8 @@ static enum gw_err finish(struct run *u)
 		return e;
 	if (gemini_finish_is_broken(reason) && !u->c->block) {
 		ev.kind = IR_EV_ERROR;
-		ev.error_json = GW_LIT("{\"error\":{\"code\":500,\"status\":\"INTERNAL\",\"message\":\"the model's answer was malformed and "
+		ev.error_json = GW_LIT("{\"error\":{\"code\":500,\"status\":\"INTERNAL\",\"message\":\"the model's "
+				       "answer was malformed and "
 				       "nothing of it could be used\"}}");
 		ev.error_status = 500;
 		return send(u, &ev);
