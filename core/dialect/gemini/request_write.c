@@ -16,7 +16,7 @@ static uint32_t form_of(const struct gemini_writer *w, unsigned shift)
 
 static void key(struct gemini_writer *w, enum gemini_generation_field f)
 {
-	gemini_key(out(w), &gemini_generation_fields, f, form_of(w, GEMINI_GENERATION_SHIFT));
+	gemini_key(out(w), &gemini_generation_fields, (int)f, form_of(w, GEMINI_GENERATION_SHIFT));
 }
 
 static void put_int(struct gemini_writer *w, enum gemini_generation_field f, struct ir_i64 v)
@@ -123,7 +123,7 @@ static struct gw_str level_word(const struct gemini_writer *w, enum ir_effort e)
 
 static void thinking_key(struct gemini_writer *w, enum gemini_thinking_field f)
 {
-	gemini_key(out(w), &gemini_thinking_fields, f, form_of(w, GEMINI_THINKING_SHIFT) & 7);
+	gemini_key(out(w), &gemini_thinking_fields, (int)f, form_of(w, GEMINI_THINKING_SHIFT) & 7);
 }
 
 static void put_own_thinking(struct gemini_writer *w)
