@@ -20,11 +20,12 @@ static void query_of(struct cli *c, struct gw_buf *q)
 
 static const char *const *log_columns(const struct cli *c)
 {
-	static const char *const request[] = { "ts_start_us",   "key",          "team",          "model",
-					       "deployment",    "status",       "error",         "tokens_input",
-					       "tokens_output", "cost_nanousd", "total_us",      "ttft_us",
-					       "request_id",    "+org",         "+user",         "+provider",
-					       "+attempts",     "+session_id",  "+error_detail", NULL };
+	static const char *const request[] = {
+		"ts_start_us",   "key",          "team",          "model",           "deployment", "status",
+		"error",         "tokens_input", "tokens_output", "cost_nanousd",    "total_us",   "ttft_us",
+		"request_id",    "+org",         "+user",         "+provider",       "+attempts",  "+session_id",
+		"+error_detail", "+price",       "+usage_source", "+upstream_error", NULL
+	};
 	static const char *const admin[] = { "ts_us",  "actor",  "role",  "act",    "kind",
 					     "object", "status", "error", "source", NULL };
 
@@ -186,8 +187,21 @@ static void put_ms(struct gw_json_out *w, yyjson_val *v, const char *from, const
 /* One row as people read it: dollars, milliseconds, and a bar against the largest cost (requests, where nothing costs). */
 static void put_row(struct gw_json_out *w, yyjson_val *v, const char *measure, uint64_t most)
 {
-	static const char *const sums[] = { "requests",      "errors",        "tokens_input",
-					    "tokens_output", "tokens_cached", "tokens_reasoning" };
+	static const char *const sums[] = { "requests",
+					    "errors",
+					    "tokens_input",
+					    "tokens_output",
+					    "tokens_cached",
+					    "tokens_reasoning",
+					    "tokens_cache_write_5m",
+					    "tokens_cache_write_1h",
+					    "tokens_audio_in",
+					    "tokens_audio_out",
+					    "tokens_image_in",
+					    "tokens_image_out",
+					    "web_searches",
+					    "unpriced",
+					    "estimated" };
 	int64_t cost = yyjson_get_sint(yyjson_obj_get(v, "cost_nanousd"));
 	uint64_t size = cost < 0 ? (uint64_t)-cost : (uint64_t)cost;
 	char text[64], bar[BAR + 1];
@@ -251,10 +265,29 @@ static void put_table(yyjson_val *root, struct gw_buf *out)
 
 static int show_usage(struct cli *c, yyjson_val *root)
 {
-	static const char *const sums[] = {
-		"requests", "errors",       "tokens_input", "tokens_output",  "cost_usd",          "p50_ms", "p99_ms",
-		"+p95_ms",  "+ttft_p50_ms", "+ttft_p99_ms", "+tokens_cached", "+tokens_reasoning", "+bar",   NULL
-	};
+	static const char *const sums[] = { "requests",
+					    "errors",
+					    "tokens_input",
+					    "tokens_output",
+					    "cost_usd",
+					    "p50_ms",
+					    "p99_ms",
+					    "+p95_ms",
+					    "+ttft_p50_ms",
+					    "+ttft_p99_ms",
+					    "+tokens_cached",
+					    "+tokens_reasoning",
+					    "+tokens_cache_write_5m",
+					    "+tokens_cache_write_1h",
+					    "+tokens_audio_in",
+					    "+tokens_audio_out",
+					    "+tokens_image_in",
+					    "+tokens_image_out",
+					    "+web_searches",
+					    "unpriced",
+					    "+estimated",
+					    "+bar",
+					    NULL };
 	const char *columns[N_DIMS + sizeof sums / sizeof sums[0]];
 	yyjson_val *first = yyjson_arr_get_first(yyjson_obj_get(root, "items"));
 	size_t n = 0;

@@ -88,7 +88,31 @@ static enum gw_err no_model(void *ctx, struct gw_str tenant, struct gw_str name,
 	return GW_E_NOT_FOUND;
 }
 
+struct each {
+	enum gw_cf_kind kind;
+	bool (*fn)(void *arg, struct gw_str row);
+	void *arg;
+};
+
+static bool on_each(void *ctx, struct gw_str key, struct gw_str value)
+{
+	struct each *e = ctx;
+
+	return key.n && key.p[0] == (char)e->kind && e->fn(e->arg, value);
+}
+
+static enum gw_err each_row(void *ctx, enum gw_cf_kind kind, bool (*fn)(void *arg, struct gw_str row), void *arg)
+{
+	struct gw_agent *ag = ctx;
+	struct each e = { kind, fn, arg };
+	char from = (char)kind;
+
+	return ag->images.image[GW_IMAGE_CONFIG]
+		   ? gw_image_walk(ag->images.image[GW_IMAGE_CONFIG], GW_DB_OBJECT, gw_str(&from, 1), on_each, &e)
+		   : GW_OK;
+}
+
 struct gw_rows gw_agent_rows(struct gw_agent *ag)
 {
-	return (struct gw_rows){ ag, object_row, no_model };
+	return (struct gw_rows){ ag, object_row, no_model, each_row };
 }

@@ -69,7 +69,7 @@ static enum gw_err prepare(struct gw_ctx *c, yyjson_val *doc, struct gw_edit *ou
 	if (!gw_cf_kind_by_name(gw_obj_str(doc, "kind"), &kind))
 		return gw_fault(c, GW_E_INVALID, GW_LIT("/kind"),
 				"kind must be one of settings, org, team, user, key, role_binding, provider, "
-				"credential, deployment, model, account, token, certificate.");
+				"credential, deployment, model, account, token, certificate, price.");
 	gw_edit_secrets_take(kind, doc, &secrets);
 	enum gw_err e = without_kind(c, doc, &obj);
 

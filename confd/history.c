@@ -226,7 +226,7 @@ enum gw_err gw_selection_read(struct gw_ctx *c, yyjson_val *root, struct gw_sele
 			return gw_fault(c, GW_E_INVALID, gw_arena_printf(&c->arena, "/kinds/%zu", i),
 					"There is no such kind of object. Kinds are settings, org, team, user, key, "
 					"role_binding, provider, "
-					"credential, deployment, model, certificate.");
+					"credential, deployment, model, certificate, price.");
 		out->kinds[kind] = true;
 		out->has_kinds = true;
 	}

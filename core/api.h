@@ -10,6 +10,7 @@
 struct gw_api_units {
 	const char *unit; /* "image", "second", "character", or NULL */
 	uint64_t n;
+	uint64_t pixels; /* of all images together, where the request says how large they are */
 };
 /* A JSON body. out->model is the fallback when the body has none and the row allows that (model_span NONE then). param and why as in
  * gw_chat_read. An empty body is allowed where nothing is needed of it. */

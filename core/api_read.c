@@ -3,7 +3,7 @@
 #include "core/api.h"
 #include "core/passthru_impl.h"
 
-enum { MAX_IMAGES = 1000 };
+enum { MAX_IMAGES = 1000, MAX_SIDE = 65536 };
 
 struct read {
 	struct gw_arena *a;
@@ -172,8 +172,19 @@ static uint64_t characters(struct gw_str s)
 	return n;
 }
 
+/* "1024x1024" */
+static uint64_t pixels_of(struct gw_str size)
+{
+	struct gw_str w, h;
+	uint64_t x, y;
+
+	if (!gw_str_cut(size, 'x', &w, &h) || !gw_str_u64(w, &x) || !gw_str_u64(h, &y) || x > MAX_SIDE || y > MAX_SIDE)
+		return 0;
+	return x * y;
+}
+
 static enum gw_err read_units(struct read *r, struct gw_json_span needed, struct gw_json_span n,
-			      struct gw_api_units *units)
+			      struct gw_json_span size, struct gw_api_units *units)
 {
 	struct gw_str text = GW_NIL;
 	int64_t count = 1;
@@ -184,12 +195,13 @@ static enum gw_err read_units(struct read *r, struct gw_json_span needed, struct
 		if (is_given(n) &&
 		    (n.type != GW_JSON_NUM || !gw_json_int(text_of(r, n), &count) || count < 1 || count > MAX_IMAGES))
 			return refuse(r, GW_E_INVALID, GW_LIT("n"), GW_LIT("n must be a whole number of at least 1."));
-		*units = (struct gw_api_units){ "image", (uint64_t)count };
+		*units =
+		    (struct gw_api_units){ "image", (uint64_t)count, (uint64_t)count * pixels_of(soft_text(r, size)) };
 	} else if (r->ep->usage == GW_EPU_MEDIA) {
 		e = want_text(r, needed, r->ep->needs, &text);
 		if (e)
 			return e;
-		*units = (struct gw_api_units){ "character", characters(text) };
+		*units = (struct gw_api_units){ .unit = "character", .n = characters(text) };
 	}
 	return GW_OK;
 }
@@ -198,7 +210,7 @@ enum gw_err gw_api_read(struct gw_arena *a, const struct gw_endpoint_info *ep, s
 			struct gw_chat_request *out, struct gw_api_units *units, struct gw_str *param,
 			struct gw_str *why)
 {
-	struct gw_json_span needed = { 0 }, metadata = { 0 }, user = { 0 }, safety = { 0 }, n = { 0 };
+	struct gw_json_span needed = { 0 }, metadata = { 0 }, user = { 0 }, safety = { 0 }, n = { 0 }, size = { 0 };
 	struct gw_chat_request q = { .max_tokens = -1 };
 	const struct gw_json_want want[] = {
 		{ GW_LIT("model"), &q.model_span },
@@ -208,6 +220,7 @@ enum gw_err gw_api_read(struct gw_arena *a, const struct gw_endpoint_info *ep, s
 		{ GW_LIT("user"), &user },
 		{ GW_LIT("safety_identifier"), &safety },
 		{ GW_LIT("n"), &n },
+		{ GW_LIT("size"), &size },
 		{ gw_str_z(ep->needs), &needed },
 	};
 	struct read r = { .a = a, .ep = ep, .body = body, .param = param, .why = why };
@@ -227,7 +240,7 @@ enum gw_err gw_api_read(struct gw_arena *a, const struct gw_endpoint_info *ep, s
 	if (!e && ep->model == GW_EPM_IN_JSON && ep->reply == GW_EPR_AS_JSON)
 		e = read_stream(&r, &q);
 	if (!e)
-		e = read_units(&r, needed, n, units);
+		e = read_units(&r, needed, n, size, units);
 	if (e)
 		return e;
 	read_context(&r, metadata, user, safety, &q);

@@ -106,6 +106,11 @@ static const struct gw_cf_field *const fields_certificate[] = {
 #include "schemas/config.def"
 };
 #undef GW_CF_WANT
+#define GW_CF_WANT price
+static const struct gw_cf_field *const fields_price[] = {
+#include "schemas/config.def"
+};
+#undef GW_CF_WANT
 #undef GW_FIELD_DEF
 #undef GW_KIND
 

@@ -155,6 +155,25 @@ static void check_key(struct gw_cf_check *c)
 		      "import_sha256 must be 64 hex digits: the SHA-256 of the token.");
 }
 
+/* Times are RFC 3339 in one form (UTC, checked by their row): text order is their order. */
+static void check_price(struct gw_cf_check *c)
+{
+	struct gw_str from = text_of(c, "effective_from"), until = text_of(c, "effective_until"),
+		      type = text_of(c, "provider_type");
+	struct gw_str model = text_of(c, "model");
+	int64_t from_us = 0, until_us = 0;
+
+	if (from.n && until.n && gw_time_read(from, &from_us) && gw_time_read(until, &until_us) && until_us <= from_us)
+		fault(c, GW_E_INVALID, "effective_until", "effective_until must be later than effective_from.");
+	if (type.n && !gw_provider_find(type))
+		fault(c, GW_E_INVALID, "provider_type",
+		      "provider_type is no type of provider. See `llmgwctl explain provider.type`.");
+	if (model.n && gw_str_find(model, '*') + 1 < model.n)
+		fault(c, GW_E_INVALID, "model", "model may have a * at its end only.");
+	if (yyjson_get_uint(gw_json_get(c->in, GW_LIT("long_above"))) % 1000)
+		fault(c, GW_E_INVALID, "long_above", "long_above must be whole thousands of tokens, such as 200000.");
+}
+
 /* A header's value: what HTTP cannot carry would be a key that never works. */
 static void check_credential(struct gw_cf_check *c)
 {
@@ -244,5 +263,7 @@ void gw_cf_check_rules(struct gw_cf_check *c)
 	else if (c->kind == GW_KIND_credential) {
 		check_credential(c);
 		check_credential_kind(c);
+	} else if (c->kind == GW_KIND_price) {
+		check_price(c);
 	}
 }

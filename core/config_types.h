@@ -30,6 +30,7 @@
 #define GW_CF_IS_account_account           ~, 1
 #define GW_CF_IS_token_token               ~, 1
 #define GW_CF_IS_certificate_certificate   ~, 1
+#define GW_CF_IS_price_price               ~, 1
 
 #define GW_KIND(kind, plural, owner, served, doc)
 #define GW_FIELD_DEF(kind, name, type, def, min, max, flags, doc) GW_CF_IF(GW_CF_WANT, kind)(GW_CT_##type name;)
@@ -100,6 +101,11 @@ struct gw_cf_token {
 #undef GW_CF_WANT
 #define GW_CF_WANT certificate
 struct gw_cf_certificate {
+#include "schemas/config.def"
+};
+#undef GW_CF_WANT
+#define GW_CF_WANT price
+struct gw_cf_price {
 #include "schemas/config.def"
 };
 #undef GW_CF_WANT

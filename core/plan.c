@@ -295,7 +295,7 @@ static enum gw_err make_candidates(struct gw_plan_room *m, uint32_t n, struct gw
 enum gw_err gw_plan_resolve(struct gw_arena *a, const struct gw_rows *rows, const struct gw_subject *s,
 			    struct gw_str name, struct gw_plan *out)
 {
-	struct gw_plan_room m = { .arena = a, .left = GW_PLAN_MAX_BYTES, .has_owner = true };
+	struct gw_plan_room m = { .arena = a, .left = GW_PLAN_MAX_BYTES, .subject = s, .has_owner = true };
 	struct gw_plan plan = { .generation = out->generation };
 	struct gw_cf_target targets[GW_PLAN_MAX_CANDIDATES];
 	struct gw_cf_model model;

@@ -1,5 +1,6 @@
 #pragma once
 #include "core/config.h"
+#include "core/price.h"
 #include "core/provider.h"
 #include "lib/arena.h"
 
@@ -31,8 +32,9 @@ struct gw_candidate {
 	struct gw_str provider_region;
 	bool is_regional; /* the host depends on the deployment's region */
 	struct gw_str resource, project, location, api_version; /* of the provider, "" where it has none */
-	uint64_t input_price, output_price, cached_price; /* pico-USD per token */
-	uint64_t unit_price; /* pico-USD per image, second, character */
+	const struct gw_price *prices; /* what may be billed, see gw_price_at; the first that holds does */
+	uint32_t n_prices;
+	bool is_base_model; /* the operator has said which model it is: a reply's own name for it is not asked */
 	/* endpoint */
 	bool is_https;
 	struct gw_str host, base_path; /* base_path "" or "/v1" */
@@ -59,6 +61,8 @@ struct gw_rows {
 	enum gw_err (*object)(void *ctx, enum gw_cf_kind kind, struct gw_str id, struct gw_str *row);
 	/* id of the model object of this name in this tenant ("" platform, "o:org", "t:team") */
 	enum gw_err (*model)(void *ctx, struct gw_str tenant, struct gw_str name, struct gw_str *id);
+	/* all rows of a kind, until fn returns false; may be NULL: there are none */
+	enum gw_err (*each)(void *ctx, enum gw_cf_kind kind, bool (*fn)(void *arg, struct gw_str row), void *arg);
 };
 /* Key row → subject, with all reasons to refuse it: KEY_DISABLED (key, user, team or org disabled), KEY_EXPIRED, FORBIDDEN (admin key). */
 GW_MUST enum gw_err gw_plan_subject(struct gw_arena *a, const struct gw_rows *rows, struct gw_str key_row,

@@ -214,6 +214,18 @@ static enum gw_err read_credential(struct gw_plan_room *m, const struct gw_rows 
 	return GW_OK;
 }
 
+/* The deployment once more: its row did not outlive the look-ups since. */
+static enum gw_err read_prices(struct gw_plan_room *m, const struct gw_rows *rows, struct gw_candidate *c)
+{
+	struct gw_cf_deployment d;
+	struct gw_str bytes;
+	enum gw_err e = rows->object(rows->ctx, GW_KIND_deployment, c->deployment, &bytes);
+
+	if (!e)
+		e = gw_cf_read_deployment(bytes, m->arena, &d);
+	return e ? e : gw_plan_prices(m, rows, &d, c);
+}
+
 /* A model's targets are the platform's, or of its own org and team. confd sees to that when either is written; a plan that crosses
  * tenants is not made all the same. */
 static bool may_target(const struct gw_plan_room *m, const struct gw_cf_deployment *d)
@@ -242,10 +254,6 @@ enum gw_err gw_plan_candidate(struct gw_plan_room *m, const struct gw_rows *rows
 	c.credential = gw_plan_copy(m, d.credential);
 	c.upstream_model = gw_plan_copy(m, d.upstream_model);
 	c.region = gw_plan_copy(m, d.region);
-	c.input_price = d.input_price;
-	c.output_price = d.output_price;
-	c.cached_price = d.cached_price;
-	c.unit_price = d.unit_price;
 	c.is_probe_needed = d.probe != PROBE_NONE && (d.activation == ACTIVATION_PROBE ||
 						      (d.activation == ACTIVATION_DEFAULT && is_probe_default));
 	if (!c.provider.p || !c.credential.p || !c.upstream_model.p || !c.region.p)
@@ -253,6 +261,8 @@ enum gw_err gw_plan_candidate(struct gw_plan_room *m, const struct gw_rows *rows
 	e = read_provider(m, rows, plan, &c);
 	if (!e)
 		e = read_credential(m, rows, &c);
+	if (!e)
+		e = read_prices(m, rows, &c);
 	if (!e)
 		plan->candidates[plan->n_candidates++] = c;
 	return e;

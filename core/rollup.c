@@ -3,9 +3,27 @@
 
 const char *const gw_rollup_dim_names[GW_RD_COUNT] = { "org",   "team",     "user",       "key",
 						       "model", "provider", "deployment", "tag" };
-const char *const gw_rollup_sum_names[GW_RS_COUNT] = { "requests",      "errors",        "tokens_input",
-						       "tokens_output", "tokens_cached", "tokens_reasoning",
-						       "total_us",      "streamed",      "ttft_sum_us" };
+const char *const gw_rollup_sum_names[GW_RS_COUNT] = { "requests",
+						       "errors",
+						       "tokens_input",
+						       "tokens_output",
+						       "tokens_cached",
+						       "tokens_reasoning",
+						       "total_us",
+						       "streamed",
+						       "ttft_sum_us",
+						       "tokens_cache_write_5m",
+						       "tokens_cache_write_1h",
+						       "tokens_audio_in",
+						       "tokens_audio_out",
+						       "tokens_image_in",
+						       "tokens_image_out",
+						       "web_searches",
+						       "cost_input_nanousd",
+						       "cost_output_nanousd",
+						       "unpriced",
+						       "estimated" };
+enum { SUMS_OF_1 = 9, MAX_SUMS = 256 };
 
 struct gw_str gw_rollup_dim_of(const struct gw_record *r, enum gw_rollup_dim d)
 {
@@ -44,6 +62,17 @@ void gw_rollup_item(const struct gw_record *r, struct gw_rollup_item *o)
 	o->sum[GW_RS_TOTAL_US] = r->total_us;
 	o->sum[GW_RS_STREAMED] = r->ttft_us > 0;
 	o->sum[GW_RS_TTFT_US] = r->ttft_us;
+	o->sum[GW_RS_TOKENS_CACHE_WRITE_5M] = r->tokens_cache_write_5m;
+	o->sum[GW_RS_TOKENS_CACHE_WRITE_1H] = r->tokens_cache_write_1h;
+	o->sum[GW_RS_TOKENS_AUDIO_IN] = r->tokens_audio_in;
+	o->sum[GW_RS_TOKENS_AUDIO_OUT] = r->tokens_audio_out;
+	o->sum[GW_RS_TOKENS_IMAGE_IN] = r->tokens_image_in;
+	o->sum[GW_RS_TOKENS_IMAGE_OUT] = r->tokens_image_out;
+	o->sum[GW_RS_WEB_SEARCHES] = r->web_searches;
+	o->sum[GW_RS_COST_INPUT] = r->cost_input_nanousd > 0 ? (uint64_t)r->cost_input_nanousd : 0;
+	o->sum[GW_RS_COST_OUTPUT] = r->cost_output_nanousd > 0 ? (uint64_t)r->cost_output_nanousd : 0;
+	o->sum[GW_RS_UNPRICED] = r->is_unpriced;
+	o->sum[GW_RS_ESTIMATED] = gw_str_eq(r->usage_source, GW_LIT("estimated"));
 	o->latency = (uint16_t)gw_hist_index(r->total_us, GW_ROLLUP_SUB_BITS, GW_ROLLUP_MAX_BITS);
 	o->ttft = (uint16_t)gw_hist_index(r->ttft_us, GW_ROLLUP_SUB_BITS, GW_ROLLUP_MAX_BITS);
 }
@@ -98,8 +127,9 @@ static void pack_hist(const uint64_t *slots, struct gw_buf *out)
 
 void gw_rollup_pack(const struct gw_rollup *r, struct gw_buf *out)
 {
-	gw_mp_arr(out, 1 + GW_RS_COUNT + 3);
-	gw_mp_u64(out, 1);
+	gw_mp_arr(out, 2 + GW_RS_COUNT + 3);
+	gw_mp_u64(out, 2);
+	gw_mp_u64(out, GW_RS_COUNT);
 	for (int k = 0; k < GW_RS_COUNT; k++)
 		gw_mp_u64(out, r->sum[k]);
 	gw_mp_i64(out, r->cost_nanousd);
@@ -129,10 +159,17 @@ enum gw_err gw_rollup_merge(struct gw_rollup *r, struct gw_str packed)
 {
 	struct gw_mp m = gw_mp_reader(packed);
 
-	if (gw_mp_read_arr(&m) != 1 + GW_RS_COUNT + 3 || gw_mp_read_u64(&m) != 1)
+	uint32_t items = gw_mp_read_arr(&m);
+	uint64_t version = gw_mp_read_u64(&m), n = version == 1 ? SUMS_OF_1 : gw_mp_read_u64(&m);
+
+	if (version < 1 || version > 2 || n > MAX_SUMS || items != version + n + 3)
 		return GW_E_CORRUPT;
-	for (int k = 0; k < GW_RS_COUNT; k++)
-		r->sum[k] = add(r->sum[k], gw_mp_read_u64(&m));
+	for (uint64_t k = 0; k < n; k++) {
+		uint64_t v = gw_mp_read_u64(&m);
+
+		if (k < GW_RS_COUNT)
+			r->sum[k] = add(r->sum[k], v);
+	}
 	r->cost_nanousd = add_cost(r->cost_nanousd, gw_mp_read_i64(&m));
 	if (!merge_hist(r->latency, &m) || !merge_hist(r->ttft, &m) || m.err)
 		return GW_E_CORRUPT;

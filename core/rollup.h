@@ -30,6 +30,17 @@ enum gw_rollup_sum {
 	GW_RS_TOTAL_US,
 	GW_RS_STREAMED, /* requests that have a ttft */
 	GW_RS_TTFT_US,
+	GW_RS_TOKENS_CACHE_WRITE_5M,
+	GW_RS_TOKENS_CACHE_WRITE_1H,
+	GW_RS_TOKENS_AUDIO_IN,
+	GW_RS_TOKENS_AUDIO_OUT,
+	GW_RS_TOKENS_IMAGE_IN,
+	GW_RS_TOKENS_IMAGE_OUT,
+	GW_RS_WEB_SEARCHES,
+	GW_RS_COST_INPUT, /* nano-USD; parts of cost_nanousd */
+	GW_RS_COST_OUTPUT,
+	GW_RS_UNPRICED, /* requests whose cost is not known */
+	GW_RS_ESTIMATED, /* requests whose usage the provider did not tell */
 	GW_RS_COUNT
 };
 extern const char *const gw_rollup_sum_names[GW_RS_COUNT];
@@ -49,7 +60,8 @@ struct gw_rollup {
 };
 void gw_rollup_clear(struct gw_rollup *r);
 void gw_rollup_add(struct gw_rollup *r, const struct gw_rollup_item *item);
-/* msgpack: [1, sums.., cost, latency, ttft]; a histogram is [slot, count, slot step, count, ...]. */
+/* msgpack: [2, number of sums, sums.., cost, latency, ttft]; a histogram is [slot, count, slot step, count, ...]. Append sums only: what
+ * earlier versions packed ([1, the first nine sums.., ...], fewer sums) is merged too. */
 void gw_rollup_pack(const struct gw_rollup *r, struct gw_buf *out);
 /* Adds what is packed. GW_E_CORRUPT: nothing is known about r any more. */
 GW_MUST enum gw_err gw_rollup_merge(struct gw_rollup *r, struct gw_str packed);

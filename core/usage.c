@@ -7,7 +7,7 @@
 
 #include "lib/json.h"
 
-enum { PICO_PER_NANO = 1000, NANO_DIGITS = 9, TICKS_PER_NANO = 10 };
+enum { NANO_DIGITS = 9, TICKS_PER_NANO = 10 };
 static const uint64_t max_count = 1000000000; /* more than any request has: a hostile count must not become money */
 
 /* The children of a row stand together. x_groq.usage has the children of usage. */
@@ -16,39 +16,40 @@ const struct gw_scan_node gw_usage_tree[] = {
 	GW_SCAN_NODE("id", 0, 0, GW_UP_ID),
 	GW_SCAN_NODE("model", 0, 0, GW_UP_MODEL),
 	GW_SCAN_NODE("choices", 8, 1, -1),
-	GW_SCAN_NODE("usage", 9, 14, GW_UP_USAGE),
-	GW_SCAN_NODE("error", 23, 3, GW_UP_ERROR),
+	GW_SCAN_NODE("usage", 9, 15, GW_UP_USAGE),
+	GW_SCAN_NODE("error", 24, 3, GW_UP_ERROR),
 	GW_SCAN_NODE("service_tier", 0, 0, GW_UP_TIER),
-	GW_SCAN_NODE("x_groq", 26, 1, -1),
-	GW_SCAN_NODE("0", 27, 1, -1), /* 8: of choices */
+	GW_SCAN_NODE("x_groq", 27, 1, -1),
+	GW_SCAN_NODE("0", 28, 1, -1), /* 8: of choices */
 	GW_SCAN_NODE("prompt_tokens", 0, 0, GW_UP_INPUT), /* 9: of usage */
 	GW_SCAN_NODE("completion_tokens", 0, 0, GW_UP_OUTPUT),
 	GW_SCAN_NODE("total_tokens", 0, 0, GW_UP_TOTAL),
-	GW_SCAN_NODE("prompt_tokens_details", 28, 4, -1),
-	GW_SCAN_NODE("completion_tokens_details", 32, 3, -1),
+	GW_SCAN_NODE("prompt_tokens_details", 29, 4, -1),
+	GW_SCAN_NODE("completion_tokens_details", 33, 3, -1),
 	GW_SCAN_NODE("cached_tokens", 0, 0, GW_UP_CACHED),
 	GW_SCAN_NODE("num_cached_tokens", 0, 0, GW_UP_CACHED),
 	GW_SCAN_NODE("prompt_cache_hit_tokens", 0, 0, GW_UP_CACHED),
 	GW_SCAN_NODE("reasoning_tokens", 0, 0, GW_UP_REASONING),
-	GW_SCAN_NODE("cost", 35, 1, GW_UP_COST),
+	GW_SCAN_NODE("cost", 36, 1, GW_UP_COST),
 	GW_SCAN_NODE("cost_in_usd_ticks", 0, 0, GW_UP_TICKS),
 	GW_SCAN_NODE("num_search_queries", 0, 0, GW_UP_SEARCHES),
-	GW_SCAN_NODE("server_tool_use_details", 36, 1, -1),
+	GW_SCAN_NODE("server_tool_use_details", 37, 1, -1),
 	GW_SCAN_NODE("prompt_audio_seconds", 0, 0, GW_UP_SECONDS),
-	GW_SCAN_NODE("code", 0, 0, GW_UP_ERROR_CODE), /* 23: of error */
+	GW_SCAN_NODE("search_context_size", 0, 0, GW_UP_SEARCH_SIZE),
+	GW_SCAN_NODE("code", 0, 0, GW_UP_ERROR_CODE), /* 24: of error */
 	GW_SCAN_NODE("type", 0, 0, GW_UP_ERROR_TYPE),
 	GW_SCAN_NODE("message", 0, 0, GW_UP_ERROR_MESSAGE),
-	GW_SCAN_NODE("usage", 9, 14, GW_UP_USAGE), /* 26: of x_groq */
-	GW_SCAN_NODE("finish_reason", 0, 0, GW_UP_FINISH), /* 27: of choices.0 */
-	GW_SCAN_NODE("cached_tokens", 0, 0, GW_UP_CACHED), /* 28: of prompt_tokens_details */
+	GW_SCAN_NODE("usage", 9, 15, GW_UP_USAGE), /* 27: of x_groq */
+	GW_SCAN_NODE("finish_reason", 0, 0, GW_UP_FINISH), /* 28: of choices.0 */
+	GW_SCAN_NODE("cached_tokens", 0, 0, GW_UP_CACHED), /* 29: of prompt_tokens_details */
 	GW_SCAN_NODE("audio_tokens", 0, 0, GW_UP_AUDIO_IN),
 	GW_SCAN_NODE("image_tokens", 0, 0, GW_UP_IMAGE_IN),
 	GW_SCAN_NODE("cache_write_tokens", 0, 0, GW_UP_CACHE_WRITE),
-	GW_SCAN_NODE("reasoning_tokens", 0, 0, GW_UP_REASONING), /* 32: of completion_tokens_details */
+	GW_SCAN_NODE("reasoning_tokens", 0, 0, GW_UP_REASONING), /* 33: of completion_tokens_details */
 	GW_SCAN_NODE("audio_tokens", 0, 0, GW_UP_AUDIO_OUT),
 	GW_SCAN_NODE("image_tokens", 0, 0, GW_UP_IMAGE_OUT),
-	GW_SCAN_NODE("total_cost", 0, 0, GW_UP_COST), /* 35: of cost */
-	GW_SCAN_NODE("web_search_requests", 0, 0, GW_UP_SEARCHES) /* 36: of server_tool_use_details */
+	GW_SCAN_NODE("total_cost", 0, 0, GW_UP_COST), /* 36: of cost */
+	GW_SCAN_NODE("web_search_requests", 0, 0, GW_UP_SEARCHES) /* 37: of server_tool_use_details */
 };
 
 /* ---- words and numbers ---- */
@@ -148,9 +149,8 @@ static void part(uint64_t *n, uint64_t *left)
 
 void gw_usage_settle(struct gw_usage *u)
 {
-	uint64_t *counts[] = {
-		&u->input, &u->output, &u->searches, &u->queries, &u->images, &u->seconds, &u->characters
-	};
+	uint64_t *counts[] = { &u->input,  &u->output,  &u->searches,   &u->queries,
+			       &u->images, &u->seconds, &u->characters, &u->pixels };
 	uint64_t left;
 
 	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
@@ -176,6 +176,13 @@ static bool take(const struct gw_scan_value *v, uint64_t *out)
 		return false;
 	*out = n < max_count ? n : max_count;
 	return true;
+}
+
+static enum gw_search_size search_size_of(struct gw_str word)
+{
+	if (gw_str_eq(word, GW_LIT("low")))
+		return GW_SEARCH_LOW;
+	return gw_str_eq(word, GW_LIT("high")) ? GW_SEARCH_HIGH : GW_SEARCH_MEDIUM;
 }
 
 static void take_cost(struct gw_usage *u, const struct gw_scan_value *usd, const struct gw_scan_value *ticks)
@@ -220,20 +227,9 @@ void gw_usage_take(struct gw_usage *u, const struct gw_scan_value values[GW_UP_P
 	take(&values[GW_UP_IMAGE_OUT], &u->image_out);
 	take(&values[GW_UP_SEARCHES], &u->searches);
 	take(&values[GW_UP_SECONDS], &u->seconds);
+	if (values[GW_UP_SEARCH_SIZE].type == GW_JSON_STR)
+		u->search_size = (uint8_t)search_size_of(gw_scan_str(&values[GW_UP_SEARCH_SIZE]));
 	take_totals(u, values);
 	take_cost(u, &values[GW_UP_COST], &values[GW_UP_TICKS]);
 	gw_usage_settle(u);
-}
-
-__extension__ typedef unsigned __int128 u128;
-
-int64_t gw_price_nanousd(const struct gw_usage *u, uint64_t input_price, uint64_t output_price, uint64_t cached_price)
-{
-	uint64_t cached = u->cache_read < u->input ? u->cache_read : u->input;
-	u128 pico = (u128)(u->input - cached) * input_price;
-
-	pico += (u128)cached * (cached_price ? cached_price : input_price);
-	pico += (u128)u->output * output_price;
-	pico = (pico + PICO_PER_NANO / 2) / PICO_PER_NANO;
-	return pico > INT64_MAX ? INT64_MAX : (int64_t)pico;
 }

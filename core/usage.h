@@ -5,6 +5,7 @@
 
 /* How fast the provider says it served the request: it decides which of a model's prices hold. */
 enum gw_tier { GW_TIER_DEFAULT, GW_TIER_FLEX, GW_TIER_PRIORITY, GW_TIER_BATCH, GW_TIER_COUNT };
+enum gw_search_size { GW_SEARCH_NOT_TOLD, GW_SEARCH_LOW, GW_SEARCH_MEDIUM, GW_SEARCH_HIGH };
 /* What a request used, in one form for all providers. Totals include their parts: input counts what was read from and written to the cache,
  * sound and pictures; output counts reasoning, sound and pictures. All counts within [0, 10^9]. Readers of dialects fill it and call
  * gw_usage_settle at the end (again for each later event; absent fields keep what earlier events told). */
@@ -13,11 +14,12 @@ struct gw_usage {
 	bool is_estimated; /* by us: the provider was silent or its stream was cut */
 	bool has_cost; /* provider_cost was told; 0 is a price too */
 	uint8_t tier; /* enum gw_tier, as the reply told it */
+	uint8_t search_size; /* enum gw_search_size of the searches */
 	uint64_t input, output; /* tokens */
 	uint64_t cache_read, cache_write_5m, cache_write_1h, audio_in, image_in; /* parts of input */
 	uint64_t reasoning, audio_out, image_out; /* parts of output */
-	uint64_t searches, queries, images, seconds,
-	    characters; /* billed beside tokens; queries: search units of rerankers */
+	/* billed beside tokens; queries: search units of rerankers */
+	uint64_t searches, queries, images, seconds, characters, pixels;
 	uint64_t provider_cost; /* nano-USD that the provider says it charges */
 };
 /* Makes the invariants hold that providers break: parts never exceed their total, counts their ceiling. */
@@ -54,11 +56,9 @@ enum gw_usage_path {
 	GW_UP_COST,
 	GW_UP_TICKS,
 	GW_UP_TIER,
+	GW_UP_SEARCH_SIZE,
 	GW_UP_PATHS
 };
 extern const struct gw_scan_node gw_usage_tree[];
 /* Takes what the scan found, settled; absent fields leave `u` as it is (chunks tell running totals: the last one known holds). */
 void gw_usage_take(struct gw_usage *u, const struct gw_scan_value values[GW_UP_PATHS]);
-/* Nano-USD: (input - cached) * input_price + cached * cached_price (0 = input_price) + output * output_price in pico-USD,
- * rounded half up once; saturates at INT64_MAX. */
-int64_t gw_price_nanousd(const struct gw_usage *u, uint64_t input_price, uint64_t output_price, uint64_t cached_price);

@@ -29,11 +29,8 @@ void gw_json_scan_init(struct gw_json_scan *s, const struct gw_scan_node *tree, 
 
 void gw_json_scan_reset(struct gw_json_scan *s)
 {
-	for (uint32_t i = 0; i < s->n_values; i++) {
-		s->values[i].type = GW_JSON_NONE;
-		s->values[i].is_cut = false;
-		s->values[i].len = 0;
-	}
+	for (uint32_t i = 0; i < s->n_values; i++)
+		s->values[i].type = GW_JSON_NONE; /* the rest is cleared when a value begins */
 	s->state = S_VALUE;
 	s->depth = s->esc = s->key_len = 0;
 	s->is_broken = s->is_done = s->key_cut = false;

@@ -23,7 +23,8 @@ struct gw_scan_node {
 	}
 
 struct gw_scan_value {
-	uint8_t type; /* enum gw_json_type; NONE until seen; OBJ and ARR only mark presence */
+	uint8_t
+	    type; /* enum gw_json_type; NONE until seen (nothing else is set then); OBJ and ARR only mark presence */
 	bool is_cut; /* longer than GW_SCAN_VALUE_BYTES */
 	uint8_t len;
 	char text[GW_SCAN_VALUE_BYTES]; /* number/bool text, or string without quotes, escapes kept */

@@ -356,31 +356,31 @@ enum gw_err gw_api_error(struct gw_req *r, enum gw_err e)
 
 /* ---- the bill ---- */
 
-__extension__ typedef unsigned __int128 u128;
-
+/* What was used beside tokens goes into the usage; the price is found where all prices are. */
 void gw_api_account(struct gw_req *r)
 {
 	struct gw_api_units u = r->api->units;
-	const struct gw_candidate *c;
 	uint64_t seconds;
-	u128 nano;
 
 	if (r->api->up)
 		r->rec.bytes_in = r->conn ? r->rq->wire_bytes : r->rec.bytes_in;
 	if (r->err || r->at.candidate < 0 || r->status >= 400)
 		return;
-	c = &r->plan.candidates[r->at.candidate];
 	seconds = r->endpoint->usage == GW_EPU_MEDIA && r->api->is_json ? gw_api_seconds(r->values) : 0;
 	if (seconds)
-		u = (struct gw_api_units){ "second", seconds };
+		u = (struct gw_api_units){ .unit = "second", .n = seconds };
 	if (!u.unit)
 		return;
 	r->rec.unit = gw_str_z(u.unit);
 	r->rec.units = u.n;
-	if (r->usage.is_known) /* tokens are the bill */
-		return;
-	nano = ((u128)u.n * c->unit_price + 500) / 1000;
-	r->rec.cost_nanousd = nano > INT64_MAX ? INT64_MAX : (int64_t)nano;
+	if (u.unit[0] == 'i')
+		r->usage.images = u.n;
+	else if (u.unit[0] == 's')
+		r->usage.seconds = u.n;
+	else
+		r->usage.characters = u.n;
+	r->usage.pixels = u.pixels;
+	gw_usage_settle(&r->usage);
 }
 
 void gw_api_done(struct gw_req *r)

@@ -227,9 +227,33 @@ static enum gw_err model_id(void *ctx, struct gw_str tenant, struct gw_str name,
 	return gw_image_get(w->images.image[GW_IMAGE_CONFIG], GW_DB_MODEL, gw_str(key, tenant.n + 1 + name.n), id);
 }
 
+struct each {
+	enum gw_cf_kind kind;
+	bool (*fn)(void *arg, struct gw_str row);
+	void *arg;
+};
+
+static bool on_each(void *ctx, struct gw_str key, struct gw_str value)
+{
+	struct each *e = ctx;
+
+	return key.n && key.p[0] == (char)e->kind && e->fn(e->arg, value);
+}
+
+static enum gw_err each_row(void *ctx, enum gw_cf_kind kind, bool (*fn)(void *arg, struct gw_str row), void *arg)
+{
+	struct gw_worker *w = ctx;
+	struct each e = { kind, fn, arg };
+	char from = (char)kind;
+
+	return w->images.image[GW_IMAGE_CONFIG]
+		   ? gw_image_walk(w->images.image[GW_IMAGE_CONFIG], GW_DB_OBJECT, gw_str(&from, 1), on_each, &e)
+		   : GW_OK;
+}
+
 struct gw_rows gw_worker_rows(struct gw_worker *w)
 {
-	return (struct gw_rows){ w, object_row, model_id };
+	return (struct gw_rows){ w, object_row, model_id, each_row };
 }
 
 void gw_worker_images_done(struct gw_worker *w)

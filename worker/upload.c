@@ -86,7 +86,7 @@ enum gw_err gw_upload_take_fields(struct gw_req *r)
 		r->parse_why = GW_LIT("n must be a whole number of at least 1.");
 		return GW_E_INVALID;
 	}
-	r->api->units = (struct gw_api_units){ "image", count };
+	r->api->units = (struct gw_api_units){ .unit = "image", .n = count };
 	return GW_OK;
 }
 

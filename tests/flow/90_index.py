@@ -63,7 +63,8 @@ def usage(g, token=None, **params):
     return a.json
 
 
-SUMS = ("tokens_input", "tokens_output", "tokens_cached", "tokens_reasoning", "cost_nanousd", "total_us")
+SUMS = ("tokens_input", "tokens_output", "tokens_cached", "tokens_reasoning", "tokens_cache_write_5m", "tokens_cache_write_1h", "tokens_audio_in",
+        "tokens_audio_out", "tokens_image_in", "tokens_image_out", "web_searches", "cost_nanousd", "cost_input_nanousd", "cost_output_nanousd", "total_us")
 
 
 def counted(ends, *dims):

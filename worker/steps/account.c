@@ -1,4 +1,6 @@
 /* account: what it was and what it cost; END goes into the ring, then the last bytes leave. */
+#include "core/price.h"
+#include "core/provider.h"
 #include "lib/sys/clock.h"
 #include "worker/api.h"
 
@@ -22,10 +24,64 @@ static void name_deployment(struct gw_req *r)
 	rec->credential_version = r->use_next_secret ? c->credential_next_version : c->credential_version;
 	rec->upstream_request_id = r->at.upstream_request_id;
 	rec->upstream_status = (uint64_t)r->at.status;
-	rec->input_price_pusd = c->input_price;
-	rec->output_price_pusd = c->output_price;
-	if (r->usage.is_known)
-		rec->cost_nanousd = gw_price_nanousd(&r->usage, c->input_price, c->output_price, c->cached_price);
+}
+
+/* The list that a request is billed by: of those of the plan, the first that holds now. Where that is the catalogue's and the provider
+ * says that another model answered (a router, a dated snapshot), that model's. */
+static const struct gw_price *list_of(struct gw_req *r, const struct gw_candidate *c, struct gw_price *told)
+{
+	const struct gw_price *p = gw_price_at(c->prices, c->n_prices, r->rec.ts_start_us);
+	char room[GW_PRICE_VERSION_BYTES];
+
+	if ((p && p->is_operators) || c->is_base_model || !r->response_model.n ||
+	    gw_str_eq(r->response_model, c->upstream_model) ||
+	    !gw_price_find_exact(gw_str_z(gw_providers[c->provider_type].name), r->response_model, told, room))
+		return p;
+	told->version = gw_arena_str(&r->arena, told->version);
+	return told;
+}
+
+static void put_cost(struct gw_req *r, const struct gw_candidate *c)
+{
+	struct gw_record *rec = &r->rec;
+	struct gw_price told;
+	struct gw_cost cost;
+
+	if (!r->usage.is_known && !rec->units)
+		return;
+	const struct gw_price *p = list_of(r, c, &told);
+
+	gw_cost_of(p, &r->usage, &cost);
+	rec->is_unpriced = !cost.is_known;
+	rec->cost_nanousd = cost.total;
+	rec->cost_input_nanousd = cost.input;
+	rec->cost_output_nanousd = cost.output;
+	rec->input_price_pusd = cost.input_price;
+	rec->output_price_pusd = cost.output_price;
+	if (cost.is_known)
+		rec->price = cost.is_providers ? GW_LIT("provider") : p->version;
+}
+
+static void put_usage(struct gw_req *r)
+{
+	const struct gw_usage *u = &r->usage;
+	struct gw_record *rec = &r->rec;
+
+	rec->tokens_input = u->input;
+	rec->tokens_output = u->output;
+	rec->tokens_cached = u->cache_read;
+	rec->tokens_reasoning = u->reasoning;
+	rec->tokens_cache_write_5m = u->cache_write_5m;
+	rec->tokens_cache_write_1h = u->cache_write_1h;
+	rec->tokens_audio_in = u->audio_in;
+	rec->tokens_audio_out = u->audio_out;
+	rec->tokens_image_in = u->image_in;
+	rec->tokens_image_out = u->image_out;
+	rec->web_searches = u->searches;
+	rec->provider_cost_nanousd = u->has_cost ? (int64_t)(u->provider_cost & INT64_MAX) : 0;
+	if (u->tier != GW_TIER_DEFAULT)
+		rec->service_tier = gw_str_z(gw_tier_name((enum gw_tier)u->tier));
+	rec->usage_source = u->is_estimated ? GW_LIT("estimated") : u->is_known ? GW_LIT("provider") : GW_LIT("none");
 }
 
 static void take_times(struct gw_req *r, uint64_t now)
@@ -92,15 +148,13 @@ static void fill(struct gw_req *r)
 	if (gw_buf_len(&r->attempt_log) && (r->attempts > 1 || r->err))
 		rec->attempt_log = gw_arena_printf(&r->arena, "[%.*s]", GW_FMT(gw_buf_view(&r->attempt_log)));
 	rec->status = (uint64_t)r->status;
-	rec->tokens_input = r->usage.input;
-	rec->tokens_output = r->usage.output;
-	rec->tokens_cached = r->usage.cache_read;
-	rec->tokens_reasoning = r->usage.reasoning;
-	rec->usage_source = r->usage.is_known ? GW_LIT("provider") : GW_LIT("none");
-	rec->bytes_out = r->bytes_out + (r->out == GW_OUT_STREAMING ? r->tail.n : 0);
-	rec->chunks = r->chunks;
 	if (r->api)
 		gw_api_account(r);
+	put_usage(r);
+	if (r->at.candidate >= 0)
+		put_cost(r, &r->plan.candidates[r->at.candidate]);
+	rec->bytes_out = r->bytes_out + (r->out == GW_OUT_STREAMING ? r->tail.n : 0);
+	rec->chunks = r->chunks;
 	put_steps(r);
 }
 
@@ -151,6 +205,9 @@ static void count(struct gw_req *r)
 	gw_count(&c->counter[GW_L_tokens_output], rec->tokens_output);
 	gw_count(&c->counter[GW_L_tokens_cached], rec->tokens_cached);
 	gw_count(&c->counter[GW_L_tokens_reasoning], rec->tokens_reasoning);
+	gw_count(&c->counter[GW_L_tokens_cache_write], rec->tokens_cache_write_5m + rec->tokens_cache_write_1h);
+	gw_count(&c->counter[GW_L_requests_unpriced], rec->is_unpriced);
+	gw_count(&c->counter[GW_L_requests_estimated], r->usage.is_estimated);
 	gw_count(&c->counter[GW_L_cost_nanousd], (uint64_t)rec->cost_nanousd);
 #ifdef GW_PLANT_double_count
 	gw_count(&c->counter[GW_L_cost_nanousd], (uint64_t)rec->cost_nanousd);

@@ -85,7 +85,25 @@ static enum gw_err model(void *ctx, struct gw_str tenant, struct gw_str name, st
 	return GW_E_NOT_FOUND;
 }
 
-static const struct gw_rows rows = { NULL, object, model };
+static enum gw_err each(void *ctx, enum gw_cf_kind kind, bool (*fn)(void *arg, struct gw_str row), void *arg)
+{
+	bool go_on = true;
+
+	(void)ctx;
+	for (unsigned i = 0; i < n_objects && go_on; i++) {
+		struct gw_buf b;
+
+		if (objects[i].kind != kind)
+			continue;
+		gw_buf_init(&b, 1 << 20);
+		assert_int_equal(to_row(kind, objects[i].json, &b), GW_OK);
+		go_on = fn(arg, gw_buf_view(&b));
+		gw_buf_done(&b); /* views are not for keeping */
+	}
+	return GW_OK;
+}
+
+static const struct gw_rows rows = { NULL, object, model, each };
 
 static int set_up(void **st)
 {
@@ -195,8 +213,10 @@ static void a_plan(void **st)
 	assert_int_equal(c->credential_next_version, 5);
 	assert_str(c->upstream_model, "gpt-4o-2024");
 	assert_str(c->region, "eu");
-	assert_int_equal(c->input_price, 150000);
-	assert_int_equal(c->output_price, 600000);
+	assert_int_equal(c->n_prices, 1);
+	assert_str(c->prices[0].version, "deployment d@9");
+	assert_int_equal(c->prices[0].rates[0].pico, 150000);
+	assert_int_equal(c->prices[0].rates[1].pico, 600000);
 	assert_true(c->is_probe_needed);
 	assert_false(c->is_https);
 	assert_str(c->host, "127.0.0.1");

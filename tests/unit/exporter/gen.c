@@ -118,6 +118,14 @@ void gen_record(const struct gen *g, uint64_t i, struct gw_record *r, char buf[2
 	r->tokens_input = 10 + i % 100;
 	r->tokens_output = 20 + i % 200;
 	r->tokens_cached = i % 5;
+	r->tokens_cache_write_5m = i % 4;
+	r->tokens_cache_write_1h = i % 3;
+	r->tokens_audio_in = i % 2;
+	r->tokens_image_out = i % 6;
+	r->web_searches = i % 7 == 0;
+	r->cost_input_nanousd = (int64_t)(i % 1000);
+	r->is_unpriced = i % 11 == 0;
+	r->usage_source = i % 13 ? GW_LIT("provider") : GW_LIT("estimated");
 	r->cost_nanousd = (int64_t)(1000 + i % 1000);
 	r->total_us = 1000 + (i * 7919) % 1000000;
 	r->ttft_us = i % 2 ? 500 + i % 5000 : 0;
