@@ -29,7 +29,8 @@ struct rates {
 static void add(struct rates *r, enum gw_price_class cls, uint64_t above, uint64_t pico)
 {
 	if (pico && r->n < MAX_RATES)
-		r->v[r->n++] = (struct gw_price_rate){ .cls = (uint8_t)cls, .above_k = (uint16_t)(above / LONG_K), .pico = pico };
+		r->v[r->n++] =
+		    (struct gw_price_rate){ .cls = (uint8_t)cls, .above_k = (uint16_t)(above / LONG_K), .pico = pico };
 }
 
 /* The rates and the version move into the plan. */
@@ -215,7 +216,7 @@ enum gw_err gw_plan_prices(struct gw_plan_room *m, const struct gw_rows *rows, c
 	const char *type = gw_providers[c->provider_type].name;
 	struct search s = { .m = m, .c = c, .type = gw_str_z(type) };
 	char room[GW_PRICE_VERSION_BYTES];
-	struct gw_price own, listed;
+	struct gw_price own = { 0 }, listed;
 	bool is_listed;
 
 	s.model = d->base_model.n ? d->base_model : d->upstream_model;

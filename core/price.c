@@ -15,9 +15,9 @@ _Static_assert(GW_PC_COUNT <= 32, "classes are bits of held.has");
 const char *gw_price_class_name(enum gw_price_class c)
 {
 	static const char *const names[GW_PC_COUNT] = {
-		"input",      "output",        "cache_read",  "cache_write_5m", "cache_write_1h", "reasoning",
-		"audio_in",   "audio_out",     "image_in",    "image_out",      "search_low",     "search_medium",
-		"search_high", "query",        "image",       "second",         "character",      "pixel",
+		"input",       "output",    "cache_read", "cache_write_5m", "cache_write_1h", "reasoning",
+		"audio_in",    "audio_out", "image_in",   "image_out",      "search_low",     "search_medium",
+		"search_high", "query",     "image",      "second",         "character",      "pixel",
 	};
 
 	return (unsigned)c < GW_PC_COUNT ? names[c] : "";
@@ -130,7 +130,8 @@ static uint64_t search_price(const struct held *h, unsigned size)
 /* What is counted beside tokens. Pictures and sound are billed by tokens where tokens are told and have a price. */
 static u128 unit_pico(const struct held *h, const struct gw_usage *u, bool by_tokens)
 {
-	u128 sum = (u128)u->searches * search_price(h, u->search_size) + (u128)u->queries * price(h, GW_PC_QUERY, GW_PC_QUERY);
+	u128 sum =
+	    (u128)u->searches * search_price(h, u->search_size) + (u128)u->queries * price(h, GW_PC_QUERY, GW_PC_QUERY);
 
 	if (by_tokens)
 		return sum;
@@ -193,7 +194,8 @@ void gw_cost_of(const struct gw_price *p, const struct gw_usage *u, struct gw_co
 const struct gw_price *gw_price_at(const struct gw_price *lists, uint32_t n, int64_t now_us)
 {
 	for (uint32_t i = 0; i < n; i++) {
-		if ((!lists[i].from_us || now_us >= lists[i].from_us) && (!lists[i].until_us || now_us < lists[i].until_us))
+		if ((!lists[i].from_us || now_us >= lists[i].from_us) &&
+		    (!lists[i].until_us || now_us < lists[i].until_us))
 			return &lists[i];
 	}
 	return NULL;

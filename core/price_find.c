@@ -7,8 +7,8 @@
 enum { MAX_MODEL = 220 };
 
 /* Makers whose own models may be recognised wherever they run. */
-static const char *const makers[] = { "openai", "anthropic", "gemini",   "mistral",  "deepseek",
-				      "xai",    "cohere",    "moonshot", "zai",      "perplexity" };
+static const char *const makers[] = { "openai", "anthropic", "gemini",   "mistral", "deepseek",
+				      "xai",    "cohere",    "moonshot", "zai",     "perplexity" };
 /* Parts of cloud regions that Bedrock puts before a model's id. */
 static const char *const clouds[] = { "us.", "eu.", "apac.", "global.", "us-gov.", "jp.", "au.", "ca.", "sa.", "me." };
 
@@ -157,7 +157,9 @@ static bool take(const struct gw_price_row *r, struct gw_price *out, char room[G
 
 	if (!r)
 		return false;
-	*out = (struct gw_price){ .rates = gw_price_rates + r->rates_at, .n = r->n_rates, .percent = { [GW_TIER_BATCH] = 50 } };
+	*out = (struct gw_price){ .rates = gw_price_rates + r->rates_at,
+				  .n = r->n_rates,
+				  .percent = { [GW_TIER_BATCH] = 50 } };
 	for (size_t i = 0; i + 6 <= r->name_n; i++)
 		out->is_anthropic |= memcmp(gw_price_names + r->name_at + i, "claude", 6) == 0;
 	n = snprintf(room, GW_PRICE_VERSION_BYTES, "catalogue %s %.*s", gw_price_catalogue_version, (int)r->name_n,

@@ -16,18 +16,22 @@ static struct gw_cost cost(const struct gw_price_rate *rates, uint32_t n, struct
 	return c;
 }
 
-#define R(cls, ...) { GW_PC_##cls, __VA_ARGS__ }
+#define R(cls, ...)                                                                                                    \
+	{                                                                                                              \
+		GW_PC_##cls, __VA_ARGS__                                                                               \
+	}
 /* A model with every class of its own, and long and faster variants. */
 static const struct gw_price_rate full[] = {
-	R(INPUT, 0, 0, 2 * M),         R(OUTPUT, 0, 0, 10 * M),    R(CACHE_READ, 0, 0, M / 5), R(CACHE_WRITE_5M, 0, 0, 3 * M),
-	R(CACHE_WRITE_1H, 0, 0, 4 * M), R(REASONING, 0, 0, 7 * M), R(AUDIO_IN, 0, 0, 40 * M),  R(AUDIO_OUT, 0, 0, 80 * M),
-	R(IMAGE_IN, 0, 0, 5 * M),      R(IMAGE_OUT, 0, 0, 30 * M), R(SEARCH_LOW, 0, 0, 5000000000),
-	R(SEARCH_HIGH, 0, 0, 9000000000), R(QUERY, 0, 0, 2000000000), R(INPUT, 0, 200, 4 * M), R(OUTPUT, 0, 200, 15 * M),
-	R(INPUT, GW_TIER_FLEX, 0, M),  R(OUTPUT, GW_TIER_FLEX, 0, 5 * M), R(INPUT, GW_TIER_PRIORITY, 200, 8 * M),
+	R(INPUT, 0, 0, 2 * M),          R(OUTPUT, 0, 0, 10 * M),           R(CACHE_READ, 0, 0, M / 5),
+	R(CACHE_WRITE_5M, 0, 0, 3 * M), R(CACHE_WRITE_1H, 0, 0, 4 * M),    R(REASONING, 0, 0, 7 * M),
+	R(AUDIO_IN, 0, 0, 40 * M),      R(AUDIO_OUT, 0, 0, 80 * M),        R(IMAGE_IN, 0, 0, 5 * M),
+	R(IMAGE_OUT, 0, 0, 30 * M),     R(SEARCH_LOW, 0, 0, 5000000000),   R(SEARCH_HIGH, 0, 0, 9000000000),
+	R(QUERY, 0, 0, 2000000000),     R(INPUT, 0, 200, 4 * M),           R(OUTPUT, 0, 200, 15 * M),
+	R(INPUT, GW_TIER_FLEX, 0, M),   R(OUTPUT, GW_TIER_FLEX, 0, 5 * M), R(INPUT, GW_TIER_PRIORITY, 200, 8 * M),
 };
 static const struct gw_price_rate plain[] = { R(INPUT, 0, 0, 2 * M), R(OUTPUT, 0, 0, 10 * M) };
-static const struct gw_price_rate units[] = { R(IMAGE, 0, 0, 40000000000), R(SECOND, 0, 0, 100000000), R(CHARACTER, 0, 0, 15000000),
-					      R(PIXEL, 0, 0, 20000) };
+static const struct gw_price_rate units[] = { R(IMAGE, 0, 0, 40000000000), R(SECOND, 0, 0, 100000000),
+					      R(CHARACTER, 0, 0, 15000000), R(PIXEL, 0, 0, 20000) };
 
 static const struct {
 	const struct gw_price_rate *rates;
@@ -38,12 +42,22 @@ static const struct {
 	/* 1000 in at 2 and 500 out at 10 USD a million: 0.002 + 0.005 USD */
 	{ full, N_OF(full), { .input = 1000, .output = 500 }, 7000000 },
 	/* each class of input once: 400 left at 2, 100 read at 0.2, 200 + 300 written at 3 and 4 */
-	{ full, N_OF(full), { .input = 1000, .cache_read = 100, .cache_write_5m = 200, .cache_write_1h = 300 }, 800000 + 20000 + 600000 + 1200000 },
-	{ full, N_OF(full), { .input = 1000, .audio_in = 100, .image_in = 200 }, 700 * 2000 + 100 * 40000 + 200 * 5000 },
-	{ full, N_OF(full), { .output = 1000, .reasoning = 600, .audio_out = 100, .image_out = 200 },
+	{ full,
+	  N_OF(full),
+	  { .input = 1000, .cache_read = 100, .cache_write_5m = 200, .cache_write_1h = 300 },
+	  800000 + 20000 + 600000 + 1200000 },
+	{ full,
+	  N_OF(full),
+	  { .input = 1000, .audio_in = 100, .image_in = 200 },
+	  700 * 2000 + 100 * 40000 + 200 * 5000 },
+	{ full,
+	  N_OF(full),
+	  { .output = 1000, .reasoning = 600, .audio_out = 100, .image_out = 200 },
 	  100 * 10000 + 600 * 7000 + 100 * 80000 + 200 * 30000 },
 	/* classes without a price of their own are what they are a part of */
-	{ plain, N_OF(plain), { .input = 1000, .cache_read = 400, .cache_write_1h = 100, .audio_in = 300, .output = 10, .reasoning = 9 },
+	{ plain,
+	  N_OF(plain),
+	  { .input = 1000, .cache_read = 400, .cache_write_1h = 100, .audio_in = 300, .output = 10, .reasoning = 9 },
 	  1000 * 2000 + 10 * 10000 },
 	/* at the threshold and one above: all tokens, outputs too; what has no price above it keeps the one below */
 	{ full, N_OF(full), { .input = 200000, .output = 1 }, 200000ll * 2000 + 10000 },
@@ -81,7 +95,8 @@ static void golden_table(void **st)
 		struct gw_cost c = cost(golden[i].rates, golden[i].n, golden[i].u);
 
 		if (c.is_known != (golden[i].want >= 0) || (c.is_known && c.total != golden[i].want))
-			fail_msg("golden row %zu: %d %lld, not %lld", i, c.is_known, (long long)c.total, (long long)golden[i].want);
+			fail_msg("golden row %zu: %d %lld, not %lld", i, c.is_known, (long long)c.total,
+				 (long long)golden[i].want);
 	}
 }
 
@@ -154,10 +169,23 @@ static uint64_t some(uint64_t max)
 
 static struct gw_usage some_usage(void)
 {
-	struct gw_usage u = { .is_known = true, .input = some(M), .output = some(M), .cache_read = some(M), .cache_write_5m = some(M),
-			      .cache_write_1h = some(M), .audio_in = some(M), .image_in = some(M), .reasoning = some(M),
-			      .audio_out = some(M), .image_out = some(M), .searches = some(100), .queries = some(100),
-			      .images = some(100), .seconds = some(10000), .characters = some(M), .tier = (uint8_t)rng_below(GW_TIER_COUNT) };
+	struct gw_usage u = { .is_known = true,
+			      .input = some(M),
+			      .output = some(M),
+			      .cache_read = some(M),
+			      .cache_write_5m = some(M),
+			      .cache_write_1h = some(M),
+			      .audio_in = some(M),
+			      .image_in = some(M),
+			      .reasoning = some(M),
+			      .audio_out = some(M),
+			      .image_out = some(M),
+			      .searches = some(100),
+			      .queries = some(100),
+			      .images = some(100),
+			      .seconds = some(10000),
+			      .characters = some(M),
+			      .tier = (uint8_t)rng_below(GW_TIER_COUNT) };
 
 	gw_usage_settle(&u);
 	return u;
@@ -211,7 +239,8 @@ static void against_paper(void **st)
 		if (limb[3] || limb[2] >= 9000) /* near the end of int64 nano-USD */
 			continue;
 		if (u.input || u.output)
-			assert_int_equal(cost(r, 3, u).total, (int64_t)(limb[2] * 1000000000000000 + limb[1] * 1000000 + limb[0] / 1000));
+			assert_int_equal(cost(r, 3, u).total,
+					 (int64_t)(limb[2] * 1000000000000000 + limb[1] * 1000000 + limb[0] / 1000));
 	}
 }
 
@@ -226,7 +255,8 @@ static void monotone(void **st)
 		struct gw_usage u = some_usage(), more = u;
 		int64_t before = cost(r, n, u).total;
 
-		u.images = u.seconds = u.characters = more.images = more.seconds = more.characters = 0; /* these give way to tokens */
+		u.images = u.seconds = u.characters = more.images = more.seconds = more.characters =
+		    0; /* these give way to tokens */
 		before = cost(r, n, u).total;
 		more.output += 1 + some(1000);
 		more.input += some(1000);
@@ -325,16 +355,23 @@ static void spellings(void **st)
 {
 	(void)st;
 	assert_string_equal(found("openai", "gpt-4o", ""), "openai/gpt-4o");
-	assert_string_equal(found("openai", "gpt-4o-2024-05-13", ""), "openai/gpt-4o-2024-05-13"); /* a price of its own */
+	assert_string_equal(found("openai", "gpt-4o-2024-05-13", ""),
+			    "openai/gpt-4o-2024-05-13"); /* a price of its own */
 	assert_string_equal(found("openai", "gpt-4o-2031-05-13", ""), "openai/gpt-4o");
 	assert_string_equal(found("openai", "ft:gpt-4o-2024-08-06:acme::x1", ""), "openai/ft:gpt-4o-2024-08-06");
 	assert_string_equal(found("azure-openai", "gpt-4o", ""), "azure/gpt-4o");
 	assert_string_equal(found("azure-openai", "gpt-4o-2024-08-06", "eu"), "azure/eu/gpt-4o-2024-08-06");
-	assert_string_equal(found("openai-compatible", "gpt-4o", ""), "openai/gpt-4o"); /* the maker's own model elsewhere */
+	assert_string_equal(found("openai-compatible", "gpt-4o", ""),
+			    "openai/gpt-4o"); /* the maker's own model elsewhere */
 	assert_string_equal(found("openrouter", "openai/gpt-4o", ""), "openai/gpt-4o");
-	assert_string_equal(found("bedrock", "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.anthropic.claude-sonnet-4-5-20250929-v1:0", ""),
-			    "bedrock/us.anthropic.claude-sonnet-4-5-20250929-v1:0");
-	assert_string_equal(found("bedrock", "sa.anthropic.claude-sonnet-4-5-20250929-v1:0", ""), "bedrock/anthropic.claude-sonnet-4-5-20250929-v1:0");
+	assert_string_equal(
+	    found(
+		"bedrock",
+		"arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+		""),
+	    "bedrock/us.anthropic.claude-sonnet-4-5-20250929-v1:0");
+	assert_string_equal(found("bedrock", "sa.anthropic.claude-sonnet-4-5-20250929-v1:0", ""),
+			    "bedrock/anthropic.claude-sonnet-4-5-20250929-v1:0");
 	assert_string_equal(found("gemini", "models/gemini-2.5-pro", ""), "gemini/gemini-2.5-pro");
 	assert_string_equal(found("vertex-ai", "claude-sonnet-4-5@20250929", ""), "vertex/claude-sonnet-4-5@20250929");
 	assert_string_equal(found("vllm", "my-own-model", ""), "");
@@ -354,17 +391,25 @@ static void known_model(void **st)
 	assert_true(gw_price_find(GW_LIT("openai"), GW_LIT("gpt-4o-mini"), GW_NIL, false, &p, room));
 	gw_cost_of(&p, &u, &c); /* 0.15 and 0.60 USD a million */
 	assert_true(c.total == 750000000 && c.input_price == 150000 && c.output_price == 600000);
-	assert_true(gw_price_find(GW_LIT("anthropic"), GW_LIT("claude-sonnet-4-5"), GW_NIL, false, &p, room) && p.is_anthropic);
+	assert_true(gw_price_find(GW_LIT("anthropic"), GW_LIT("claude-sonnet-4-5"), GW_NIL, false, &p, room) &&
+		    p.is_anthropic);
 	assert_false(gw_price_find(GW_LIT("vllm"), GW_LIT("gpt-4o"), GW_NIL, false, &p, room));
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(golden_table),  cmocka_unit_test(rounding),  cmocka_unit_test(of_anthropic),
-		cmocka_unit_test(told_by_the_provider), cmocka_unit_test(against_paper), cmocka_unit_test(monotone),
-		cmocka_unit_test(hostile),       cmocka_unit_test(by_time),   cmocka_unit_test(catalogue_is_sound),
-		cmocka_unit_test(spellings),     cmocka_unit_test(known_model),
+		cmocka_unit_test(golden_table),
+		cmocka_unit_test(rounding),
+		cmocka_unit_test(of_anthropic),
+		cmocka_unit_test(told_by_the_provider),
+		cmocka_unit_test(against_paper),
+		cmocka_unit_test(monotone),
+		cmocka_unit_test(hostile),
+		cmocka_unit_test(by_time),
+		cmocka_unit_test(catalogue_is_sound),
+		cmocka_unit_test(spellings),
+		cmocka_unit_test(known_model),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
