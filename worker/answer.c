@@ -125,9 +125,10 @@ static void deliver_whole(struct gw_req *r)
 	add_retry(r, &h);
 	if (r->plan.server_timing && r->plan.n_candidates) {
 		add_u64(r, &h, GW_LIT("x-llmgw-overhead-us"), r->rec.overhead_us);
-		add(&h, GW_LIT("x-llmgw-cost-usd"),
-		    gw_arena_printf(&r->arena, "%lld.%09lld", (long long)(r->rec.cost_nanousd / 1000000000),
-				    (long long)(r->rec.cost_nanousd % 1000000000)));
+		if (!r->rec.is_unpriced)
+			add(&h, GW_LIT("x-llmgw-cost-usd"),
+			    gw_arena_printf(&r->arena, "%lld.%09lld", (long long)(r->rec.cost_nanousd / 1000000000),
+					    (long long)(r->rec.cost_nanousd % 1000000000)));
 	}
 	struct gw_h1_answer a = { .status = r->status,
 				  .headers = h.v,

@@ -153,7 +153,8 @@ static const char *const samples[GW_KIND_COUNT] = {
 	[GW_KIND_certificate] =
 	    "{\"id\":\"w\",\"chain\":\"PEM\",\"is_default\":true,\"secret_version\":3,\"not_after\":"
 	    "\"2030-01-01T00:00:00Z\"}",
-	[GW_KIND_price] = "{\"id\":\"x\",\"version\":3,\"model\":\"gpt-4o*\",\"effective_from\":\"2026-07-01T00:00:00Z\",\"input\":150000}",
+	[GW_KIND_price] = "{\"id\":\"x\",\"version\":3,\"model\":\"gpt-4o*\",\"effective_from\":\"2026-07-01T00:00:"
+			  "00Z\",\"input\":150000}",
 };
 
 /* Every cut and random damage: an answer, no read outside of the bytes (ASan), and strings inside them. */

@@ -7,8 +7,10 @@ static int set_up(void **st)
 {
 	(void)st;
 	n_objects = 0;
-	give(GW_KIND_provider, "p", "{\"id\":\"p\",\"version\":3,\"type\":\"openai\",\"base_url\":\"http://127.0.0.1:9000/v1/\"}");
-	give(GW_KIND_deployment, "d", "{\"id\":\"d\",\"version\":9,\"provider\":\"p\",\"upstream_model\":\"gpt-4o-mini\"}");
+	give(GW_KIND_provider, "p",
+	     "{\"id\":\"p\",\"version\":3,\"type\":\"openai\",\"base_url\":\"http://127.0.0.1:9000/v1/\"}");
+	give(GW_KIND_deployment, "d",
+	     "{\"id\":\"d\",\"version\":9,\"provider\":\"p\",\"upstream_model\":\"gpt-4o-mini\"}");
 	give(GW_KIND_model, "m", "{\"id\":\"m\",\"name\":\"m\",\"targets\":[{\"deployment\":\"d\"}]}");
 	gw_arena_init(&arena, NULL, 0, 1 << 20);
 	return 0;
@@ -51,17 +53,21 @@ static void who_goes_first(void **st)
 	assert_str(version(candidate("", ""), 1), "price family@2");
 	give(GW_KIND_price, "exact", "{\"id\":\"exact\",\"version\":3,\"model\":\"gpt-4o-mini\",\"input\":3}");
 	assert_str(version(candidate("", ""), 1), "price exact@3");
-	give(GW_KIND_price, "type", "{\"id\":\"type\",\"version\":4,\"model\":\"*\",\"provider_type\":\"openai\",\"input\":4}");
-	give(GW_KIND_price, "other", "{\"id\":\"other\",\"version\":4,\"model\":\"*\",\"provider_type\":\"openai-compatible\",\"input\":4}");
+	give(GW_KIND_price, "type",
+	     "{\"id\":\"type\",\"version\":4,\"model\":\"*\",\"provider_type\":\"openai\",\"input\":4}");
+	give(GW_KIND_price, "other",
+	     "{\"id\":\"other\",\"version\":4,\"model\":\"*\",\"provider_type\":\"openai-compatible\",\"input\":4}");
 	assert_str(version(candidate("", ""), 1), "price type@4");
 	give(GW_KIND_price, "org", "{\"id\":\"org\",\"version\":5,\"model\":\"*\",\"for_org\":\"acme\",\"input\":5}");
 	give(GW_KIND_price, "team", "{\"id\":\"team\",\"version\":6,\"model\":\"*\",\"for_team\":\"red\",\"input\":6}");
 	assert_str(version(candidate("", ""), 1), "price type@4");
 	assert_str(version(candidate("acme", ""), 1), "price org@5");
 	assert_str(version(candidate("acme", "red"), 1), "price team@6");
-	give(GW_KIND_price, "team", "{\"id\":\"team\",\"version\":7,\"model\":\"*\",\"for_team\":\"red\",\"input\":6,\"disabled\":true}");
+	give(GW_KIND_price, "team",
+	     "{\"id\":\"team\",\"version\":7,\"model\":\"*\",\"for_team\":\"red\",\"input\":6,\"disabled\":true}");
 	assert_str(version(candidate("acme", "red"), 1), "price org@5");
-	give(GW_KIND_deployment, "d", "{\"id\":\"d\",\"version\":10,\"provider\":\"p\",\"upstream_model\":\"gpt-4o-mini\",\"input_price\":7}");
+	give(GW_KIND_deployment, "d",
+	     "{\"id\":\"d\",\"version\":10,\"provider\":\"p\",\"upstream_model\":\"gpt-4o-mini\",\"input_price\":7}");
 	assert_str(version(candidate("acme", "red"), 1), "deployment d@10");
 	assert_int_equal(candidate("acme", "red")->n_prices, 1);
 }
@@ -72,27 +78,44 @@ static void from_a_day_on(void **st)
 	const struct gw_candidate *c;
 
 	(void)st;
-	give(GW_KIND_price, "old", "{\"id\":\"old\",\"version\":1,\"model\":\"gpt-4o-mini\",\"input\":1,\"effective_until\":\"2026-01-01T00:00:00Z\"}");
-	give(GW_KIND_price, "new", "{\"id\":\"new\",\"version\":1,\"model\":\"gpt-4o-mini\",\"input\":2,\"effective_from\":\"2026-07-01T00:00:00Z\"}");
+	give(GW_KIND_price, "old",
+	     "{\"id\":\"old\",\"version\":1,\"model\":\"gpt-4o-mini\",\"input\":1,\"effective_until\":\"2026-01-01T00:"
+	     "00:00Z\"}");
+	give(GW_KIND_price, "new",
+	     "{\"id\":\"new\",\"version\":1,\"model\":\"gpt-4o-mini\",\"input\":2,\"effective_from\":\"2026-07-01T00:"
+	     "00:00Z\"}");
 	c = candidate("", "");
 	assert_int_equal(c->n_prices, 3);
 	assert_str(version(c, 1767225600000000 - 1), "price old@1");
-	assert_true(gw_str_has_prefix(version(c, 1767225600000000), GW_LIT("catalogue "))); /* none of them: the catalogue */
+	assert_true(
+	    gw_str_has_prefix(version(c, 1767225600000000), GW_LIT("catalogue "))); /* none of them: the catalogue */
 	assert_true(gw_str_has_prefix(version(c, 1782864000000000 - 1), GW_LIT("catalogue ")));
 	assert_str(version(c, 1782864000000000), "price new@1");
 }
 
 static void all_its_classes(void **st)
 {
-	struct gw_usage u = { .is_known = true, .input = 100, .cache_read = 10, .cache_write_5m = 20, .cache_write_1h = 30, .audio_in = 5,
-			      .image_in = 5, .output = 100, .reasoning = 50, .audio_out = 10, .image_out = 10, .searches = 2 };
+	struct gw_usage u = { .is_known = true,
+			      .input = 100,
+			      .cache_read = 10,
+			      .cache_write_5m = 20,
+			      .cache_write_1h = 30,
+			      .audio_in = 5,
+			      .image_in = 5,
+			      .output = 100,
+			      .reasoning = 50,
+			      .audio_out = 10,
+			      .image_out = 10,
+			      .searches = 2 };
 	const struct gw_candidate *c;
 	struct gw_cost cost;
 
 	(void)st;
 	give(GW_KIND_price, "x",
-	     "{\"id\":\"x\",\"version\":1,\"model\":\"gpt-4o-mini\",\"input\":1000000,\"output\":2000000,\"cache_read\":100000,"
-	     "\"cache_write_5m\":1250000,\"cache_write_1h\":3000000,\"reasoning\":4000000,\"audio_in\":5000000,\"audio_out\":6000000,"
+	     "{\"id\":\"x\",\"version\":1,\"model\":\"gpt-4o-mini\",\"input\":1000000,\"output\":2000000,\"cache_"
+	     "read\":100000,"
+	     "\"cache_write_5m\":1250000,\"cache_write_1h\":3000000,\"reasoning\":4000000,\"audio_in\":5000000,\"audio_"
+	     "out\":6000000,"
 	     "\"image_in\":7000000,\"image_out\":8000000,\"search\":9000000,\"long_above\":1000,\"long_input\":2000000,"
 	     "\"flex_percent\":50,\"priority_percent\":200}");
 	c = candidate("", "");
@@ -126,12 +149,14 @@ static void free_or_unknown(void **st)
 	assert_int_equal(c->n_prices, 0); /* nobody knows */
 	gw_cost_of(gw_price_at(c->prices, c->n_prices, 1), &u, &cost);
 	assert_false(cost.is_known);
-	give(GW_KIND_deployment, "d", "{\"id\":\"d\",\"version\":9,\"provider\":\"p\",\"upstream_model\":\"our-own\",\"free\":true}");
+	give(GW_KIND_deployment, "d",
+	     "{\"id\":\"d\",\"version\":9,\"provider\":\"p\",\"upstream_model\":\"our-own\",\"free\":true}");
 	c = candidate("", "");
 	gw_cost_of(&c->prices[0], &u, &cost);
 	assert_true(cost.is_known && cost.total == 0);
 	give(GW_KIND_deployment, "d",
-	     "{\"id\":\"d\",\"version\":9,\"provider\":\"p\",\"upstream_model\":\"our-own\",\"base_model\":\"gpt-4o-mini\"}");
+	     "{\"id\":\"d\",\"version\":9,\"provider\":\"p\",\"upstream_model\":\"our-own\",\"base_model\":\"gpt-4o-"
+	     "mini\"}");
 	c = candidate("", "");
 	assert_true(c->is_base_model);
 	gw_cost_of(&c->prices[0], &u, &cost);
@@ -149,7 +174,8 @@ static void many(void **st)
 	(void)st;
 	for (int i = 0; i < 40; i++) {
 		snprintf(ids[i], sizeof(ids[i]), "x%02d", i);
-		snprintf(json[i], sizeof(json[i]), "{\"id\":\"x%02d\",\"version\":1,\"model\":\"%.*s*\",\"input\":%d}", i, i % 12, "gpt-4o-mini", i + 1);
+		snprintf(json[i], sizeof(json[i]), "{\"id\":\"x%02d\",\"version\":1,\"model\":\"%.*s*\",\"input\":%d}",
+			 i, i % 12, "gpt-4o-mini", i + 1);
 		give(GW_KIND_price, ids[i], json[i]);
 	}
 	const struct gw_candidate *c = candidate("", "");
@@ -161,7 +187,8 @@ static void many(void **st)
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 int main(void)
 {
-	const struct CMUnitTest tests[] = { T(who_goes_first), T(from_a_day_on), T(all_its_classes), T(free_or_unknown), T(many) };
+	const struct CMUnitTest tests[] = { T(who_goes_first), T(from_a_day_on), T(all_its_classes), T(free_or_unknown),
+					    T(many) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

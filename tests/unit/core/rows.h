@@ -85,7 +85,8 @@ static enum gw_err model(void *ctx, struct gw_str tenant, struct gw_str name, st
 	return GW_E_NOT_FOUND;
 }
 
-__attribute__((unused)) static enum gw_err each(void *ctx, enum gw_cf_kind kind, bool (*fn)(void *arg, struct gw_str row), void *arg)
+__attribute__((unused)) static enum gw_err each(void *ctx, enum gw_cf_kind kind,
+						bool (*fn)(void *arg, struct gw_str row), void *arg)
 {
 	bool go_on = true;
 
