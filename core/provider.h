@@ -29,8 +29,31 @@ enum gw_provider_auth {
 	GW_PROVIDER_AUTH_QUERY,
 	GW_PROVIDER_AUTH_NONE
 };
+/* What vendors of OpenAI's dialect do not take as it is; the dialect's writer heeds them (core/dialect/openai). */
 enum gw_provider_quirk {
 	GW_Q_NONE = 0,
+	GW_Q_MAX_TOKENS = 1 << 0, /* max_completion_tokens is called max_tokens */
+	GW_Q_RANDOM_SEED = 1 << 1, /* seed is called random_seed */
+	GW_Q_NO_STREAM_OPTIONS = 1 << 2, /* stream_options is refused; usage comes by itself */
+	GW_Q_TOOL_ID_9 = 1 << 3, /* ids of calls are nine letters and digits */
+	GW_Q_NO_LOGPROBS = 1 << 4, /* logprobs, top_logprobs and logit_bias are refused */
+	GW_Q_CHOICE_ANY = 1 << 5, /* tool_choice "required" is called "any" */
+	GW_Q_NO_NAMES = 1 << 6, /* messages[].name is refused */
+	GW_Q_STRICT_FIELDS =
+	    1 << 7, /* every unknown member is refused: only what is common, and the vendor's own, is sent */
+	GW_Q_REASONING_BACK = 1 << 8, /* reasoning of earlier turns is taken back, in reasoning_content */
+	GW_Q_REASONING_WORD = 1 << 9, /* ... in reasoning */
+	GW_Q_TOP_K = 1 << 10, /* top_k is taken */
+	GW_Q_CACHE_CONTROL = 1 << 11, /* cache_control of content parts and tools is taken */
+	GW_Q_NO_TOOL_CHOICE = 1 << 12, /* tool_choice is refused or not heeded */
+	GW_Q_DATA_IMAGES = 1 << 13, /* images only as data URLs */
+	GW_Q_ALTERNATE = 1 << 14, /* after the system messages, user and assistant must alternate */
+	GW_Q_TOOL_NAME = 1 << 15, /* tool messages carry the function's name */
+	GW_Q_PREFIX = 1 << 16, /* an assistant message at the end is marked "prefix": true */
+	GW_Q_N_ONE = 1 << 17, /* n must be 1 */
+	GW_Q_NO_EFFORT = 1 << 18, /* reasoning_effort is refused */
+	GW_Q_JSON_OBJECT = 1 << 19, /* response_format knows json_object but no schema */
+	GW_Q_NO_PARALLEL = 1 << 21, /* parallel_tool_calls is refused */
 	GW_Q_NO_JSON_SCHEMA = 1 << 20, /* Anthropic-shaped, without output_config.format and strict tools */
 	GW_Q_NO_RESPONSES = 1 << 23, /* speaks chat completions, but has no /responses: those are translated */
 	GW_Q_GEMINI_JSON_SCHEMA =

@@ -1,6 +1,7 @@
 /* Texts of the IR that dialects spell differently: arguments as object or string, data URLs, names and ids that must fit a pattern. */
 #include "core/dialect/ir_text.h"
 
+#include "lib/json_write.h"
 #include "lib/siphash.h"
 
 enum { ID_ALPHABET = 62 };
@@ -83,6 +84,33 @@ bool ir_data_url(struct gw_str url, struct gw_str *mime, struct gw_str *data)
 	*mime = gw_str_ieq(head, GW_LIT("image/jpg")) ? GW_LIT("image/jpeg") : head;
 	*data = tail;
 	return true;
+}
+
+static bool is_safe(char c)
+{
+	return c > ' ' && c < 0x7f && c != '"' && c != '\\' && c != ',';
+}
+
+static void put_safe(struct gw_buf *b, struct gw_str s)
+{
+	size_t from = 0;
+
+	for (size_t i = 0; i < s.n; i++) {
+		if (is_safe(s.p[i]))
+			continue;
+		gw_buf_put(b, s.p + from, i - from);
+		from = i + 1;
+	}
+	gw_buf_put(b, s.p + from, s.n - from);
+}
+
+void ir_write_data_url(struct gw_json_out *w, struct gw_str mime, struct gw_str data)
+{
+	gw_jw_raw(w, GW_LIT("\"data:"));
+	put_safe(w->b, mime);
+	gw_buf_puts(w->b, GW_LIT(";base64,"));
+	put_safe(w->b, data);
+	gw_buf_putc(w->b, '"');
 }
 
 /* Fixed: the same name gives the same result in every request, or prompt caches would miss. */

@@ -165,7 +165,14 @@ enum gw_err gw_translate_end(struct gw_translate *t, struct gw_buf *out)
 		if (gw_awsframe_is_pending(&t->frames.aws) && !t->has_ended)
 			t->err = GW_E_UP_CUT;
 	} else {
-		e = gw_sse_end(&t->frames.sse, on_sse, t);
+		if (gw_sse_is_pending(
+			&t->frames.sse)) { /* a last event whose blank line never came may be whole all the same */
+			e = gw_sse_feed(&t->frames.sse, "\n\n", 2, on_sse, t);
+			if (t->err == GW_E_UP_GARBLED)
+				t->err = GW_E_UP_CUT;
+		}
+		if (!e)
+			e = gw_sse_end(&t->frames.sse, on_sse, t);
 		if (!e && gw_sse_is_pending(&t->frames.sse) && !t->has_ended)
 			t->err = GW_E_UP_CUT;
 	}
