@@ -15,8 +15,8 @@ struct gw_api_units {
 /* A JSON body. out->model is the fallback when the body has none and the row allows that (model_span NONE then). param and why as in
  * gw_chat_read. An empty body is allowed where nothing is needed of it. */
 GW_MUST enum gw_err gw_api_read(struct gw_arena *a, const struct gw_endpoint_info *ep, struct gw_str body,
-				struct gw_chat_request *out, struct gw_api_units *units, struct gw_str *param,
-				struct gw_str *why);
+				struct gw_str path_model /* told by the URL; NIL */, struct gw_chat_request *out,
+				struct gw_api_units *units, struct gw_str *param, struct gw_str *why);
 /* The body to send: model replaced or put in, for completions streams the usage asked for. <= 8 pieces. upstream_model NIL: unchanged. */
 GW_MUST enum gw_err gw_api_splice(struct gw_arena *a, const struct gw_endpoint_info *ep, struct gw_str body,
 				  const struct gw_chat_request *rq, struct gw_str upstream_model,

@@ -8,7 +8,7 @@ enum { MAX_IMAGES = 1000, MAX_SIDE = 65536 };
 struct read {
 	struct gw_arena *a;
 	const struct gw_endpoint_info *ep;
-	struct gw_str body;
+	struct gw_str body, path_model;
 	struct gw_str *param, *why;
 };
 
@@ -107,8 +107,13 @@ static enum gw_err want_bool(struct read *r, struct gw_json_span s, const char *
 
 static enum gw_err read_model(struct read *r, struct gw_chat_request *q)
 {
-	enum gw_err e = want_text(r, q->model_span, "model", &q->model);
+	enum gw_err e;
 
+	if (r->path_model.n) {
+		q->model = r->path_model;
+		return GW_OK;
+	}
+	e = want_text(r, q->model_span, "model", &q->model);
 	if (e || q->model.n)
 		return e;
 	if (is_given(q->model_span))
@@ -207,8 +212,8 @@ static enum gw_err read_units(struct read *r, struct gw_json_span needed, struct
 }
 
 enum gw_err gw_api_read(struct gw_arena *a, const struct gw_endpoint_info *ep, struct gw_str body,
-			struct gw_chat_request *out, struct gw_api_units *units, struct gw_str *param,
-			struct gw_str *why)
+			struct gw_str path_model, struct gw_chat_request *out, struct gw_api_units *units,
+			struct gw_str *param, struct gw_str *why)
 {
 	struct gw_json_span needed = { 0 }, metadata = { 0 }, user = { 0 }, safety = { 0 }, n = { 0 }, size = { 0 };
 	struct gw_chat_request q = { .max_tokens = -1 };
@@ -223,7 +228,7 @@ enum gw_err gw_api_read(struct gw_arena *a, const struct gw_endpoint_info *ep, s
 		{ GW_LIT("size"), &size },
 		{ gw_str_z(ep->needs), &needed },
 	};
-	struct read r = { .a = a, .ep = ep, .body = body, .param = param, .why = why };
+	struct read r = { .a = a, .ep = ep, .body = body, .path_model = path_model, .param = param, .why = why };
 	enum gw_err e = GW_OK;
 
 	*units = (struct gw_api_units){ 0 };

@@ -57,6 +57,23 @@ static bool fits(const struct gw_endpoint_info *e, struct gw_str path, struct gw
 	return take_id(&path, arg) && gw_str_eq(path, gw_str_skip(want, 4)); /* behind "{id}" */
 }
 
+/* Azure's ways to the same calls: /openai/deployments/{model}/chat/completions, /openai/v1/chat/completions. *model is what the first
+ * names; rows that have a place of their own for an argument are not reached so. */
+static bool take_azure(struct gw_str *path, struct gw_str *model)
+{
+	const struct gw_str deployments = GW_LIT("/openai/deployments/"), v1 = GW_LIT("/openai/v1/");
+
+	*model = GW_NIL;
+	if (gw_str_has_prefix(*path, v1)) {
+		*path = gw_str_skip(*path, v1.n - sizeof("/v1/") + 1);
+		return true;
+	}
+	if (!gw_str_has_prefix(*path, deployments))
+		return true;
+	*path = gw_str_skip(*path, deployments.n);
+	return take_id(path, model) && !gw_str_has_prefix(*path, GW_LIT("/v1/"));
+}
+
 enum { IS_GET = 1, IS_POST = 2, IS_DELETE = 4 };
 
 static unsigned bit_of(const char *method)
@@ -85,17 +102,20 @@ enum gw_err gw_endpoint_find(struct gw_str method, struct gw_str path, const str
 			     struct gw_str *arg, struct gw_str *allow)
 {
 	unsigned methods = 0;
+	struct gw_str model = GW_NIL;
 
+	if (gw_str_has_prefix(path, GW_LIT("/openai/")) && !take_azure(&path, &model))
+		return GW_E_NO_ROUTE;
 	for (const struct gw_endpoint_info *e = gw_endpoints; e < gw_endpoints + gw_n_endpoints; e++) {
 		struct gw_str rest;
 
-		if (!fits(e, path, &rest))
+		if (!fits(e, path, &rest) || (model.n && e->model != GW_EPM_IN_JSON))
 			continue;
 		methods |= bit_of(e->method);
 		if (!may(e, method))
 			continue;
 		*out = e;
-		*arg = rest;
+		*arg = model.n ? model : rest;
 		return GW_OK;
 	}
 	if (methods == 0)

@@ -36,7 +36,8 @@ struct gw_endpoint_info {
 extern const struct gw_endpoint_info gw_endpoints[];
 extern const unsigned gw_n_endpoints;
 /* path without query, still percent-encoded. GW_E_NO_ROUTE, GW_E_BAD_METHOD (*allow gets the methods). *arg is what stands for
- * {id} or {path}; the latter is decoded by the caller. */
+ * {id} or {path}; the latter is decoded by the caller. Azure's paths
+ * (/openai/deployments/{model}/...) find the same rows, with the model as *arg. */
 /* Whose client is likely to call this path, also when nothing is there: for errors that come before a request is. */
 enum gw_dialect_id gw_endpoint_dialect(struct gw_str path);
 GW_MUST enum gw_err gw_endpoint_find(struct gw_str method, struct gw_str path, const struct gw_endpoint_info **out,

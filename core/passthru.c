@@ -96,6 +96,7 @@ struct read {
 	struct gw_str body;
 	struct gw_str *param, *why;
 	enum gw_err err;
+	struct gw_str path_model; /* told by the URL; what the body says does not count then */
 };
 
 static enum gw_err refuse(struct read *r, enum gw_err e, struct gw_str param, struct gw_str why)
@@ -356,6 +357,10 @@ static enum gw_err read_model(struct read *r, struct gw_chat_request *out)
 {
 	enum gw_err e;
 
+	if (r->path_model.n) {
+		out->model = r->path_model;
+		return GW_OK;
+	}
 	if (!is_given(out->model_span))
 		return refuse(r, GW_E_MISSING, GW_LIT("model"),
 			      GW_LIT("model is required: the name of a model, see GET /v1/models."));
@@ -368,6 +373,12 @@ static enum gw_err read_model(struct read *r, struct gw_chat_request *out)
 
 enum gw_err gw_chat_read(struct gw_arena *a, struct gw_str body, struct gw_chat_request *out, struct gw_str *param,
 			 struct gw_str *why)
+{
+	return gw_chat_read_at(a, body, GW_NIL, out, param, why);
+}
+
+enum gw_err gw_chat_read_at(struct gw_arena *a, struct gw_str body, struct gw_str path_model,
+			    struct gw_chat_request *out, struct gw_str *param, struct gw_str *why)
 {
 	struct gw_json_span messages, n, max, max_new, temperature, top_p, tools, metadata, user, safety;
 	struct gw_chat_request q = { .max_tokens = -1 };
@@ -387,7 +398,7 @@ enum gw_err gw_chat_read(struct gw_arena *a, struct gw_str body, struct gw_chat_
 		{ GW_LIT("user"), &user },
 		{ GW_LIT("safety_identifier"), &safety },
 	};
-	struct read r = { .a = a, .body = body, .param = param, .why = why };
+	struct read r = { .a = a, .body = body, .path_model = path_model, .param = param, .why = why };
 	enum gw_err e = check(&r, want, sizeof(want) / sizeof(want[0]), &each);
 
 	if (!e)
@@ -489,7 +500,14 @@ enum gw_err gw_chat_splice(struct gw_arena *a, struct gw_str body, const struct 
 	uint32_t n_edits = 0, n = 0;
 	size_t at = 0;
 
-	if (!gw_str_eq(rq->model, upstream_model)) {
+	if (rq->model_span.type == GW_JSON_NONE) { /* the path had it */
+		struct gw_str quoted = quote(a, upstream_model);
+
+		edits[n_edits] =
+		    (struct edit){ whole(body).off + 1, 0, gw_arena_printf(a, "\"model\":%.*s,", GW_FMT(quoted)) };
+		if (!quoted.p || !edits[n_edits++].with.p)
+			return GW_E_NOMEM;
+	} else if (!gw_str_eq(rq->model, upstream_model) || rq->model_span.type != GW_JSON_STR) {
 		edits[n_edits] = (struct edit){ rq->model_span.off, rq->model_span.len, quote(a, upstream_model) };
 		if (!edits[n_edits++].with.p)
 			return GW_E_NOMEM;

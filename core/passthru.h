@@ -22,6 +22,9 @@ struct gw_chat_request {
  * words and no reader takes them for fields. */
 GW_MUST enum gw_err gw_chat_read(struct gw_arena *a, struct gw_str body, struct gw_chat_request *out,
 				 struct gw_str *param, struct gw_str *why);
+/* The same when the URL has told the model (Azure): the body need not, and is not asked. path_model NIL: as above. */
+GW_MUST enum gw_err gw_chat_read_at(struct gw_arena *a, struct gw_str body, struct gw_str path_model,
+				    struct gw_chat_request *out, struct gw_str *param, struct gw_str *why);
 /* The body to send as pieces (views into body and arena): model replaced; for streams include_usage set true. <= 8 pieces.
  * Everything else is byte-exact. */
 GW_MUST enum gw_err gw_chat_splice(struct gw_arena *a, struct gw_str body, const struct gw_chat_request *rq,

@@ -2,6 +2,7 @@
 #include "core/provider.h"
 
 #include "core/config_impl.h"
+#include "lib/url.h"
 
 /* Rows name dialects as people write them. */
 enum {
@@ -161,4 +162,27 @@ bool gw_auth_is_header_name(struct gw_str name)
 			return false;
 	}
 	return name.n > 0;
+}
+
+void gw_provider_path(const struct gw_provider *row, struct gw_str base, struct gw_str model, struct gw_str api_version,
+		      struct gw_str tail, struct gw_str query, struct gw_buf *out)
+{
+	const struct gw_str usual = GW_LIT("/chat/completions");
+
+	gw_buf_puts(out, base);
+	if (row->quirks & GW_Q_DEPLOYMENT_PATH) {
+		gw_buf_putc(out, '/');
+		gw_url_encode(out, model);
+	}
+	if ((row->quirks & GW_Q_CHAT_PATH) && gw_str_eq(tail, usual))
+		tail.n = sizeof("/chat") - 1;
+	gw_buf_puts(out, tail);
+	if (query.n) {
+		gw_buf_putc(out, '?');
+		gw_buf_puts(out, query);
+	}
+	if (api_version.n && row->dialect_id == GW_D_OPENAI) {
+		gw_buf_puts(out, query.n ? GW_LIT("&api-version=") : GW_LIT("?api-version="));
+		gw_url_encode(out, api_version);
+	}
 }

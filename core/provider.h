@@ -1,5 +1,6 @@
 #pragma once
 #include "core/dialect/id.h"
+#include "lib/buf.h"
 #include "lib/str.h"
 
 /* Rows of schemas/providers.def. */
@@ -53,12 +54,18 @@ enum gw_provider_quirk {
 	GW_Q_N_ONE = 1 << 17, /* n must be 1 */
 	GW_Q_NO_EFFORT = 1 << 18, /* reasoning_effort is refused */
 	GW_Q_JSON_OBJECT = 1 << 19, /* response_format knows json_object but no schema */
-	GW_Q_NO_PARALLEL = 1 << 21, /* parallel_tool_calls is refused */
 	GW_Q_NO_JSON_SCHEMA = 1 << 20, /* Anthropic-shaped, without output_config.format and strict tools */
+	GW_Q_NO_PARALLEL = 1 << 21, /* parallel_tool_calls is refused */
+	GW_Q_DEPLOYMENT_PATH = 1 << 22, /* calls stand below /{model}/, as those of Azure's deployments do */
 	GW_Q_NO_RESPONSES = 1 << 23, /* speaks chat completions, but has no /responses: those are translated */
 	GW_Q_GEMINI_JSON_SCHEMA =
 	    1 << 24, /* Gemini-shaped; takes JSON Schema itself (parametersJsonSchema, responseJsonSchema) */
-	GW_Q_GEMINI_FETCHES_URLS = 1 << 25 /* Gemini-shaped; fetches files of any https address (Vertex AI) */
+	GW_Q_GEMINI_FETCHES_URLS = 1 << 25, /* Gemini-shaped; fetches files of any https address (Vertex AI) */
+	GW_Q_CHAT_PATH = 1 << 26 /* chat is at /chat, not /chat/completions */
+};
+enum {
+	/* Those that change what is sent: such a vendor gets a body written for it also from clients of its own dialect. */
+	GW_Q_EDITED = (1 << 22) - 1 - GW_Q_REASONING_BACK - GW_Q_REASONING_WORD - GW_Q_TOP_K - GW_Q_CACHE_CONTROL
 };
 struct gw_provider {
 	const char *name, *dialect, *base_url;
@@ -85,3 +92,8 @@ bool gw_auth_is_header_name(struct gw_str name);
 bool gw_provider_is_place(struct gw_str s);
 /* The row that word number i of the config field provider.type names; NULL when there is none. */
 const struct gw_provider *gw_provider_by_type(uint32_t i);
+
+/* Path and query of a call: base, what the row puts in between, `tail` ("/chat/completions"), `query` (without "?", may be NIL) and the
+ * API's version where the provider object names one. */
+void gw_provider_path(const struct gw_provider *row, struct gw_str base, struct gw_str model, struct gw_str api_version,
+		      struct gw_str tail, struct gw_str query, struct gw_buf *out);

@@ -72,6 +72,8 @@ static void read_query(struct gw_req *r, struct gw_api *a)
 	struct gw_str named, query = r->rq->query;
 
 	a->query = gw_arena_str(&r->arena, query);
+	if (r->path_arg.n && !strchr(r->endpoint->path, '{'))
+		a->query = gw_api_query_without(&r->arena, query, GW_LIT("api-version")); /* said to us */
 	if (r->endpoint->model != GW_EPM_ROUTE || !gw_query_get(query, GW_LIT("llmgw_provider"), &named))
 		return;
 	if (!a->provider.n)
@@ -158,6 +160,8 @@ static enum gw_err read_call(struct gw_req *r, struct call *out)
 enum gw_err gw_api_parse(struct gw_req *r)
 {
 	struct call call = { 0 };
+	/* rows without a place in their path have an argument only when the URL named the model before them */
+	const struct gw_str path_model = strchr(r->endpoint->path, '{') ? GW_NIL : r->path_arg;
 	struct gw_api *a = gw_alloc(&r->arena, sizeof(*a));
 	enum gw_err e = GW_OK;
 
@@ -175,7 +179,8 @@ enum gw_err gw_api_parse(struct gw_req *r)
 	case GW_EPB_NO:
 		return GW_OK;
 	case GW_EPB_JSON:
-		e = gw_api_read(&r->arena, r->endpoint, r->body, &r->chat, &a->units, &r->parse_param, &r->parse_why);
+		e = gw_api_read(&r->arena, r->endpoint, r->body, path_model, &r->chat, &a->units, &r->parse_param,
+				&r->parse_why);
 		if (r->endpoint->model == GW_EPM_IN_PATH) {
 			r->chat.model = call.model;
 			r->chat.is_stream = call.is_stream;
@@ -226,9 +231,11 @@ enum gw_step_id gw_api_after_auth(const struct gw_req *r)
 
 /* Base path, then the row's path without /v1 and with the id in its place (or what the client put behind the provider's name), then
  * the query. */
-static struct gw_str path_of(struct gw_req *r, struct gw_str base)
+static struct gw_str path_of(struct gw_req *r, const struct gw_candidate *c)
 {
 	const struct gw_api *a = r->api;
+	struct gw_str base = c->base_path, path;
+	struct gw_buf b;
 	struct gw_str row = gw_str_skip(gw_str_z(r->endpoint->path), 3), tail = GW_NIL, id = GW_NIL;
 	size_t hole = gw_str_find(row, '{');
 
@@ -242,8 +249,12 @@ static struct gw_str path_of(struct gw_req *r, struct gw_str base)
 	}
 	if (base.n + row.n + id.n + tail.n + a->query.n > PATH_MAX_BYTES)
 		return GW_NIL;
-	return gw_arena_printf(&r->arena, "%.*s%.*s%.*s%.*s%s%.*s", GW_FMT(base), GW_FMT(row), GW_FMT(id), GW_FMT(tail),
-			       a->query.n ? "?" : "", GW_FMT(a->query));
+	path = gw_arena_printf(&r->arena, "%.*s%.*s%.*s", GW_FMT(row), GW_FMT(id), GW_FMT(tail));
+	gw_buf_init(&b, PATH_MAX_BYTES + 1024);
+	gw_provider_path(&gw_providers[c->provider_type], base, c->upstream_model, c->api_version, path, a->query, &b);
+	path = b.err ? GW_NIL : gw_arena_str(&r->arena, gw_buf_view(&b));
+	gw_buf_done(&b);
+	return path;
 }
 
 static enum gw_err body_of(struct gw_req *r, const struct gw_candidate *c, struct gw_str pieces[8], uint32_t *n)
@@ -261,7 +272,7 @@ static enum gw_err body_of(struct gw_req *r, const struct gw_candidate *c, struc
 enum gw_err gw_api_dispatch(struct gw_req *r, const struct gw_candidate *c)
 {
 	const struct gw_api *a = r->api;
-	struct gw_str path = path_of(r, c->base_path), *pieces = GW_NEW_N(&r->arena, struct gw_str, 8);
+	struct gw_str path = path_of(r, c), *pieces = GW_NEW_N(&r->arena, struct gw_str, 8);
 	bool is_streamed = a->up && a->up->is_on, is_json = r->endpoint->body == GW_EPB_JSON;
 	struct gw_send_more more = { .method = a->method, .pass = a->pass, .n_pass = a->n_pass };
 	uint32_t n = 0;

@@ -19,8 +19,10 @@ bool gw_talk_is_needed(const struct gw_req *r, const struct gw_candidate *c)
 	const struct gw_provider *p = &gw_providers[c->provider_type];
 	enum gw_dialect_id client = r->endpoint->dialect;
 
-	if (client == GW_D_NONE || (client == GW_D_OPENAI && p->dialect_id == GW_D_OPENAI))
+	if (client == GW_D_NONE)
 		return false;
+	if (client == GW_D_OPENAI && p->dialect_id == GW_D_OPENAI)
+		return (p->quirks & GW_Q_EDITED) != 0;
 	return !(client == GW_D_RESPONSES && p->dialect_id == GW_D_OPENAI && !(p->quirks & GW_Q_NO_RESPONSES));
 }
 
@@ -133,7 +135,11 @@ static struct gw_str path_of(struct gw_req *r, const struct gw_candidate *c, con
 	struct gw_buf b;
 
 	gw_buf_init(&b, 4096);
-	t->provider->write_path(&in, &b);
+	if (t->provider->id == GW_D_OPENAI)
+		gw_provider_path(&gw_providers[c->provider_type], c->base_path, c->upstream_model, c->api_version,
+				 GW_LIT("/chat/completions"), GW_NIL, &b);
+	else
+		t->provider->write_path(&in, &b);
 	path = b.err ? GW_NIL : gw_arena_str(&r->arena, gw_buf_view(&b));
 	gw_buf_done(&b);
 	return path;

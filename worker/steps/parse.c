@@ -119,7 +119,7 @@ enum gw_step_id gw_step_parse(struct gw_req *r)
 		return GW_STEP_auth;
 	}
 	r->parse_err = r->endpoint->id == GW_EP_CHAT
-			   ? gw_chat_read(&r->arena, r->body, &r->chat, &r->parse_param, &r->parse_why)
+			   ? gw_chat_read_at(&r->arena, r->body, r->path_arg, &r->chat, &r->parse_param, &r->parse_why)
 			   : gw_api_parse(r);
 	gw_parse_note_body(r);
 	if (r->body.n > WORTH_A_STAMP)

@@ -99,10 +99,29 @@ enum gw_err gw_send_with(struct gw_req *r, const struct gw_candidate *c, struct 
 	return e;
 }
 
-static struct gw_str chat_path(struct gw_req *r, struct gw_str base)
+/* Where the provider has a way of its own to write it. */
+static struct gw_str special_path(struct gw_req *r, const struct gw_candidate *c)
+{
+	struct gw_str path;
+	struct gw_buf b;
+
+	gw_buf_init(&b, 4096);
+	gw_provider_path(&gw_providers[c->provider_type], c->base_path, c->upstream_model, c->api_version,
+			 GW_LIT("/chat/completions"), GW_NIL, &b);
+	path = b.err ? GW_NIL : gw_arena_str(&r->arena, gw_buf_view(&b));
+	gw_buf_done(&b);
+	return path;
+}
+
+static struct gw_str chat_path(struct gw_req *r, const struct gw_candidate *c)
 {
 	static const char tail[] = "/chat/completions";
-	char *p = gw_alloc_bytes(&r->arena, base.n + sizeof tail - 1);
+	const struct gw_str base = c->base_path;
+	char *p;
+
+	if (c->api_version.n || (gw_providers[c->provider_type].quirks & (GW_Q_DEPLOYMENT_PATH | GW_Q_CHAT_PATH)))
+		return special_path(r, c);
+	p = gw_alloc_bytes(&r->arena, base.n + sizeof tail - 1);
 
 	if (!p)
 		return GW_NIL;
@@ -124,7 +143,7 @@ static enum gw_err dispatch(struct gw_req *r)
 	e = gw_chat_splice(&r->arena, r->body, &r->chat, c->upstream_model, pieces, &n_pieces);
 	if (e)
 		return e;
-	struct gw_str path = chat_path(r, c->base_path);
+	struct gw_str path = chat_path(r, c);
 	if (!path.p)
 		return GW_E_NOMEM;
 	return gw_send_with(r, c, path, pieces, n_pieces, NULL);

@@ -32,7 +32,7 @@ static enum gw_err take(const char *name, const char *body, struct gw_chat_reque
 			const char *field)
 {
 	struct gw_str param = GW_NIL, why = GW_NIL;
-	enum gw_err e = gw_api_read(&arena, row(name), gw_str_z(body), q, u, &param, &why);
+	enum gw_err e = gw_api_read(&arena, row(name), gw_str_z(body), GW_NIL, q, u, &param, &why);
 
 	if (e && field) {
 		assert_str(param, field);

@@ -509,7 +509,7 @@ static void rows(void **st)
 	assert_int_equal(kind, GW_KIND_key);
 	assert_false(gw_cf_kind_by_name(GW_LIT("keys"), &kind));
 	assert_null(gw_cf_field_find(GW_KIND_org, GW_LIT("targets")));
-	assert_null(gw_cf_word(type, 2).p);
+	assert_null(gw_cf_word(type, gw_n_providers).p);
 }
 
 int main(void)

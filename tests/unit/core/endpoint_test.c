@@ -54,6 +54,10 @@ static void found(void **st)
 	expect("POST", "/v1beta/models/gemini-x:streamGenerateContent", GW_EP_API, "gemini-x:streamGenerateContent");
 	expect("POST", "/model/a%3A0/converse", GW_EP_API, "a%3A0/converse");
 	expect("POST", "/v2/chat", GW_EP_API, "");
+	expect("POST", "/openai/deployments/my-gpt.4/chat/completions", GW_EP_CHAT, "my-gpt.4");
+	expect("POST", "/openai/deployments/e/embeddings", GW_EP_API, "e");
+	expect("POST", "/openai/v1/chat/completions", GW_EP_CHAT, "");
+	expect("GET", "/openai/v1/models", GW_EP_MODELS, "");
 	expect("GET", "/providers/p/a/b", GW_EP_API, "p/a/b");
 }
 
@@ -84,7 +88,12 @@ static void not_found(void **st)
 					     "/v1/files/a%2fb",
 					     "/v1/responses/./input_items",
 					     "/providers/",
-					     "/v1/providers/x/y" };
+					     "/v1/providers/x/y",
+					     "/openai/deployments/",
+					     "/openai/deployments/../chat/completions",
+					     "/openai/deployments/d/v1/chat/completions",
+					     "/openai/deployments/d/models",
+					     "/openai/chat/completions" };
 
 	(void)st;
 	for (size_t i = 0; i < N_OF(paths); i++)

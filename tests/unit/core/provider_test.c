@@ -13,7 +13,7 @@ static void rows(void **st)
 		struct gw_url u;
 
 		assert_ptr_equal(gw_provider_find(gw_str_z(p->name)), p);
-		assert_string_equal(p->dialect, "openai");
+		assert_string_equal(p->dialect, gw_dialect_name(p->dialect_id));
 		if (p->base_url[0])
 			assert_int_equal(strchr(p->base_url, '{') ? GW_OK : gw_url_parse(gw_str_z(p->base_url), &u),
 					 GW_OK);
@@ -26,6 +26,27 @@ static void rows(void **st)
 	assert_string_equal(gw_provider_by_type(0)->name, "openai-compatible");
 	assert_string_equal(gw_provider_by_type(1)->name, "openai");
 	assert_null(gw_provider_by_type(1000));
+}
+
+static void expect_path(const char *type, const char *version, const char *query, const char *want)
+{
+	struct gw_buf b;
+
+	gw_buf_init(&b, 500);
+	gw_provider_path(gw_provider_find(gw_str_z(type)), GW_LIT("/base"), GW_LIT("my gpt"), gw_str_z(version),
+			 GW_LIT("/chat/completions"), gw_str_z(query), &b);
+	assert_str(gw_buf_view(&b), want);
+	gw_buf_done(&b);
+}
+
+static void paths(void **st)
+{
+	(void)st;
+	expect_path("openai", "", "", "/base/chat/completions");
+	expect_path("openai", "", "a=1", "/base/chat/completions?a=1");
+	expect_path("azure", "preview", "a=1", "/base/chat/completions?a=1&api-version=preview");
+	expect_path("azure-classic", "2024-10-21", "", "/base/my%20gpt/chat/completions?api-version=2024-10-21");
+	expect_path("writer", "", "", "/base/chat");
 }
 
 static void headers(void **st)
@@ -77,8 +98,8 @@ static void names(void **st)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(rows), cmocka_unit_test(headers), cmocka_unit_test(kinds),
-					    cmocka_unit_test(names) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(rows), cmocka_unit_test(paths), cmocka_unit_test(headers),
+					    cmocka_unit_test(kinds), cmocka_unit_test(names) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
