@@ -29,8 +29,8 @@ static int read_config(struct imp *m, const char *path, struct gw_buf *text, yyj
 	if (rc)
 		return rc;
 	if (gw_yaml_read(gw_buf_view(text), false, doc, &fault)) {
-		cli_error("%s: line %u, column %u: %s%s%.*s", path, fault.line, fault.column, fault.what, fault.key.n ? ": " : "",
-			  GW_FMT(fault.key));
+		cli_error("%s: line %u, column %u: %s%s%.*s", path, fault.line, fault.column, fault.what,
+			  fault.key.n ? ": " : "", GW_FMT(fault.key));
 		return CLI_INVALID;
 	}
 	if (!yyjson_is_obj(yyjson_doc_get_root(*doc))) {
@@ -108,7 +108,8 @@ static int apply(struct imp *m, struct gw_str json)
 	cli_reply_done(&r);
 	if (rc || m->c->o.dry_run || !changes) {
 		if (!rc)
-			cli_note(changes ? "%u objects would change; nothing was changed" : "nothing would change", changes);
+			cli_note(changes ? "%u objects would change; nothing was changed" : "nothing would change",
+				 changes);
 		return rc;
 	}
 	if (!cli_confirm(m->c, "Apply %u changes to %s?", changes, cli_server(m->c)))

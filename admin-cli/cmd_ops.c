@@ -118,8 +118,8 @@ int cli_cmd_workers(struct cli *c)
 
 int cli_cmd_status(struct cli *c)
 {
-	static const char *const role_columns[] = { "role",     "state",    "pid",     "epoch",
-						    "restarts", "uptime_s", "sandbox", NULL };
+	static const char *const role_columns[] = { "role",     "state",    "pid",       "epoch",
+						    "restarts", "uptime_s", "locked_by", NULL };
 	struct gw_json_fault fault;
 	struct cli_reply r;
 	yyjson_doc *doc;

@@ -9,7 +9,14 @@
  *   cmd_import.c      files in, diff, question, one call of config:apply
  *
  * Each setting is either carried or told as left out with the reason; nothing is dropped in silence. Secrets go into the objects only. */
-enum { IMP_PROVIDERS = 256, IMP_CREDENTIALS = 512, IMP_DEPLOYMENTS = 4096, IMP_MODELS = 2048, IMP_KEYS = 15000, IMP_TARGETS = 16 };
+enum {
+	IMP_PROVIDERS = 256,
+	IMP_CREDENTIALS = 512,
+	IMP_DEPLOYMENTS = 4096,
+	IMP_MODELS = 2048,
+	IMP_KEYS = 15000,
+	IMP_TARGETS = 16
+};
 enum { IMP_FALLBACKS = 8, IMP_ID = 64 };
 
 struct imp_provider {

@@ -112,7 +112,8 @@ static void put_key(struct take *t, const struct row *r, struct gw_str expires)
 		owner(t, &t->orgs, "org", NULL, r->org.n ? r->org : gw_str_z(default_org), org);
 	of_team = owner(t, &t->teams, "team", org, t->m->team.n ? GW_NIL : r->team, team);
 	of_user = owner(t, &t->users, "user", org, r->user, user);
-	if (!add_id(t->m, &t->keys, name, id) && !add_id(t->m, &t->keys, imp_text(t->m, "key-%.*s", 12, r->token.p), id)) {
+	if (!add_id(t->m, &t->keys, name, id) &&
+	    !add_id(t->m, &t->keys, imp_text(t->m, "key-%.*s", 12, r->token.p), id)) {
 		imp_left(t->m, imp_text(t->m, "key %.*s", GW_FMT(name)), "another of this name was carried");
 		return;
 	}
@@ -166,7 +167,8 @@ static bool has_value(yyjson_val *v)
 	       !((yyjson_is_obj(v) || yyjson_is_arr(v)) && yyjson_get_len(v) == 0);
 }
 
-static const char *const limit_names[] = { "max_budget", "rpm_limit", "tpm_limit", "max_parallel_requests", "budget_duration" };
+static const char *const limit_names[] = { "max_budget", "rpm_limit", "tpm_limit", "max_parallel_requests",
+					   "budget_duration" };
 enum { N_LIMITS = sizeof limit_names / sizeof limit_names[0] };
 
 static void from_json(yyjson_val *o, struct row *r)
@@ -240,7 +242,8 @@ static bool csv_field(struct imp *m, struct gw_str *s, struct gw_str *out, bool 
 	for (; end < s->n; end++) { /* where it ends */
 		char c = s->p[end];
 
-		if (is_quoted ? c == '"' && !(end + 1 < s->n && s->p[end + 1] == '"') : c == ',' || c == '\n' || c == '\r')
+		if (is_quoted ? c == '"' && !(end + 1 < s->n && s->p[end + 1] == '"')
+			      : c == ',' || c == '\n' || c == '\r')
 			break;
 		end += is_quoted && c == '"';
 	}
@@ -292,8 +295,8 @@ static void from_csv(const struct gw_str *head, const struct gw_str *cell, unsig
 	const struct {
 		const char *name;
 		struct gw_str *to;
-	} texts[] = { { "token", &r->token },       { "key_alias", &r->alias },      { "team_id", &r->team },
-		      { "user_id", &r->user },      { "organization_id", &r->org }, { "expires", &r->expires } };
+	} texts[] = { { "token", &r->token },  { "key_alias", &r->alias },     { "team_id", &r->team },
+		      { "user_id", &r->user }, { "organization_id", &r->org }, { "expires", &r->expires } };
 
 	*r = (struct row){ 0 };
 	for (unsigned i = 0; i < n; i++) {
@@ -305,7 +308,8 @@ static void from_csv(const struct gw_str *head, const struct gw_str *cell, unsig
 		if (gw_str_eq(head[i], GW_LIT("models")))
 			csv_models(r, cell[i]);
 		if (gw_str_eq(head[i], GW_LIT("blocked")))
-			r->is_blocked = cell[i].n && (cell[i].p[0] == 't' || cell[i].p[0] == 'T' || cell[i].p[0] == '1');
+			r->is_blocked =
+			    cell[i].n && (cell[i].p[0] == 't' || cell[i].p[0] == 'T' || cell[i].p[0] == '1');
 	}
 }
 
@@ -323,7 +327,8 @@ static bool take_csv(struct take *t, struct gw_str text)
 
 		while (!is_last && n < COLUMNS)
 			if (!csv_field(t->m, &text, &to[n++], &is_last) || (n == COLUMNS && !is_last)) {
-				cli_error("--keys: row %zu: a quote that does not close, or more than 127 columns", line);
+				cli_error("--keys: row %zu: a quote that does not close, or more than 127 columns",
+					  line);
 				return false;
 			}
 		if (text.n == begin.n)
@@ -348,7 +353,8 @@ bool imp_keys(struct imp *m, struct gw_str text)
 	bool ok = s.n && (s.p[0] == '{' || s.p[0] == '[') ? take_json(&t, s) : take_csv(&t, s);
 
 	if (t.n_limits)
-		imp_left(m, imp_text(m, "limits and budgets of %llu keys", (unsigned long long)t.n_limits), "no counterpart yet");
+		imp_left(m, imp_text(m, "limits and budgets of %llu keys", (unsigned long long)t.n_limits),
+			 "no counterpart yet");
 	if (t.n)
 		imp_left(m, GW_LIT("spend and metadata of keys"), "records begin anew");
 	return ok;

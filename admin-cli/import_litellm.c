@@ -12,28 +12,22 @@
 static const struct {
 	const char *theirs, *ours;
 } renamed[] = {
-	{ "azure", "azure-openai" },
-	{ "azure_ai", "azure-openai" },
-	{ "azure_text", "azure-openai" },
-	{ "text-completion-openai", "openai" },
-	{ "hosted_vllm", "vllm" },
-	{ "ollama_chat", "ollama" },
-	{ "cohere_chat", "cohere" },
-	{ "bedrock_converse", "bedrock" },
-	{ "vertex_ai", "vertex" },
-	{ "vertex_ai_beta", "vertex" },
-	{ "fireworks_ai", "fireworks" },
-	{ "together_ai", "together" },
+	{ "azure", "azure-openai" },      { "azure_ai", "azure-openai" },
+	{ "azure_text", "azure-openai" }, { "text-completion-openai", "openai" },
+	{ "hosted_vllm", "vllm" },        { "ollama_chat", "ollama" },
+	{ "cohere_chat", "cohere" },      { "bedrock_converse", "bedrock" },
+	{ "vertex_ai", "vertex" },        { "vertex_ai_beta", "vertex" },
+	{ "fireworks_ai", "fireworks" },  { "together_ai", "together" },
 	{ "nvidia_nim", "nvidia" },
 };
 /* Model names that LiteLLM takes without a provider before them. */
 static const struct {
 	const char *prefix, *provider;
 } known_models[] = {
-	{ "gpt-", "openai" },       { "o1", "openai" },      { "o3", "openai" },      { "o4", "openai" },
-	{ "chatgpt-", "openai" },   { "text-", "openai" },   { "dall-e", "openai" },  { "whisper", "openai" },
-	{ "tts-", "openai" },       { "claude-", "anthropic" }, { "gemini-", "gemini" }, { "mistral-", "mistral" },
-	{ "command-", "cohere" },   { "deepseek-", "deepseek" },
+	{ "gpt-", "openai" },     { "o1", "openai" },          { "o3", "openai" },      { "o4", "openai" },
+	{ "chatgpt-", "openai" }, { "text-", "openai" },       { "dall-e", "openai" },  { "whisper", "openai" },
+	{ "tts-", "openai" },     { "claude-", "anthropic" },  { "gemini-", "gemini" }, { "mistral-", "mistral" },
+	{ "command-", "cohere" }, { "deepseek-", "deepseek" },
 };
 
 /* --- values --- */
@@ -72,7 +66,9 @@ static struct gw_str plain(struct imp *m, yyjson_val *v, struct gw_str what)
 /* USD as a pico-USD integer; false when it is no price. */
 static bool price(yyjson_val *v, uint64_t *out)
 {
-	double d = yyjson_is_num(v) ? yyjson_get_num(v) * 1e12 : yyjson_is_str(v) ? strtod(yyjson_get_str(v), NULL) * 1e12 : -1;
+	double d = yyjson_is_num(v)   ? yyjson_get_num(v) * 1e12
+		   : yyjson_is_str(v) ? strtod(yyjson_get_str(v), NULL) * 1e12
+				      : -1;
 
 	if (!(d >= 0 && d <= 1e9))
 		return false;
@@ -226,10 +222,12 @@ static bool is_one_of(struct gw_str s, const char *const *list)
 
 static void tell_rest(const struct entry *e, yyjson_val *obj, const char *of, const char *const *carried)
 {
-	static const char *const logins[] = { "aws_access_key_id", "aws_secret_access_key", "aws_session_token", "aws_role_name",
-					      "aws_session_name", "aws_profile_name", "vertex_credentials", "azure_ad_token",
-					      "tenant_id", "client_id", "client_secret", NULL };
-	static const char *const limits[] = { "rpm", "tpm", "max_parallel_requests", "max_budget", "budget_duration", NULL };
+	static const char *const logins[] = { "aws_access_key_id",  "aws_secret_access_key", "aws_session_token",
+					      "aws_role_name",      "aws_session_name",      "aws_profile_name",
+					      "vertex_credentials", "azure_ad_token",        "tenant_id",
+					      "client_id",          "client_secret",         NULL };
+	static const char *const limits[] = { "rpm", "tpm", "max_parallel_requests", "max_budget", "budget_duration",
+					      NULL };
 	yyjson_val *key, *v;
 	size_t i, n;
 
@@ -240,7 +238,8 @@ static void tell_rest(const struct entry *e, yyjson_val *obj, const char *of, co
 		if (is_one_of(k, carried))
 			continue;
 		imp_left(e->m, imp_text(e->m, "%.*s: %s.%.*s", GW_FMT(e->where), of, GW_FMT(k)),
-			 is_one_of(k, logins)   ? "this kind of sign-in is set up with llmgwctl apply (explain credential)"
+			 is_one_of(k, logins)
+			     ? "this kind of sign-in is set up with llmgwctl apply (explain credential)"
 			 : is_one_of(k, limits) ? "limits of a deployment are not carried"
 						: "no counterpart");
 	}
@@ -283,7 +282,8 @@ static bool want_provider(const struct entry *e, struct gw_str theirs, struct im
 	type = type_of(m, theirs, base.n > 0);
 	if (!type) {
 		imp_left(m, e->where,
-			 gw_arena_z(m->a, imp_text(m, "provider %.*s is not known here, and there is no api_base", GW_FMT(theirs))));
+			 gw_arena_z(m->a, imp_text(m, "provider %.*s is not known here, and there is no api_base",
+						   GW_FMT(theirs))));
 		return false;
 	}
 	*p = (struct imp_provider){ .type = gw_str_z(type), .base_url = base, .total_timeout_ms = m->timeout_ms };
@@ -330,7 +330,8 @@ static void prices(const struct entry *e, struct imp_deployment *d)
 static void place_of(const struct entry *e, struct imp_deployment *d)
 {
 	yyjson_val *w = yyjson_obj_get(e->params, "weight"), *o = yyjson_obj_get(e->params, "order");
-	uint64_t weight = yyjson_is_uint(w) ? yyjson_get_uint(w) : 1, order = yyjson_is_uint(o) ? yyjson_get_uint(o) : 1;
+	uint64_t weight = yyjson_is_uint(w) ? yyjson_get_uint(w) : 1,
+		 order = yyjson_is_uint(o) ? yyjson_get_uint(o) : 1;
 
 	d->weight = (uint32_t)(weight < 1 ? 1 : weight > 1000 ? 1000 : weight);
 	d->order = (uint32_t)(order < 1 ? 0 : order > 16 ? 15 : order - 1);
@@ -341,12 +342,25 @@ static void place_of(const struct entry *e, struct imp_deployment *d)
 
 static void take_entry(const struct entry *e, struct gw_str name)
 {
-	static const char *const params[] = { "model", "api_base", "base_url", "api_key", "api_version", "custom_llm_provider",
-					      "weight", "order", "region_name", "aws_region_name", "vertex_project",
-					      "vertex_location", "input_cost_per_token", "output_cost_per_token",
-					      "cache_read_input_token_cost", "litellm_credential_name", NULL };
-	static const char *const info[] = { "id", "input_cost_per_token", "output_cost_per_token", "cache_read_input_token_cost",
-					    NULL };
+	static const char *const params[] = { "model",
+					      "api_base",
+					      "base_url",
+					      "api_key",
+					      "api_version",
+					      "custom_llm_provider",
+					      "weight",
+					      "order",
+					      "region_name",
+					      "aws_region_name",
+					      "vertex_project",
+					      "vertex_location",
+					      "input_cost_per_token",
+					      "output_cost_per_token",
+					      "cache_read_input_token_cost",
+					      "litellm_credential_name",
+					      NULL };
+	static const char *const info[] = { "id", "input_cost_per_token", "output_cost_per_token",
+					    "cache_read_input_token_cost", NULL };
 	struct imp *m = e->m;
 	struct gw_str model = plain(m, yyjson_obj_get(e->params, "model"), e->where), theirs, id;
 	struct imp_deployment *d = &m->deployments[m->n_deployments];
@@ -375,8 +389,8 @@ static void take_entry(const struct entry *e, struct gw_str name)
 	imp_unique(d->id, m->deployments, sizeof *d, m->n_deployments);
 	m->n_deployments++;
 	imp_carried(m, e->where,
-		    gw_arena_z(m->a, imp_text(m, "deployment %s: %.*s at %s%s%s", d->id, GW_FMT(d->upstream), d->provider->id,
-					      d->credential ? " with " : ", no credential",
+		    gw_arena_z(m->a, imp_text(m, "deployment %s: %.*s at %s%s%s", d->id, GW_FMT(d->upstream),
+					      d->provider->id, d->credential ? " with " : ", no credential",
 					      d->credential ? d->credential->id : "")));
 	tell_rest(e, e->params, "litellm_params", params);
 	tell_rest(e, e->info, "model_info", info);
@@ -387,8 +401,9 @@ static yyjson_val *shared_credential(struct imp *m, struct gw_str name)
 	yyjson_val *one;
 	size_t i, n;
 
-	yyjson_arr_foreach(m->credential_list, i, n, one) if (name.n && gw_str_eq(imp_str(yyjson_obj_get(one, "credential_name")), name))
-	    return yyjson_obj_get(one, "credential_values");
+	yyjson_arr_foreach(m->credential_list, i, n,
+			   one) if (name.n && gw_str_eq(imp_str(yyjson_obj_get(one, "credential_name")),
+							name)) return yyjson_obj_get(one, "credential_values");
 	return NULL;
 }
 
@@ -427,7 +442,8 @@ static void take_aliases(struct imp *m, yyjson_val *aliases)
 
 	yyjson_obj_foreach(aliases, i, n, key, v)
 	{
-		struct gw_str name = gw_json_str(key), to = yyjson_is_obj(v) ? imp_str(yyjson_obj_get(v, "model")) : imp_str(v);
+		struct gw_str name = gw_json_str(key),
+			      to = yyjson_is_obj(v) ? imp_str(yyjson_obj_get(v, "model")) : imp_str(v);
 		struct gw_str what = imp_text(m, "model_group_alias %.*s", GW_FMT(name));
 		bool is_there = false, is_taken = false;
 		struct imp_model *x;
@@ -437,9 +453,10 @@ static void take_aliases(struct imp *m, yyjson_val *aliases)
 			is_taken |= gw_str_eq(m->models[k].name, name);
 		}
 		if (!is_there || is_taken || !is_name(name) || !(x = model_named(m, name))) {
-			imp_left(m, what, is_taken        ? "a model of that name is in model_list"
-					  : !is_name(name) ? "model names have no spaces, quotes or backslashes here"
-							   : "its model is not carried");
+			imp_left(m, what,
+				 is_taken         ? "a model of that name is in model_list"
+				 : !is_name(name) ? "model names have no spaces, quotes or backslashes here"
+						  : "its model is not carried");
 			continue;
 		}
 		x->alias_of = to;
@@ -489,7 +506,8 @@ static void take_retries(struct imp *m, yyjson_val *v)
 	uint64_t n = yyjson_is_uint(v) ? yyjson_get_uint(v) : 6;
 
 	if (m->org.n || n > 5) {
-		imp_left(m, GW_LIT("num_retries"), m->org.n ? "settings are the platform's: leave --org out" : "from 0 to 5");
+		imp_left(m, GW_LIT("num_retries"),
+			 m->org.n ? "settings are the platform's: leave --org out" : "from 0 to 5");
 		return;
 	}
 	m->retries = n;
@@ -546,14 +564,20 @@ static void take_general(struct imp *m, yyjson_val *general)
 		imp_left(m, imp_text(m, "general_settings.%.*s", GW_FMT(k)),
 			 gw_str_eq(k, GW_LIT("master_key"))
 			     ? "administrators sign in with accounts or tokens here (llmgwctl account, token)"
-			 : gw_str_eq(k, GW_LIT("database_url")) ? "keys are carried with --keys" : "no counterpart");
+			 : gw_str_eq(k, GW_LIT("database_url")) ? "keys are carried with --keys"
+								: "no counterpart");
 	}
 }
 
 void imp_litellm(struct imp *m, yyjson_val *config)
 {
-	static const char *const sections[] = { "model_list", "router_settings", "litellm_settings", "general_settings",
-						"environment_variables", "credential_list", NULL };
+	static const char *const sections[] = { "model_list",
+						"router_settings",
+						"litellm_settings",
+						"general_settings",
+						"environment_variables",
+						"credential_list",
+						NULL };
 	yyjson_val *key, *v;
 	size_t i, n;
 

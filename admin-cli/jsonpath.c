@@ -86,8 +86,9 @@ static bool read_quoted(struct path_run *r, struct gw_str *s, struct gw_str *out
 	return true;
 }
 
-/* Up to the ']' that closes the '[' at the beginning; quotes are passed over. */
-static bool bracket(struct path_run *r, struct gw_str *s, struct gw_str *inside)
+/* Between the character at the beginning of *s and the one that closes it; the same inside nests, quotes are passed over. */
+static bool enclosed(struct path_run *r, struct gw_str *s, char open, char close, const char *why,
+		     struct gw_str *inside)
 {
 	char quote = 0;
 	unsigned deep = 0;
@@ -100,15 +101,25 @@ static bool bracket(struct path_run *r, struct gw_str *s, struct gw_str *inside)
 			quote = ch == quote ? 0 : quote;
 		} else if (ch == '"' || ch == '\'') {
 			quote = ch;
-		} else if (ch == '[') {
+		} else if (ch == open) {
 			deep++;
-		} else if (ch == ']' && --deep == 0) {
+		} else if (ch == close && --deep == 0) {
 			*inside = gw_str_trim(gw_str(s->p + 1, i - 1));
 			*s = gw_str_skip(*s, i + 1);
 			return true;
 		}
 	}
-	return fail(r, "a [ is not closed");
+	return fail(r, why);
+}
+
+static bool bracket(struct path_run *r, struct gw_str *s, struct gw_str *inside)
+{
+	return enclosed(r, s, '[', ']', "a [ is not closed", inside);
+}
+
+static bool block(struct path_run *r, struct gw_str *s, struct gw_str *inside)
+{
+	return enclosed(r, s, '{', '}', "a { is not closed", inside);
 }
 
 static bool follow(struct path_run *r, struct gw_str path, struct nodes *at);
@@ -322,28 +333,6 @@ static void put_value(struct path_run *r, yyjson_val *v)
 }
 
 /* --- templates --- */
-/* The '}' that ends the block at the beginning of s ("{...}"); quotes are passed over. */
-static bool block(struct path_run *r, struct gw_str *s, struct gw_str *inside)
-{
-	char quote = 0;
-
-	for (size_t i = 1; i < s->n; i++) {
-		char ch = s->p[i];
-
-		if (quote) {
-			i += ch == '\\';
-			quote = ch == quote ? 0 : quote;
-		} else if (ch == '"' || ch == '\'') {
-			quote = ch;
-		} else if (ch == '}') {
-			*inside = gw_str_trim(gw_str(s->p + 1, i - 1));
-			*s = gw_str_skip(*s, i + 1);
-			return true;
-		}
-	}
-	return fail(r, "a { is not closed");
-}
-
 /* The text between {range} and its {end}; *s goes on behind. */
 static bool range_body(struct path_run *r, struct gw_str *s, struct gw_str *body)
 {

@@ -2,6 +2,7 @@
 #include "admin/query.h"
 #include "lib/json_write.h"
 #include "lib/sys/clock.h"
+#include "lib/sys/sandbox.h"
 #include "lib/text.h"
 
 enum { MASTER_MS = 5000, UPGRADE_MS = 60000 };
@@ -24,6 +25,14 @@ static const char *state_name(uint32_t s)
 	return s < sizeof names / sizeof names[0] ? names[s] : "unknown";
 }
 
+static const char *sandbox_words(uint32_t level)
+{
+	static const char *const words[] = { "nothing", "seccomp", "landlock", "seccomp+landlock" };
+
+	_Static_assert(GW_SB_HAS_SECCOMP == 1 && GW_SB_HAS_LANDLOCK == 2, "the bits are the index");
+	return words[level & 3];
+}
+
 static void put_child(struct gw_json_out *w, const struct gw_control_child *c)
 {
 	uint64_t started = atomic_load(&c->started_ns), now = gw_now_ns();
@@ -34,6 +43,7 @@ static void put_child(struct gw_json_out *w, const struct gw_control_child *c)
 	gw_jw_ku64(w, "restarts", atomic_load(&c->restarts));
 	gw_jw_ku64(w, "uptime_s", started && now > started ? (now - started) / 1000000000 : 0);
 	gw_jw_ku64(w, "sandbox", atomic_load(&c->sandbox));
+	gw_jw_kstr(w, "locked_by", gw_str_z(sandbox_words(atomic_load(&c->sandbox))));
 }
 
 /* Where calls without a valid token come from. */

@@ -74,11 +74,13 @@ static bool take_azure(struct gw_str *path, struct gw_str *model)
 	return take_id(path, model) && !gw_str_has_prefix(*path, GW_LIT("/v1/"));
 }
 
-enum { IS_GET = 1, IS_POST = 2, IS_DELETE = 4 };
+enum { IS_GET = 1, IS_POST = 2, IS_DELETE = 4, IS_PUT = 8, IS_PATCH = 16 };
 
 static unsigned bit_of(const char *method)
 {
-	return method[0] == 'G' ? IS_GET : method[0] == 'P' ? IS_POST : IS_DELETE;
+	if (method[0] == 'P')
+		return method[1] == 'O' ? IS_POST : method[1] == 'U' ? IS_PUT : IS_PATCH;
+	return method[0] == 'G' ? IS_GET : IS_DELETE;
 }
 
 /* HEAD is answered like GET, without a body. */
@@ -95,6 +97,8 @@ static struct gw_str allowed(unsigned methods)
 		"",       "GET, HEAD",         "POST",         "GET, HEAD, POST",
 		"DELETE", "GET, HEAD, DELETE", "POST, DELETE", "GET, HEAD, POST, DELETE",
 	};
+	if (methods & (IS_PUT | IS_PATCH)) /* the raw relay takes all */
+		return GW_LIT("GET, HEAD, POST, PUT, PATCH, DELETE");
 	return gw_str_z(words[methods]);
 }
 

@@ -91,9 +91,8 @@ static int on_sock_state(CURL *easy, curl_socket_t fd, int what, void *ctx, void
 			return 0;
 		(void)gw_curl()->multi_assign(hub->multi, fd, p);
 	}
-	(void)uv_poll_start(&p->handle,
-			    (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0),
-			    on_poll);
+	(void)uv_poll_start(
+	    &p->handle, (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0), on_poll);
 	return 0;
 }
 
@@ -246,7 +245,8 @@ static void reap(struct up_hub *hub)
 		struct up_xfer *x = NULL;
 		enum gw_err e;
 
-		if (m->msg != CURLMSG_DONE || lib->easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&x) != CURLE_OK)
+		if (m->msg != CURLMSG_DONE ||
+		    lib->easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&x) != CURLE_OK)
 			continue;
 		e = up_curl_error(x, code, &detail);
 		take_off(x);
@@ -346,12 +346,9 @@ void up_hub_release(struct up_xfer *x)
 	gw_buf_clear(&x->text, 16 << 10);
 	gw_buf_clear(&x->nodes, 16 << 10);
 	gw_buf_clear(&x->head, 16 << 10);
-	*x = (struct up_xfer){ .hub = hub,
-			       .easy = x->easy,
-			       .text = x->text,
-			       .nodes = x->nodes,
-			       .head = x->head,
-			       .next = hub->spare };
+	*x = (struct up_xfer){
+		.hub = hub, .easy = x->easy, .text = x->text, .nodes = x->nodes, .head = x->head, .next = hub->spare
+	};
 	hub->spare = x;
 	hub->n_spare++;
 }

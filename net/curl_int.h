@@ -85,7 +85,8 @@ enum { UP_STREAMS = 100 /* of one h2 connection: libcurl's and most servers' lim
 /* curl_client.c */
 void up_curl_begin(struct up_xfer *x);
 void up_curl_next(struct up_hub *hub); /* room may have come: serve the queue */
-void up_curl_end(struct up_xfer *x, enum gw_err err, const char *detail); /* the transfer is off libcurl; ends its request */
+void up_curl_end(struct up_xfer *x, enum gw_err err,
+		 const char *detail); /* the transfer is off libcurl; ends its request */
 
 /* curl_hub.c */
 GW_MUST enum gw_err up_hub_new(struct gw_endpoint *ep, struct up_hub **out);

@@ -233,8 +233,7 @@ enum gw_err up_curl_options(struct up_xfer *x)
 	if (r == CURLE_OK)
 		r = set_proxy(x);
 	SET(CURLOPT_SHARE, x->hub->share);
-	SET(CURLOPT_HTTP_VERSION,
-	    (long)(x->hub->ep->wants_h2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
+	SET(CURLOPT_HTTP_VERSION, (long)(x->hub->ep->wants_h2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
 	SET(CURLOPT_PIPEWAIT, (long)x->hub->ep->wants_h2);
 	SET(CURLOPT_PROTOCOLS_STR, "http,https");
 	SET(CURLOPT_FOLLOWLOCATION, 0L);

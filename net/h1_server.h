@@ -29,7 +29,7 @@ struct gw_h1_limits {
 	uint64_t out_high_bytes,
 	    out_low_bytes; /* queue to the client: pause the source above, resume below: 256 KiB, 64 KiB */
 	uint32_t trailer_bytes, chunk_ext_bytes; /* 4 KiB, 256 B */
-	bool may_put; /* PUT and PATCH too (admin) */
+	bool may_put; /* PUT and PATCH too */
 	uint64_t front_ms; /* PROXY header and TLS handshake together: 10 s */
 	uint32_t handshakes; /* TLS handshakes under way; further ones wait: 1024 */
 	uint32_t handshake_slice_us; /* of each loop turn: 2000 */

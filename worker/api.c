@@ -29,7 +29,8 @@ static bool is_one_of(struct gw_str name, const char *const *list, size_t n)
 static bool read_head(struct gw_req *r, struct gw_api *a)
 {
 	static const char *const methods[] = {
-		[GW_H1_GET] = "GET", [GW_H1_HEAD] = "HEAD", [GW_H1_POST] = "POST", [GW_H1_DELETE] = "DELETE"
+		[GW_H1_GET] = "GET", [GW_H1_HEAD] = "HEAD",   [GW_H1_POST] = "POST",
+		[GW_H1_PUT] = "PUT", [GW_H1_PATCH] = "PATCH", [GW_H1_DELETE] = "DELETE"
 	};
 	const struct gw_h1_request *rq = r->rq;
 	const struct {

@@ -244,8 +244,10 @@ static void open_shared(struct gw_worker *w)
 static void open_sockets(struct gw_worker *w)
 {
 	struct gw_upstream_config up = { .idle_ms = 60000, .max_idle_per_endpoint = 1024 };
+	struct gw_h1_limits lim = gw_h1_default_limits;
 
-	if (gw_h1_server_new(&w->loop, &gw_h1_default_limits, &gw_front_ops, w, &w->server))
+	lim.may_put = true; /* raw relay; elsewhere the endpoint says 405 */
+	if (gw_h1_server_new(&w->loop, &lim, &gw_front_ops, w, &w->server))
 		gw_role_fatal("cannot make the HTTP server");
 	if (gw_upstream_new(&w->loop, &up, &w->upstream))
 		gw_role_fatal("cannot make the upstream client: no memory or no descriptors");

@@ -270,6 +270,27 @@ static void stream_piece(struct gw_req *r, struct gw_str piece)
 		gw_req_run(r);
 }
 
+/* Some providers end the stream without the empty line behind its last event. What is whole all the same counts: [DONE], or an object that
+ * closes; anything else stays what it is, a cut. */
+static void end_stream(struct gw_req *r)
+{
+	struct run run = { r, GW_NIL, GW_NIL };
+	enum gw_err e = gw_sse_end(&r->sse, on_event, &run);
+	struct gw_str rest = gw_sse_rest(&r->sse);
+	char last;
+
+	while (rest.n && (rest.p[rest.n - 1] == '\n' || rest.p[rest.n - 1] == '\r'))
+		rest.n--;
+	last = rest.n ? rest.p[rest.n - 1] : 0;
+	if (!e && gw_sse_is_pending(&r->sse) && (last == '}' || last == ']'))
+		e = gw_sse_feed(&r->sse, "\n\n", 2, on_event, &run);
+	flush(&run);
+	if (r->ev_end && !r->saw_error_event)
+		r->up_err = GW_E_UP_CUT; /* it only looked whole */
+	else if (e && !r->ev_end)
+		r->up_err = GW_E_UP_TOO_BIG;
+}
+
 /* A whole reply is held while small; a large one goes through, one piece behind, so that END can precede its last byte. */
 static void whole_piece(struct gw_req *r, struct gw_str piece)
 {
@@ -322,8 +343,11 @@ static void on_end(void *ctx, struct gw_up_req *q, enum gw_err err, struct gw_st
 
 	r->at.times = *gw_upstream_times(q);
 	r->at.up = NULL;
+	if (!err && r->at.is_sse && !r->talk && r->at.status < 300 && !r->ev_end && !r->saw_done)
+		end_stream(r); /* may find an error event, whose error then stays */
+	if (!r->ev_end)
+		r->up_err = err ? err : r->up_err;
 	r->ev_end = true;
-	r->up_err = err;
 	if (err == GW_E_UP_STALE)
 		r->at.is_reused = true; /* there was no head to say it */
 	if (err && detail.n && !r->at.detail.n)

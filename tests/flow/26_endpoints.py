@@ -14,6 +14,7 @@ import pytest
 
 from client import last_request, next_fault
 from harness import ROOT, http_ask, until
+from trail import settled
 
 MiB = 1 << 20
 
@@ -394,7 +395,12 @@ def play_raw_relay(gateway):
     for path in ("/providers/other/mirror", "/providers//mirror", "/providers/mock@evil.example/mirror", "/providers/mock:80/x", "/providers/%6dock/mirror",
                  "/providers/http://evil.example/x"):
         assert http_raw(g, path) in (400, 404), path
-    assert http_raw(g, "/providers/mock/mirror", "PUT") in (405, 501)
+    for method in ("PUT", "PATCH"):
+        a = ask(g, method, "/providers/mock/mirror?m=1", b"\0\1\2\3", Content_Type="application/x-own")
+        assert a.status == 200 and a.json["bytes"] == 4 and a.json["head"].lower().startswith(f"{method.lower()} /v1/mirror?m=1 http/1.1"), a.text
+        r = record(g, a)
+        assert (r["endpoint"], r["status"]) == (f"raw.{method.lower()}", 200)
+        assert ask(g, method, "/v1/chat/completions", {}).status == 405, "everywhere else they are no methods"
     g.ctl("apply", "-f", "-", stdin="kind: team\nid: play\norg: play\nraw_relay: false\n")
     assert ask(g, "GET", "/providers/mock/mirror").status == 403
 
@@ -695,3 +701,49 @@ def play_malformed_upload_ends_the_providers_request(shared):
     r, body = read_answer(s)
     assert r.status == 400, body
     assert up.ended.wait(10)
+
+
+# --- the end of a stream ---
+def sse(*events):
+    return [f"data: {e if isinstance(e, str) else json.dumps(e)}" for e in events]
+
+
+def piece(text=None, finish=None):
+    return {"id": "c", "object": "chat.completion.chunk", "model": "m", "choices": [{"index": 0, "delta": {"content": text} if text else {}, "finish_reason": finish}]}
+
+
+@pytest.mark.parametrize("events, tail, whole", [
+    (sse(piece("hi"), piece(finish="stop"), "[DONE]"), "", True),
+    (sse(piece("hi"), piece(finish="stop"), "[DONE]"), "\n", True),
+    (sse(piece("hi"), piece(finish="stop"), "[DONE]"), "\r\n\r", True),
+    (sse(piece("hi"), piece(finish="stop")), "", True),
+    (sse(piece("hi"), piece("there")), "", False),
+    (sse(piece("hi")) + ['data: {"id":"c","choices":[{"index":0,"delta":{"content":"cut"}'], "", False),
+    (sse(piece("hi")) + ['data: {"id":"c","choi'], "", False),
+])
+def play_last_event_without_an_empty_line(shared, events, tail, whole):
+    """A provider that closes the stream right behind its last event: a whole one counts, half of one is a cut."""
+    def play(up, s):
+        up.read_rest(s)
+        body = "\n\n".join(events) + tail
+        s.sendall(("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n"
+                   f"Content-Length: {len(body)}\r\n\r\n{body}").encode())
+
+    g, up = shared, Upstream(play)
+    add_upstream(g, up, "endless")
+    c = http.client.HTTPConnection("127.0.0.1", g.port, timeout=20)
+    c.request("POST", "/v1/chat/completions", json.dumps({"model": "endless", "stream": True, "messages": [{"role": "user", "content": "x"}]}),
+              {"Authorization": f"Bearer {g.key}", "Content-Type": "application/json"})
+    answer = c.getresponse()
+    try:
+        text, is_cut = answer.read().decode(), False
+    except http.client.IncompleteRead as e:
+        text, is_cut = e.partial.decode(), True
+    c.close()
+    assert answer.status == 200 and '"hi"' in text and is_cut == (not whole), text
+    i = answer.headers["x-request-id"]
+    r = settled(g.data, [i]).end(i)
+    assert r.get("error") == (None if whole else "UP_CUT"), r
+    if whole and "[DONE]" in events[-1]:
+        assert re.search(r"\ndata: \[DONE\](\n\n|\r\n\r\n?)$", text), repr(text)
+    assert not up.failures

@@ -13,7 +13,7 @@ import pytest
 
 from authority import Authority
 from client import Stream, chat_body
-from harness import Gateway, Mock, free_port, http_ask, until
+from harness import BUILD, Gateway, Mock, free_port, http_ask, until
 
 PORT, ADMIN_PORT = free_port(), free_port()
 OPTIONS = ("--listen-tls", f"127.0.0.1:{PORT}", "--admin-listen-tls", f"127.0.0.1:{ADMIN_PORT}")
@@ -98,6 +98,29 @@ def play_chat_and_stream(shared, version):
         c.request("POST", "/v1/chat/completions", json.dumps(chat_body("x" * 2_000_000)), headers)
         r = c.getresponse()
         assert r.status == 200, r.read()
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def play_upload_of_20_mb(shared, version):
+    """A form of 20 MB through TLS arrives whole at the provider (its length), streamed and not held."""
+    g, part = shared, bytes(range(256)) * (20 * 4096)
+    body = (b'--b0und\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n'
+            b'--b0und\r\nContent-Disposition: form-data; name="file"; filename="a.bin"\r\n\r\n' + part + b"\r\n--b0und--\r\n")
+    g.ctl("apply", "-f", "-", stdin="{kind: team, id: play, org: play, raw_relay: true}")
+    with connected(context(g, version, version)) as s:
+        s.sendall(f"POST /providers/mock/mirror HTTP/1.1\r\nHost: a.example\r\nAuthorization: Bearer {g.key}\r\nConnection: close\r\n"
+                  f"Content-Type: multipart/form-data; boundary=b0und\r\nContent-Length: {len(body)}\r\n\r\n".encode())
+        s.sendall(body)
+        got = b""
+        while piece := s.recv(65536):
+            got += piece
+    head, _, answer = got.partition(b"\r\n\r\n")
+    assert b" 200 " in head.splitlines()[0], got[:500]
+    told = json.loads(answer[answer.index(b"{"):answer.rindex(b"}") + 1])
+    assert told["bytes"] == len(body), told
+    pids = [w["pid"] for w in g.status()["workers"]]
+    peak = max(int(next(x.split()[1] for x in open(f"/proc/{p}/status") if x.startswith("VmHWM"))) for p in pids)
+    assert peak < 64 * 1024 or "asan" in str(BUILD), f"{peak} KiB: held, not streamed"
 
 
 def openssl(*args):

@@ -69,8 +69,10 @@ static inline void run_stream(struct dialect_run *r, struct gw_str text)
 {
 	enum gw_err e = GW_OK;
 
-	r->in = (struct gw_stream_state){ r->d, &r->keep, &r->scratch, &r->carry, gw_alloc(&r->keep, r->d->reader_bytes) };
-	r->out = (struct gw_stream_state){ r->d, &r->keep, &r->scratch, &r->carry, gw_alloc(&r->keep, r->d->writer_bytes) };
+	r->in =
+	    (struct gw_stream_state){ r->d, &r->keep, &r->scratch, &r->carry, gw_alloc(&r->keep, r->d->reader_bytes) };
+	r->out =
+	    (struct gw_stream_state){ r->d, &r->keep, &r->scratch, &r->carry, gw_alloc(&r->keep, r->d->writer_bytes) };
 	while (!e && text.n) {
 		struct gw_str line;
 		struct gw_mark m = gw_arena_mark(&r->scratch);

@@ -95,35 +95,58 @@ static void requests_come_home_unchanged(void **state)
 	static const char *const bodies[] = {
 		"{\"model\":\"m\",\"max_tokens\":1,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}",
 		/* count_tokens: no max_tokens; explicit nulls and empty lists */
-		"{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":[]}],\"system\":\"s\",\"tools\":[],\"stop_sequences\":[],"
+		"{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":[]}],\"system\":\"s\",\"tools\":[],"
+		"\"stop_sequences\":[],"
 		"\"temperature\":null,\"stream\":false}",
-		"{\"model\":\"m\",\"max_tokens\":5,\"temperature\":1.7,\"top_p\":0.1,\"top_k\":3,\"stop_sequences\":[\" \",\"b\"],"
-		"\"service_tier\":\"standard_only\",\"metadata\":{\"user_id\":\"u\",\"x\":1},\"container\":\"c\",\"messages\":["
-		"{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"\",\"cache_control\":{\"type\":\"ephemeral\",\"ttl\":\"1h\"}},"
-		"{\"type\":\"text\",\"text\":\"a\",\"cache_control\":{\"type\":\"other\"}},{\"type\":\"container_upload\",\"file_id\":\"f\"}]},"
-		"{\"role\":\"user\",\"content\":\"again\"},{\"role\":\"system\",\"content\":\"mid\"},{\"role\":\"assistant\",\"content\":["
-		"{\"type\":\"text\",\"text\":\"t \",\"citations\":[{\"type\":\"char_location\",\"start_char_index\":1}]},"
-		"{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":\"\"},{\"type\":\"redacted_thinking\",\"data\":\"d\"},"
-		"{\"type\":\"tool_use\",\"id\":\"a.b\",\"name\":\"n.m\",\"input\":{\"k\":[1.5,null]},\"caller\":{\"type\":\"direct\"}}]},"
+		"{\"model\":\"m\",\"max_tokens\":5,\"temperature\":1.7,\"top_p\":0.1,\"top_k\":3,\"stop_sequences\":["
+		"\" \",\"b\"],"
+		"\"service_tier\":\"standard_only\",\"metadata\":{\"user_id\":\"u\",\"x\":1},\"container\":\"c\","
+		"\"messages\":["
+		"{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"\",\"cache_control\":{\"type\":"
+		"\"ephemeral\",\"ttl\":\"1h\"}},"
+		"{\"type\":\"text\",\"text\":\"a\",\"cache_control\":{\"type\":\"other\"}},{\"type\":\"container_"
+		"upload\",\"file_id\":\"f\"}]},"
+		"{\"role\":\"user\",\"content\":\"again\"},{\"role\":\"system\",\"content\":\"mid\"},{\"role\":"
+		"\"assistant\",\"content\":["
+		"{\"type\":\"text\",\"text\":\"t "
+		"\",\"citations\":[{\"type\":\"char_location\",\"start_char_index\":1}]},"
+		"{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":\"\"},{\"type\":\"redacted_thinking\",\"data\":"
+		"\"d\"},"
+		"{\"type\":\"tool_use\",\"id\":\"a.b\",\"name\":\"n.m\",\"input\":{\"k\":[1.5,null]},\"caller\":{"
+		"\"type\":\"direct\"}}]},"
 		"{\"role\":\"user\",\"content\":[{\"type\":\"tool_result\",\"tool_use_id\":\"a.b\"},"
 		"{\"type\":\"tool_result\",\"tool_use_id\":\"c\",\"is_error\":false,\"content\":\"\"},"
-		"{\"type\":\"tool_result\",\"tool_use_id\":\"d\",\"content\":[{\"type\":\"tool_reference\",\"tool_name\":\"x\"},"
-		"{\"type\":\"search_result\",\"title\":\"T\",\"source\":\"S\",\"content\":[{\"type\":\"text\",\"text\":\"w\"}]}]}]}]}",
-		"{\"model\":\"m\",\"max_tokens\":9,\"cache_control\":{\"type\":\"ephemeral\"},\"thinking\":{\"type\":\"adaptive\","
-		"\"display\":\"omitted\"},\"output_config\":{\"effort\":\"xhigh\",\"format\":{\"type\":\"json_schema\",\"schema\":{\"type\":\"object\","
+		"{\"type\":\"tool_result\",\"tool_use_id\":\"d\",\"content\":[{\"type\":\"tool_reference\",\"tool_"
+		"name\":\"x\"},"
+		"{\"type\":\"search_result\",\"title\":\"T\",\"source\":\"S\",\"content\":[{\"type\":\"text\",\"text\":"
+		"\"w\"}]}]}]}]}",
+		"{\"model\":\"m\",\"max_tokens\":9,\"cache_control\":{\"type\":\"ephemeral\"},\"thinking\":{\"type\":"
+		"\"adaptive\","
+		"\"display\":\"omitted\"},\"output_config\":{\"effort\":\"xhigh\",\"format\":{\"type\":\"json_schema\","
+		"\"schema\":{\"type\":\"object\","
 		"\"additionalProperties\":true}},\"task_budget\":3},\"tool_choice\":{\"type\":\"tool\",\"name\":\"f\","
-		"\"disable_parallel_tool_use\":true},\"tools\":[{\"name\":\"f\",\"input_schema\":{},\"strict\":false,\"defer_loading\":true,"
-		"\"cache_control\":{\"type\":\"ephemeral\",\"ttl\":\"5m\"}},{\"type\":\"custom\",\"name\":\"g\",\"description\":\"\","
-		"\"input_schema\":{\"type\":\"object\"}},{\"type\":\"web_search_20250305\",\"name\":\"web_search\",\"max_uses\":2}],"
-		"\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image\",\"source\":{\"type\":\"url\",\"url\":\"https://x/y\"}},"
-		"{\"type\":\"image\",\"source\":{\"type\":\"odd\"}},{\"type\":\"document\",\"title\":\"t\",\"context\":\"c\",\"citations\":"
+		"\"disable_parallel_tool_use\":true},\"tools\":[{\"name\":\"f\",\"input_schema\":{},\"strict\":false,"
+		"\"defer_loading\":true,"
+		"\"cache_control\":{\"type\":\"ephemeral\",\"ttl\":\"5m\"}},{\"type\":\"custom\",\"name\":\"g\","
+		"\"description\":\"\","
+		"\"input_schema\":{\"type\":\"object\"}},{\"type\":\"web_search_20250305\",\"name\":\"web_search\","
+		"\"max_uses\":2}],"
+		"\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image\",\"source\":{\"type\":\"url\","
+		"\"url\":\"https://x/y\"}},"
+		"{\"type\":\"image\",\"source\":{\"type\":\"odd\"}},{\"type\":\"document\",\"title\":\"t\",\"context\":"
+		"\"c\",\"citations\":"
 		"{\"enabled\":true},\"source\":{\"type\":\"text\",\"media_type\":\"text/plain\",\"data\":\"d\"}},"
-		"{\"type\":\"document\",\"source\":{\"type\":\"content\",\"content\":[{\"type\":\"text\",\"text\":\"p\"}]}}]}]}",
-		"{\"model\":\"m\",\"max_tokens\":9000,\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":2000},\"tool_choice\":{\"type\":\"auto\"},"
-		"\"output_format\":{\"type\":\"json_schema\",\"schema\":{\"type\":\"object\"}},\"system\":[{\"type\":\"text\",\"text\":"
-		"\"x-anthropic-billing-header: a\"},{\"type\":\"text\",\"text\":\"you\",\"cache_control\":{\"type\":\"ephemeral\"}}],"
+		"{\"type\":\"document\",\"source\":{\"type\":\"content\",\"content\":[{\"type\":\"text\",\"text\":"
+		"\"p\"}]}}]}]}",
+		"{\"model\":\"m\",\"max_tokens\":9000,\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":2000},"
+		"\"tool_choice\":{\"type\":\"auto\"},"
+		"\"output_format\":{\"type\":\"json_schema\",\"schema\":{\"type\":\"object\"}},\"system\":[{\"type\":"
+		"\"text\",\"text\":"
+		"\"x-anthropic-billing-header: "
+		"a\"},{\"type\":\"text\",\"text\":\"you\",\"cache_control\":{\"type\":\"ephemeral\"}}],"
 		"\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"stream\":true}",
-		"{\"model\":\"m\",\"max_tokens\":9,\"thinking\":{\"type\":\"disabled\"},\"tool_choice\":{\"type\":\"odd\"},\"output_config\":{},"
+		"{\"model\":\"m\",\"max_tokens\":9,\"thinking\":{\"type\":\"disabled\"},\"tool_choice\":{\"type\":"
+		"\"odd\"},\"output_config\":{},"
 		"\"service_tier\":\"turbo\",\"messages\":[{\"role\":\"user\",\"content\":\"x\",\"extra\":{\"y\":[]}}]}",
 	};
 	struct room *r = *state;
@@ -148,21 +171,28 @@ static void wrong_types_are_told_by_place(void **state)
 		{ "{\"messages\":[3]}", "messages[0].role", GW_E_MISSING },
 		{ "{\"messages\":[{\"role\":\"tool\",\"content\":\"\"}]}", "messages[0].role", GW_E_INVALID },
 		{ "{\"messages\":[{\"role\":\"user\"}]}", "messages[0].content", GW_E_MISSING },
-		{ "{\"messages\":[{\"role\":\"user\",\"content\":[{}]}]}", "messages[0].content[0].type", GW_E_MISSING },
-		{ "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":1}]}]}", "messages[0].content[0].text",
-		  GW_E_INVALID },
-		{ "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"\"},"
+		{ "{\"messages\":[{\"role\":\"user\",\"content\":[{}]}]}", "messages[0].content[0].type",
+		  GW_E_MISSING },
+		{ "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":1}]}]}",
+		  "messages[0].content[0].text", GW_E_INVALID },
+		{ "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"user\",\"content\":[{\"type\":"
+		  "\"text\",\"text\":\"\"},"
 		  "{\"type\":\"tool_result\",\"tool_use_id\":\"x\",\"content\":[{\"type\":\"image\"}]}]}]}",
 		  "messages[1].content[1].content[0].source", GW_E_MISSING },
-		{ "{\"messages\":[{\"role\":\"assistant\",\"content\":[{\"type\":\"tool_use\",\"id\":\"a\",\"name\":\"b\",\"input\":\"{}\"}]}]}",
+		{ "{\"messages\":[{\"role\":\"assistant\",\"content\":[{\"type\":\"tool_use\",\"id\":\"a\",\"name\":"
+		  "\"b\",\"input\":\"{}\"}]}]}",
 		  "messages[0].content[0].input", GW_E_INVALID },
 		{ "{\"system\":7,\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}", "system", GW_E_INVALID },
-		{ "{\"system\":[{\"type\":\"text\"}],\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}", "system[0].text", GW_E_MISSING },
-		{ "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],\"max_tokens\":\"9\"}", "max_tokens", GW_E_INVALID },
+		{ "{\"system\":[{\"type\":\"text\"}],\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}",
+		  "system[0].text", GW_E_MISSING },
+		{ "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],\"max_tokens\":\"9\"}", "max_tokens",
+		  GW_E_INVALID },
 		{ "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],\"stream\":1}", "stream", GW_E_INVALID },
-		{ "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],\"stop_sequences\":\"x\"}", "stop_sequences", GW_E_INVALID },
+		{ "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],\"stop_sequences\":\"x\"}", "stop_sequences",
+		  GW_E_INVALID },
 		{ "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],\"tools\":{}}", "tools", GW_E_INVALID },
-		{ "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],\"tools\":[{\"name\":\"a\",\"input_schema\":{}},{\"name\":\"f\"}]}",
+		{ "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],\"tools\":[{\"name\":\"a\",\"input_schema\":{}"
+		  "},{\"name\":\"f\"}]}",
 		  "tools[1].input_schema", GW_E_MISSING },
 		{ "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],\"model\":3}", "model", GW_E_INVALID },
 	};
@@ -186,104 +216,153 @@ static void each_trap_of_writing(void **state)
 		const char *in, *out, *dropped, *model;
 	} cases[] = {
 		/* neighbours merge, results come first, blanks go, ids and names fit, a string content stays one */
-		{ "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\" \\n\"},"
-		  "{\"type\":\"text\",\"text\":\"b\"}]},{\"role\":\"assistant\",\"content\":[{\"type\":\"text\",\"text\":\"\"},"
+		{ "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"user\",\"content\":[{\"type\":"
+		  "\"text\",\"text\":\" \\n\"},"
+		  "{\"type\":\"text\",\"text\":\"b\"}]},{\"role\":\"assistant\",\"content\":[{\"type\":\"text\","
+		  "\"text\":\"\"},"
 		  "{\"type\":\"tool_use\",\"id\":\"call.1\",\"name\":\"get weather\",\"input\":{}},"
-		  "{\"type\":\"tool_use\",\"id\":\"ok-2_x\",\"name\":\"g\",\"input\":{\"a\":1}}]},{\"role\":\"user\",\"content\":["
-		  "{\"type\":\"text\",\"text\":\"and\"},{\"type\":\"tool_result\",\"tool_use_id\":\"call.1\",\"content\":\"r1\"}]},"
-		  "{\"role\":\"user\",\"content\":[{\"type\":\"tool_result\",\"tool_use_id\":\"ok-2_x\",\"is_error\":true,\"content\":[]}]}]}",
-		  HEAD "\"tools\":[{\"name\":\"get_weather_3e1fb3dd\",\"input_schema\":{\"type\":\"object\"}},{\"name\":\"g\",\"input_schema\":"
-		       "{\"type\":\"object\"}}],\"tool_choice\":{\"type\":\"none\"},\"messages\":[{\"role\":\"user\",\"content\":["
-		       "{\"type\":\"text\",\"text\":\"a\"},{\"type\":\"text\",\"text\":\"b\"}]},{\"role\":\"assistant\",\"content\":["
+		  "{\"type\":\"tool_use\",\"id\":\"ok-2_x\",\"name\":\"g\",\"input\":{\"a\":1}}]},{\"role\":\"user\","
+		  "\"content\":["
+		  "{\"type\":\"text\",\"text\":\"and\"},{\"type\":\"tool_result\",\"tool_use_id\":\"call.1\","
+		  "\"content\":\"r1\"}]},"
+		  "{\"role\":\"user\",\"content\":[{\"type\":\"tool_result\",\"tool_use_id\":\"ok-2_x\",\"is_error\":"
+		  "true,\"content\":[]}]}]}",
+		  HEAD "\"tools\":[{\"name\":\"get_weather_3e1fb3dd\",\"input_schema\":{\"type\":\"object\"}},{"
+		       "\"name\":\"g\",\"input_schema\":"
+		       "{\"type\":\"object\"}}],\"tool_choice\":{\"type\":\"none\"},\"messages\":[{\"role\":\"user\","
+		       "\"content\":["
+		       "{\"type\":\"text\",\"text\":\"a\"},{\"type\":\"text\",\"text\":\"b\"}]},{\"role\":"
+		       "\"assistant\",\"content\":["
 		       "{\"type\":\"tool_use\",\"id\":\"CALL1\",\"name\":\"GETW\",\"input\":{}},"
-		       "{\"type\":\"tool_use\",\"id\":\"ok-2_x\",\"name\":\"g\",\"input\":{\"a\":1}}]},{\"role\":\"user\",\"content\":["
+		       "{\"type\":\"tool_use\",\"id\":\"ok-2_x\",\"name\":\"g\",\"input\":{\"a\":1}}]},{\"role\":"
+		       "\"user\",\"content\":["
 		       "{\"type\":\"tool_result\",\"tool_use_id\":\"CALL1\",\"content\":\"r1\"},"
-		       "{\"type\":\"tool_result\",\"tool_use_id\":\"ok-2_x\",\"is_error\":true},{\"type\":\"text\",\"text\":\"and\"}]}]}",
+		       "{\"type\":\"tool_result\",\"tool_use_id\":\"ok-2_x\",\"is_error\":true},{\"type\":\"text\","
+		       "\"text\":\"and\"}]}]}",
 		  "", "m" },
 		/* an empty turn of the model vanishes, and what stood around it becomes one turn */
 		{ "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"assistant\",\"content\":\"\"},"
 		  "{\"role\":\"user\",\"content\":\"b\"}]}",
-		  HEAD "\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\"},{\"type\":\"text\",\"text\":\"b\"}]}]}",
+		  HEAD "\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\"},{\"type\":"
+		       "\"text\",\"text\":\"b\"}]}]}",
 		  "", "m" },
 		/* system from anywhere, in order; a prefill without blanks at its end */
-		{ "{\"system\":\"s\",\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"system\",\"content\":\"t\"},"
+		{ "{\"system\":\"s\",\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"system\","
+		  "\"content\":\"t\"},"
 		  "{\"role\":\"assistant\",\"content\":\"so: \\n\"}]}",
-		  HEAD "\"system\":[{\"type\":\"text\",\"text\":\"s\"},{\"type\":\"text\",\"text\":\"t\"}],\"messages\":[{\"role\":\"user\","
-		       "\"content\":\"a\"},{\"role\":\"assistant\",\"content\":[{\"type\":\"text\",\"text\":\"so:\"}]}]}",
+		  HEAD
+		  "\"system\":[{\"type\":\"text\",\"text\":\"s\"},{\"type\":\"text\",\"text\":\"t\"}],\"messages\":[{"
+		  "\"role\":\"user\","
+		  "\"content\":\"a\"},{\"role\":\"assistant\",\"content\":[{\"type\":\"text\",\"text\":\"so:\"}]}]}",
 		  "", "m" },
 		/* nothing but instructions */
 		{ "{\"messages\":[{\"role\":\"system\",\"content\":\"only\"}]}",
-		  HEAD "\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"only\"}]}]}", "", "m" },
+		  HEAD "\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"only\"}]}]}", "",
+		  "m" },
 		/* temperature ends at 1 and stands alone; blank stops go; what an unknown field was is told */
 		{ "{" ONE_USER ",\"temperature\":1.5,\"top_p\":0.5,\"stop_sequences\":[\"\",\"x\"],\"top_k\":4}",
-		  HEAD "\"temperature\":1.0,\"top_k\":4,\"stop_sequences\":[\"x\"]," ONE_USER "}", "temperature top_p stop", "m" },
+		  HEAD "\"temperature\":1.0,\"top_k\":4,\"stop_sequences\":[\"x\"]," ONE_USER "}",
+		  "temperature top_p stop", "m" },
 		{ "{" ONE_USER ",\"top_p\":0.5}", HEAD "\"top_p\":0.5," ONE_USER "}", "", "m" },
 		/* four marks, the last ones */
-		{ "{\"system\":[{\"type\":\"text\",\"text\":\"1\",\"cache_control\":{\"type\":\"ephemeral\"}},{\"type\":\"text\",\"text\":\"2\","
-		  "\"cache_control\":{\"type\":\"ephemeral\"}}],\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"3\","
-		  "\"cache_control\":{\"type\":\"ephemeral\"}},{\"type\":\"text\",\"text\":\"4\",\"cache_control\":{\"type\":\"ephemeral\"}}]}],"
+		{ "{\"system\":[{\"type\":\"text\",\"text\":\"1\",\"cache_control\":{\"type\":\"ephemeral\"}},{"
+		  "\"type\":\"text\",\"text\":\"2\","
+		  "\"cache_control\":{\"type\":\"ephemeral\"}}],\"messages\":[{\"role\":\"user\",\"content\":[{"
+		  "\"type\":\"text\",\"text\":\"3\","
+		  "\"cache_control\":{\"type\":\"ephemeral\"}},{\"type\":\"text\",\"text\":\"4\",\"cache_control\":{"
+		  "\"type\":\"ephemeral\"}}]}],"
 		  "\"cache_control\":{\"type\":\"ephemeral\",\"ttl\":\"1h\"}}",
-		  HEAD "\"system\":[{\"type\":\"text\",\"text\":\"1\"},{\"type\":\"text\",\"text\":\"2\",\"cache_control\":{\"type\":\"ephemeral\"}}],"
-		       "\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"3\",\"cache_control\":{\"type\":\"ephemeral\"}},"
-		       "{\"type\":\"text\",\"text\":\"4\",\"cache_control\":{\"type\":\"ephemeral\"}}]}],\"cache_control\":{\"type\":\"ephemeral\","
+		  HEAD "\"system\":[{\"type\":\"text\",\"text\":\"1\"},{\"type\":\"text\",\"text\":\"2\",\"cache_"
+		       "control\":{\"type\":\"ephemeral\"}}],"
+		       "\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"3\",\"cache_"
+		       "control\":{\"type\":\"ephemeral\"}},"
+		       "{\"type\":\"text\",\"text\":\"4\",\"cache_control\":{\"type\":\"ephemeral\"}}]}],\"cache_"
+		       "control\":{\"type\":\"ephemeral\","
 		       "\"ttl\":\"1h\"}}",
 		  "cache_control", "m" },
 		/* a budget raises the default ceiling, halves into a given one, or raises one that is too small */
 		{ "{" ONE_USER ",\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":2000},\"temperature\":0.2}",
-		  "{\"model\":\"claude-opus-4-5\",\"max_tokens\":6096,\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":2000}," ONE_USER "}",
+		  "{\"model\":\"claude-opus-4-5\",\"max_tokens\":6096,\"thinking\":{\"type\":\"enabled\",\"budget_"
+		  "tokens\":2000}," ONE_USER "}",
 		  "temperature", "claude-opus-4-5" },
 		{ "{" ONE_USER ",\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":20000},\"max_tokens\":10000}",
-		  "{\"model\":\"m\",\"max_tokens\":10000,\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":5000}," ONE_USER "}", "", "m" },
+		  "{\"model\":\"m\",\"max_tokens\":10000,\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":5000}"
+		  "," ONE_USER "}",
+		  "", "m" },
 		{ "{" ONE_USER ",\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":5},\"max_tokens\":100}",
-		  "{\"model\":\"m\",\"max_tokens\":1124,\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":1024}," ONE_USER "}", "", "m" },
+		  "{\"model\":\"m\",\"max_tokens\":1124,\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":1024}"
+		  "," ONE_USER "}",
+		  "", "m" },
 		/* newer models are told an effort */
 		{ "{" ONE_USER ",\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":9000}}",
-		  "{\"model\":\"claude-sonnet-4-6\",\"max_tokens\":4096,\"thinking\":{\"type\":\"adaptive\",\"display\":\"summarized\"},"
+		  "{\"model\":\"claude-sonnet-4-6\",\"max_tokens\":4096,\"thinking\":{\"type\":\"adaptive\","
+		  "\"display\":\"summarized\"},"
 		  "\"output_config\":{\"effort\":\"medium\"}," ONE_USER "}",
 		  "", "claude-sonnet-4-6" },
 		{ "{" ONE_USER ",\"output_config\":{\"effort\":\"low\"}}",
-		  "{\"model\":\"claude-3-7-sonnet-20250219\",\"max_tokens\":5120,\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":1024},"
-		  ONE_USER "}",
+		  "{\"model\":\"claude-3-7-sonnet-20250219\",\"max_tokens\":5120,\"thinking\":{\"type\":\"enabled\","
+		  "\"budget_tokens\":1024}," ONE_USER "}",
 		  "", "claude-3-7-sonnet-20250219" },
-		{ "{" ONE_USER ",\"thinking\":{\"type\":\"disabled\"}}", HEAD "\"thinking\":{\"type\":\"disabled\"}," ONE_USER "}", "", "m" },
+		{ "{" ONE_USER ",\"thinking\":{\"type\":\"disabled\"}}",
+		  HEAD "\"thinking\":{\"type\":\"disabled\"}," ONE_USER "}", "", "m" },
 		/* thinking forbids forcing a call */
-		{ "{" ONE_USER ",\"thinking\":{\"type\":\"adaptive\"},\"tool_choice\":{\"type\":\"any\"},\"tools\":[{\"name\":\"f\",\"input_schema\":{}}]}",
-		  "{\"model\":\"claude-fable-5\",\"max_tokens\":4096,\"thinking\":{\"type\":\"adaptive\",\"display\":\"summarized\"},\"tools\":[{\"name\":"
-		  "\"f\",\"input_schema\":{\"type\":\"object\",\"properties\":{}}}],\"tool_choice\":{\"type\":\"auto\"}," ONE_USER "}",
+		{ "{" ONE_USER ",\"thinking\":{\"type\":\"adaptive\"},\"tool_choice\":{\"type\":\"any\"},\"tools\":[{"
+			       "\"name\":\"f\",\"input_schema\":{}}]}",
+		  "{\"model\":\"claude-fable-5\",\"max_tokens\":4096,\"thinking\":{\"type\":\"adaptive\",\"display\":"
+		  "\"summarized\"},\"tools\":[{\"name\":"
+		  "\"f\",\"input_schema\":{\"type\":\"object\",\"properties\":{}}}],\"tool_choice\":{\"type\":\"auto\"}"
+		  "," ONE_USER "}",
 		  "tool_choice", "claude-fable-5" },
 		/* calls under way whose reasoning is not ours to prove: no budget */
-		{ "{\"messages\":[{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":[{\"type\":\"thinking\",\"thinking\":\"h\","
-		  "\"signature\":\"llmgw.gemini.abc\"},{\"type\":\"tool_use\",\"id\":\"i\",\"name\":\"f\",\"input\":{}}]},{\"role\":\"user\",\"content\":["
-		  "{\"type\":\"tool_result\",\"tool_use_id\":\"i\",\"content\":\"r\"}]}],\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":2000}}",
-		  HEAD "\"tools\":[{\"name\":\"f\",\"input_schema\":{\"type\":\"object\"}}],\"tool_choice\":{\"type\":\"none\"},\"messages\":[{\"role\":"
-		       "\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":[{\"type\":\"tool_use\",\"id\":\"i\",\"name\":\"f\",\"input\":{}}]},"
-		       "{\"role\":\"user\",\"content\":[{\"type\":\"tool_result\",\"tool_use_id\":\"i\",\"content\":\"r\"}]}]}",
+		{ "{\"messages\":[{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":[{\"type\":"
+		  "\"thinking\",\"thinking\":\"h\","
+		  "\"signature\":\"llmgw.gemini.abc\"},{\"type\":\"tool_use\",\"id\":\"i\",\"name\":\"f\",\"input\":{}}"
+		  "]},{\"role\":\"user\",\"content\":["
+		  "{\"type\":\"tool_result\",\"tool_use_id\":\"i\",\"content\":\"r\"}]}],\"thinking\":{\"type\":"
+		  "\"enabled\",\"budget_tokens\":2000}}",
+		  HEAD "\"tools\":[{\"name\":\"f\",\"input_schema\":{\"type\":\"object\"}}],\"tool_choice\":{\"type\":"
+		       "\"none\"},\"messages\":[{\"role\":"
+		       "\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":[{\"type\":\"tool_use\",\"id\":"
+		       "\"i\",\"name\":\"f\",\"input\":{}}]},"
+		       "{\"role\":\"user\",\"content\":[{\"type\":\"tool_result\",\"tool_use_id\":\"i\",\"content\":"
+		       "\"r\"}]}]}",
 		  "reasoning messages[].thinking.signature", "m" },
 		/* its own signatures go back, first in the turn */
-		{ "{\"messages\":[{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":[{\"type\":\"text\",\"text\":\"t\"},"
-		  "{\"type\":\"thinking\",\"thinking\":\"h\",\"signature\":\"sig\"},{\"type\":\"redacted_thinking\",\"data\":\"d\"}]},"
+		{ "{\"messages\":[{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":[{\"type\":"
+		  "\"text\",\"text\":\"t\"},"
+		  "{\"type\":\"thinking\",\"thinking\":\"h\",\"signature\":\"sig\"},{\"type\":\"redacted_thinking\","
+		  "\"data\":\"d\"}]},"
 		  "{\"role\":\"user\",\"content\":\"r\"}]}",
-		  HEAD "\"messages\":[{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":[{\"type\":\"thinking\",\"thinking\":"
-		       "\"h\",\"signature\":\"sig\"},{\"type\":\"redacted_thinking\",\"data\":\"d\"},{\"type\":\"text\",\"text\":\"t\"}]},{\"role\":\"user\","
+		  HEAD "\"messages\":[{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":[{"
+		       "\"type\":\"thinking\",\"thinking\":"
+		       "\"h\",\"signature\":\"sig\"},{\"type\":\"redacted_thinking\",\"data\":\"d\"},{\"type\":"
+		       "\"text\",\"text\":\"t\"}]},{\"role\":\"user\","
 		       "\"content\":\"r\"}]}",
 		  "", "m" },
 		/* schemas are closed, bounds go */
-		{ "{" ONE_USER ",\"output_config\":{\"format\":{\"type\":\"json_schema\",\"schema\":{\"type\":\"object\",\"properties\":{\"minimum\":"
-		  "{\"type\":\"number\",\"minimum\":1},\"l\":{\"type\":\"array\",\"minItems\":1,\"items\":{\"type\":\"object\",\"properties\":{},"
+		{ "{" ONE_USER ",\"output_config\":{\"format\":{\"type\":\"json_schema\",\"schema\":{\"type\":"
+			       "\"object\",\"properties\":{\"minimum\":"
+		  "{\"type\":\"number\",\"minimum\":1},\"l\":{\"type\":\"array\",\"minItems\":1,\"items\":{\"type\":"
+		  "\"object\",\"properties\":{},"
 		  "\"additionalProperties\":true}}},\"required\":[\"l\"]}}}}",
-		  HEAD "\"output_config\":{\"format\":{\"type\":\"json_schema\",\"schema\":{\"type\":\"object\",\"properties\":{\"minimum\":{\"type\":"
-		       "\"number\"},\"l\":{\"type\":\"array\",\"minItems\":1,\"items\":{\"type\":\"object\",\"properties\":{},\"additionalProperties\":"
+		  HEAD "\"output_config\":{\"format\":{\"type\":\"json_schema\",\"schema\":{\"type\":\"object\","
+		       "\"properties\":{\"minimum\":{\"type\":"
+		       "\"number\"},\"l\":{\"type\":\"array\",\"minItems\":1,\"items\":{\"type\":\"object\","
+		       "\"properties\":{},\"additionalProperties\":"
 		       "false}}},\"required\":[\"l\"],\"additionalProperties\":false}}}," ONE_USER "}",
-		  "response_format.json_schema.schema.minimum response_format.json_schema.schema.additionalProperties", "m" },
+		  "response_format.json_schema.schema.minimum response_format.json_schema.schema.additionalProperties",
+		  "m" },
 		/* one call at a time, without a choice made; hosted tools of its own */
-		{ "{" ONE_USER ",\"tool_choice\":{\"type\":\"auto\",\"disable_parallel_tool_use\":true},\"tools\":[{\"type\":\"bash_20250124\","
+		{ "{" ONE_USER ",\"tool_choice\":{\"type\":\"auto\",\"disable_parallel_tool_use\":true},\"tools\":[{"
+			       "\"type\":\"bash_20250124\","
 		  "\"name\":\"bash\"}]}",
-		  HEAD "\"tools\":[{\"type\":\"bash_20250124\",\"name\":\"bash\"}],\"tool_choice\":{\"type\":\"auto\",\"disable_parallel_tool_use\":true},"
-		  ONE_USER "}",
+		  HEAD "\"tools\":[{\"type\":\"bash_20250124\",\"name\":\"bash\"}],\"tool_choice\":{\"type\":\"auto\","
+		       "\"disable_parallel_tool_use\":true}," ONE_USER "}",
 		  "", "m" },
 		/* tiers and users */
 		{ "{" ONE_USER ",\"service_tier\":\"standard_only\",\"metadata\":{\"user_id\":\"u\"},\"stream\":true}",
-		  HEAD ONE_USER ",\"stream\":true,\"metadata\":{\"user_id\":\"u\"},\"service_tier\":\"standard_only\"}", "", "m" },
+		  HEAD ONE_USER ",\"stream\":true,\"metadata\":{\"user_id\":\"u\"},\"service_tier\":\"standard_only\"}",
+		  "", "m" },
 	};
 	struct room *r = *state;
 
@@ -357,8 +436,10 @@ static void what_only_others_have_is_told(void **state)
 	assert_int_equal(write_as(r, GW_D_OPENAI, "m", 0), GW_OK);
 	same_text(dropped(r), "seed frequency_penalty logprobs prompt_cache_key service_tier");
 	same_value(r, gw_buf_view(&r->out),
-		   HEAD "\"system\":[{\"type\":\"text\",\"text\":\"Answer with one JSON object and nothing else: no other words, no code fence.\"}],"
-			"\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"q\"},{\"type\":\"document\",\"source\":{\"type\":"
+		   HEAD "\"system\":[{\"type\":\"text\",\"text\":\"Answer with one JSON object and nothing else: no "
+			"other words, no code fence.\"}],"
+			"\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"q\"},{\"type\":"
+			"\"document\",\"source\":{\"type\":"
 			"\"text\",\"media_type\":\"text/plain\",\"data\":\"a,b\"},\"title\":\"t.csv\"}]}]}");
 }
 
@@ -367,20 +448,25 @@ static void a_schema_may_go_as_a_tool(void **state)
 	struct room *r = *state;
 	struct ir_reply rp = { 0 };
 
-	assert_int_equal(read_in(r, "{" ONE_USER ",\"output_config\":{\"format\":{\"type\":\"json_schema\",\"schema\":{\"type\":\"object\"}}},"
-				    "\"thinking\":{\"type\":\"adaptive\"}}"),
-			 GW_OK);
+	assert_int_equal(
+	    read_in(r, "{" ONE_USER
+		       ",\"output_config\":{\"format\":{\"type\":\"json_schema\",\"schema\":{\"type\":\"object\"}}},"
+		       "\"thinking\":{\"type\":\"adaptive\"}}"),
+	    GW_OK);
 	assert_int_equal(write_as(r, GW_D_OPENAI, "m", GW_Q_NO_JSON_SCHEMA), GW_OK);
 	same_value(r, gw_buf_view(&r->out),
-		   HEAD "\"tools\":[{\"name\":\"json_answer\",\"description\":\"Call this with the whole answer.\",\"input_schema\":{\"type\":"
+		   HEAD "\"tools\":[{\"name\":\"json_answer\",\"description\":\"Call this with the whole "
+			"answer.\",\"input_schema\":{\"type\":"
 			"\"object\"}}],\"tool_choice\":{\"type\":\"any\"}," ONE_USER "}");
 	same_text(dropped(r), "reasoning_effort");
 	assert_true(r->carry.is_json_tool);
-	assert_int_equal(gw_anthropic.read_reply(&r->a,
-						 tree(r, "{\"content\":[{\"type\":\"tool_use\",\"id\":\"i\",\"name\":\"json_answer\",\"input\":"
-							 "{\"a\":[1]}}],\"stop_reason\":\"tool_use\"}"),
-						 &r->carry, &rp),
-			 GW_OK);
+	assert_int_equal(
+	    gw_anthropic.read_reply(
+		&r->a,
+		tree(r, "{\"content\":[{\"type\":\"tool_use\",\"id\":\"i\",\"name\":\"json_answer\",\"input\":"
+			"{\"a\":[1]}}],\"stop_reason\":\"tool_use\"}"),
+		&r->carry, &rp),
+	    GW_OK);
 	assert_int_equal(rp.choices->finish, IR_FINISH_STOP);
 	assert_int_equal(rp.choices->blocks->kind, IR_TEXT);
 	same_text(rp.choices->blocks->text, "{\"a\":[1]}");
@@ -390,13 +476,17 @@ static void a_schema_may_go_as_a_tool(void **state)
 
 static void a_reply_comes_home(void **state)
 {
-	static const char *const body =
-	    "{\"id\":\"msg_1\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"alias\",\"content\":[{\"type\":\"thinking\",\"thinking\":\"h\","
-	    "\"signature\":\"s\"},{\"type\":\"text\",\"text\":\"t\"},{\"type\":\"server_tool_use\",\"id\":\"q\",\"name\":\"web_search\",\"input\":{}},"
-	    "{\"type\":\"tool_use\",\"id\":\"toolu_1\",\"name\":\"f\",\"input\":{\"a\":1}}],\"stop_reason\":\"tool_use\",\"stop_sequence\":null,"
-	    "\"container\":null,\"usage\":{\"input_tokens\":10,\"cache_creation_input_tokens\":7,\"cache_read_input_tokens\":3,"
-	    "\"cache_creation\":{\"ephemeral_5m_input_tokens\":5,\"ephemeral_1h_input_tokens\":2},\"output_tokens\":8,\"output_tokens_details\":"
-	    "{\"thinking_tokens\":4},\"service_tier\":\"standard\"}}";
+	static const char *const body = "{\"id\":\"msg_1\",\"type\":\"message\",\"role\":\"assistant\",\"model\":"
+					"\"alias\",\"content\":[{\"type\":\"thinking\",\"thinking\":\"h\","
+					"\"signature\":\"s\"},{\"type\":\"text\",\"text\":\"t\"},{\"type\":\"server_"
+					"tool_use\",\"id\":\"q\",\"name\":\"web_search\",\"input\":{}},"
+					"{\"type\":\"tool_use\",\"id\":\"toolu_1\",\"name\":\"f\",\"input\":{\"a\":1}}]"
+					",\"stop_reason\":\"tool_use\",\"stop_sequence\":null,"
+					"\"container\":null,\"usage\":{\"input_tokens\":10,\"cache_creation_input_"
+					"tokens\":7,\"cache_read_input_tokens\":3,"
+					"\"cache_creation\":{\"ephemeral_5m_input_tokens\":5,\"ephemeral_1h_input_"
+					"tokens\":2},\"output_tokens\":8,\"output_tokens_details\":"
+					"{\"thinking_tokens\":4},\"service_tier\":\"standard\"}}";
 	struct room *r = *state;
 	struct ir_reply rp = { 0 };
 
@@ -431,7 +521,8 @@ static void replies_of_others_fit(void **state)
 	same_text(gw_json_str(gw_json_get(v, GW_LIT("stop_reason"))), "tool_use");
 	yyjson_val *content = gw_json_get(v, GW_LIT("content"));
 	same_text(gw_json_str(gw_json_get(yyjson_arr_get(content, 0), GW_LIT("signature"))), "llmgw.gemini.xyz");
-	assert_true(gw_str_has_prefix(gw_json_str(gw_json_get(yyjson_arr_get(content, 1), GW_LIT("id"))), GW_LIT("toolu_")));
+	assert_true(
+	    gw_str_has_prefix(gw_json_str(gw_json_get(yyjson_arr_get(content, 1), GW_LIT("id"))), GW_LIT("toolu_")));
 	assert_int_equal(yyjson_obj_size(gw_json_get(yyjson_arr_get(content, 1), GW_LIT("input"))), 0);
 	assert_int_equal(yyjson_get_uint(gw_json_get(gw_json_get(v, GW_LIT("usage")), GW_LIT("input_tokens"))), 5);
 }
@@ -441,11 +532,13 @@ static void refusals_keep_their_words(void **state)
 	struct room *r = *state;
 	struct ir_reply rp = { 0 };
 
-	assert_int_equal(gw_anthropic.read_reply(&r->a,
-						 tree(r, "{\"content\":[],\"stop_reason\":\"refusal\",\"stop_details\":{\"type\":\"refusal\","
-							 "\"category\":\"cyber\",\"explanation\":\"no\"}}"),
-						 &r->carry, &rp),
-			 GW_OK);
+	assert_int_equal(
+	    gw_anthropic.read_reply(
+		&r->a,
+		tree(r, "{\"content\":[],\"stop_reason\":\"refusal\",\"stop_details\":{\"type\":\"refusal\","
+			"\"category\":\"cyber\",\"explanation\":\"no\"}}"),
+		&r->carry, &rp),
+	    GW_OK);
 	assert_int_equal(rp.choices->finish, IR_FINISH_REFUSAL);
 	assert_int_equal(rp.choices->blocks->kind, IR_REFUSAL);
 	same_text(rp.choices->blocks->text, "no");
@@ -458,11 +551,14 @@ static void refusals_keep_their_words(void **state)
 static void hostile_replies_do_no_harm(void **state)
 {
 	static const char *const bodies[] = {
-		"{\"content\":[1,null,{},{\"type\":7},{\"type\":\"text\"},{\"type\":\"tool_use\",\"id\":[],\"name\":{},\"input\":\"x\"},"
+		"{\"content\":[1,null,{},{\"type\":7},{\"type\":\"text\"},{\"type\":\"tool_use\",\"id\":[],\"name\":{},"
+		"\"input\":\"x\"},"
 		"{\"type\":\"tool_result\",\"content\":[{\"type\":\"tool_result\",\"content\":[{\"type\":\"text\"}]}]},"
-		"{\"type\":\"image\",\"source\":3},{\"type\":\"thinking\"},{\"type\":\"redacted_thinking\"},{\"type\":\"document\"}],"
+		"{\"type\":\"image\",\"source\":3},{\"type\":\"thinking\"},{\"type\":\"redacted_thinking\"},{\"type\":"
+		"\"document\"}],"
 		"\"usage\":[1],\"stop_reason\":{},\"stop_sequence\":[],\"id\":1,\"model\":null}",
-		"{\"content\":[],\"usage\":{\"input_tokens\":-5,\"output_tokens\":1e300,\"cache_read_input_tokens\":18446744073709551615,"
+		"{\"content\":[],\"usage\":{\"input_tokens\":-5,\"output_tokens\":1e300,\"cache_read_input_tokens\":"
+		"18446744073709551615,"
 		"\"cache_creation\":7}}",
 	};
 	struct room *r = *state;
@@ -477,7 +573,8 @@ static void hostile_replies_do_no_harm(void **state)
 	}
 	assert_int_equal(rp.usage.input, 1000000000); /* clamped */
 	rp = (struct ir_reply){ 0 };
-	assert_int_equal(gw_anthropic.read_reply(&r->a, tree(r, "{\"content\":\"x\"}"), &r->carry, &rp), GW_E_UP_GARBLED);
+	assert_int_equal(gw_anthropic.read_reply(&r->a, tree(r, "{\"content\":\"x\"}"), &r->carry, &rp),
+			 GW_E_UP_GARBLED);
 	assert_int_equal(gw_anthropic.read_reply(&r->a, tree(r, "[]"), &r->carry, &rp), GW_E_UP_GARBLED);
 }
 
@@ -491,8 +588,8 @@ struct log {
 
 static enum gw_err note(void *ctx, const struct ir_event *ev)
 {
-	static const char *const kinds[] = { "START", "OPEN",	"DELTA", "CLOSE", "LOGPROBS",
-					     "FINISH", "USAGE", "PING",	 "ERROR", "END" };
+	static const char *const kinds[] = { "START",  "OPEN",  "DELTA", "CLOSE", "LOGPROBS",
+					     "FINISH", "USAGE", "PING",  "ERROR", "END" };
 	struct log *l = ctx;
 
 	gw_buf_printf(&l->text, "%s", kinds[ev->kind]);
@@ -515,7 +612,8 @@ static enum gw_err note(void *ctx, const struct ir_event *ev)
 /* Frames are data lines; "!" alone: the connection ends. */
 static enum gw_err feed(struct room *r, struct log *l, const char *const *frames)
 {
-	struct gw_stream_state st = { &gw_anthropic, &r->a, &r->a, &r->carry, gw_alloc(&r->a, gw_anthropic.reader_bytes) };
+	struct gw_stream_state st = { &gw_anthropic, &r->a, &r->a, &r->carry,
+				      gw_alloc(&r->a, gw_anthropic.reader_bytes) };
 	enum gw_err e = GW_OK;
 
 	l->out = (struct gw_stream_state){ &gw_anthropic, &r->a, &r->a, &r->carry,
@@ -526,10 +624,12 @@ static enum gw_err feed(struct room *r, struct log *l, const char *const *frames
 	return e ? e : gw_anthropic.read_end(&st, note, l);
 }
 
-#define START_  "{\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",\"usage\":{\"input_tokens\":5,\"output_tokens\":1}}}"
+#define START_                                                                                                         \
+	"{\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",\"usage\":{\"input_tokens\":5,\"output_tokens\":1}" \
+	"}}"
 #define OPEN_(i, block) "{\"type\":\"content_block_start\",\"index\":" i ",\"content_block\":" block "}"
-#define DELTA_(i, d)	"{\"type\":\"content_block_delta\",\"index\":" i ",\"delta\":" d "}"
-#define CLOSE_(i)	"{\"type\":\"content_block_stop\",\"index\":" i "}"
+#define DELTA_(i, d)    "{\"type\":\"content_block_delta\",\"index\":" i ",\"delta\":" d "}"
+#define CLOSE_(i)       "{\"type\":\"content_block_stop\",\"index\":" i "}"
 #define DONE_(why)                                                                                                     \
 	"{\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"" why "\"},\"usage\":{\"output_tokens\":9}}"
 #define STOP_ "{\"type\":\"message_stop\"}"
@@ -540,34 +640,51 @@ static void streams_are_understood(void **state)
 		const char *frames[12], *log;
 		enum gw_err err;
 	} cases[] = {
-		{ { "{\"type\":\"ping\"}", START_, OPEN_("0", "{\"type\":\"text\",\"text\":\"\"}"), "{\"type\":\"ping\"}",
-		    DELTA_("0", "{\"type\":\"text_delta\",\"text\":\"hi\"}"), CLOSE_("0"), DONE_("end_turn"), STOP_, DONE_("max_tokens") },
+		{ { "{\"type\":\"ping\"}", START_, OPEN_("0", "{\"type\":\"text\",\"text\":\"\"}"),
+		    "{\"type\":\"ping\"}", DELTA_("0", "{\"type\":\"text_delta\",\"text\":\"hi\"}"), CLOSE_("0"),
+		    DONE_("end_turn"), STOP_, DONE_("max_tokens") },
 		  "START USAGE5/1 OPEN0:0 PING DELTA0:0=hi CLOSE0 USAGE5/9 FINISH1 END5/9 ",
 		  GW_OK },
 		/* a call without arguments; input:{} is a placeholder */
 		{ { START_, OPEN_("3", "{\"type\":\"tool_use\",\"id\":\"a\",\"name\":\"f\",\"input\":{}}"),
-		    DELTA_("3", "{\"type\":\"input_json_delta\",\"partial_json\":\"\"}"), CLOSE_("3"), DONE_("tool_use"), STOP_ },
+		    DELTA_("3", "{\"type\":\"input_json_delta\",\"partial_json\":\"\"}"), CLOSE_("3"),
+		    DONE_("tool_use"), STOP_ },
 		  "START USAGE5/1 OPEN0:7 DELTA0:1={} CLOSE0 USAGE5/9 FINISH4 END5/9 ",
 		  GW_OK },
 		{ { START_, OPEN_("0", "{\"type\":\"tool_use\",\"id\":\"a\",\"name\":\"f\",\"input\":{\"x\":1}}"),
-		    DELTA_("0", "{\"type\":\"input_json_delta\",\"partial_json\":\"{}\"}"), CLOSE_("0"), DONE_("tool_use"), STOP_ },
+		    DELTA_("0", "{\"type\":\"input_json_delta\",\"partial_json\":\"{}\"}"), CLOSE_("0"),
+		    DONE_("tool_use"), STOP_ },
 		  "START USAGE5/1 OPEN0:7 DELTA0:1={\"x\":1} CLOSE0 USAGE5/9 FINISH4 END5/9 ",
 		  GW_OK },
 		/* thinking with its proof, redacted whole; deltas of the wrong kind or place are passed over */
-		{ { START_, OPEN_("0", "{\"type\":\"thinking\",\"thinking\":\"\"}"), DELTA_("0", "{\"type\":\"thinking_delta\",\"thinking\":\"h\"}"),
-		    DELTA_("0", "{\"type\":\"text_delta\",\"text\":\"x\"}"), DELTA_("0", "{\"type\":\"signature_delta\",\"signature\":\"s\"}"),
-		    CLOSE_("0"), OPEN_("1", "{\"type\":\"redacted_thinking\",\"data\":\"d\"}"), DELTA_("9", "{\"type\":\"input_json_delta\"}"),
-		    CLOSE_("1"), CLOSE_("1"), DONE_("end_turn"), },
+		{ {
+		      START_,
+		      OPEN_("0", "{\"type\":\"thinking\",\"thinking\":\"\"}"),
+		      DELTA_("0", "{\"type\":\"thinking_delta\",\"thinking\":\"h\"}"),
+		      DELTA_("0", "{\"type\":\"text_delta\",\"text\":\"x\"}"),
+		      DELTA_("0", "{\"type\":\"signature_delta\",\"signature\":\"s\"}"),
+		      CLOSE_("0"),
+		      OPEN_("1", "{\"type\":\"redacted_thinking\",\"data\":\"d\"}"),
+		      DELTA_("9", "{\"type\":\"input_json_delta\"}"),
+		      CLOSE_("1"),
+		      CLOSE_("1"),
+		      DONE_("end_turn"),
+		  },
 		  "START USAGE5/1 OPEN0:2 DELTA0:0=h DELTA0:2=s CLOSE0 OPEN1:2 CLOSE1 USAGE5/9 FINISH1 END5/9 ",
 		  GW_OK },
 		/* the same beginning twice; another message spliced in */
-		{ { START_, OPEN_("0", "{\"type\":\"text\",\"text\":\"a\"}"), START_, DELTA_("0", "{\"type\":\"text_delta\",\"text\":\"b\"}"),
-		    "{\"type\":\"message_start\",\"message\":{\"id\":\"msg_2\"}}", OPEN_("0", "{\"type\":\"text\",\"text\":\"c\"}"), CLOSE_("0"),
-		    DONE_("end_turn"), STOP_ },
-		  "START USAGE5/1 OPEN0:0 DELTA0:0=a USAGE5/1 DELTA0:0=b CLOSE0 USAGE5/1 OPEN1:0 DELTA1:0=c CLOSE1 USAGE5/9 FINISH1 END5/9 ",
+		{ { START_, OPEN_("0", "{\"type\":\"text\",\"text\":\"a\"}"), START_,
+		    DELTA_("0", "{\"type\":\"text_delta\",\"text\":\"b\"}"),
+		    "{\"type\":\"message_start\",\"message\":{\"id\":\"msg_2\"}}",
+		    OPEN_("0", "{\"type\":\"text\",\"text\":\"c\"}"), CLOSE_("0"), DONE_("end_turn"), STOP_ },
+		  "START USAGE5/1 OPEN0:0 DELTA0:0=a USAGE5/1 DELTA0:0=b CLOSE0 USAGE5/1 OPEN1:0 DELTA1:0=c CLOSE1 "
+		  "USAGE5/9 FINISH1 END5/9 ",
 		  GW_OK },
 		/* refusals with words; text that never began; no reason before the end */
-		{ { START_, "{\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"refusal\",\"stop_details\":{\"explanation\":\"no\"}}}", STOP_ },
+		{ { START_,
+		    "{\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"refusal\",\"stop_details\":{"
+		    "\"explanation\":\"no\"}}}",
+		    STOP_ },
 		  "START USAGE5/1 USAGE5/1 OPEN0:1 DELTA0:0=no CLOSE0 FINISH6 END5/1 ",
 		  GW_OK },
 		{ { DELTA_("0", "{\"type\":\"text_delta\",\"text\":\"x\"}"), STOP_, "[DONE]" },
@@ -576,10 +693,13 @@ static void streams_are_understood(void **state)
 		{ { START_, "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"m\"}}", STOP_ },
 		  "START USAGE5/1 ERROR529 ",
 		  GW_OK },
-		{ { START_, OPEN_("0", "{\"type\":\"text\",\"text\":\"a\"}") }, "START USAGE5/1 OPEN0:0 DELTA0:0=a ", GW_E_UP_CUT },
+		{ { START_, OPEN_("0", "{\"type\":\"text\",\"text\":\"a\"}") },
+		  "START USAGE5/1 OPEN0:0 DELTA0:0=a ",
+		  GW_E_UP_CUT },
 		{ { START_, "{\"type\":" }, "START USAGE5/1 ", GW_E_UP_GARBLED },
-		{ { "7", "null", "{\"type\":[]}", OPEN_("\"x\"", "7"), OPEN_("0", "{\"type\":\"image\"}"), DELTA_("0", "[]"),
-		    "{\"type\":\"message_delta\",\"delta\":3,\"usage\":[]}", "{\"type\":\"message_start\",\"message\":4}", STOP_ },
+		{ { "7", "null", "{\"type\":[]}", OPEN_("\"x\"", "7"), OPEN_("0", "{\"type\":\"image\"}"),
+		    DELTA_("0", "[]"), "{\"type\":\"message_delta\",\"delta\":3,\"usage\":[]}",
+		    "{\"type\":\"message_start\",\"message\":4}", STOP_ },
 		  "START OPEN0:9 CLOSE0 FINISH1 END0/0 ",
 		  GW_OK },
 	};
@@ -608,46 +728,59 @@ static void too_many_open_blocks_are_garbage(void **state)
 
 static void streams_are_written(void **state)
 {
-	static const char *const frames[] = { START_,
-					      OPEN_("0", "{\"type\":\"thinking\",\"thinking\":\"\"}"),
-					      DELTA_("0", "{\"type\":\"signature_delta\",\"signature\":\"s\"}"),
-					      CLOSE_("0"),
-					      OPEN_("1", "{\"type\":\"text\",\"text\":\"\"}"),
-					      DELTA_("1", "{\"type\":\"text_delta\",\"text\":\"a\\\"b\"}"),
-					      CLOSE_("1"),
-					      OPEN_("2", "{\"type\":\"tool_use\",\"id\":\"t\",\"name\":\"f\",\"input\":{}}"),
-					      DELTA_("2", "{\"type\":\"input_json_delta\",\"partial_json\":\"{\\\"x\\\":1}\"}"),
-					      CLOSE_("2"),
-					      DONE_("tool_use"),
-					      "{\"type\":\"ping\"}",
-					      STOP_,
-					      NULL };
+	static const char *const frames[] = {
+		START_,
+		OPEN_("0", "{\"type\":\"thinking\",\"thinking\":\"\"}"),
+		DELTA_("0", "{\"type\":\"signature_delta\",\"signature\":\"s\"}"),
+		CLOSE_("0"),
+		OPEN_("1", "{\"type\":\"text\",\"text\":\"\"}"),
+		DELTA_("1", "{\"type\":\"text_delta\",\"text\":\"a\\\"b\"}"),
+		CLOSE_("1"),
+		OPEN_("2", "{\"type\":\"tool_use\",\"id\":\"t\",\"name\":\"f\",\"input\":{}}"),
+		DELTA_("2", "{\"type\":\"input_json_delta\",\"partial_json\":\"{\\\"x\\\":1}\"}"),
+		CLOSE_("2"),
+		DONE_("tool_use"),
+		"{\"type\":\"ping\"}",
+		STOP_,
+		NULL
+	};
 	struct room *r = *state;
 	struct log l = { .frames = &r->out };
 
 	assert_int_equal(feed(r, &l, frames), GW_OK);
-	same_text(gw_buf_view(&r->out),
-		  "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",\"type\":\"message\",\"role\":\"assistant\","
-		  "\"model\":\"alias\",\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":{\"input_tokens\":0,"
-		  "\"cache_creation_input_tokens\":0,\"cache_read_input_tokens\":0,\"output_tokens\":0}}}\n\n"
-		  "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"thinking\","
-		  "\"thinking\":\"\",\"signature\":\"\"}}\n\n"
-		  "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"signature_delta\","
-		  "\"signature\":\"s\"}}\n\n"
-		  "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\n"
-		  "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":1,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n"
-		  "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":1,\"delta\":{\"type\":\"text_delta\",\"text\":"
-		  "\"a\\\"b\"}}\n\n"
-		  "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":1}\n\n"
-		  "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":2,\"content_block\":{\"type\":\"tool_use\",\"id\":\"t\","
-		  "\"name\":\"f\",\"input\":{}}}\n\n"
-		  "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":2,\"delta\":{\"type\":\"input_json_delta\","
-		  "\"partial_json\":\"{\\\"x\\\":1}\"}}\n\n"
-		  "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":2}\n\n"
-		  "event: ping\ndata: {\"type\":\"ping\"}\n\n"
-		  "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"tool_use\",\"stop_sequence\":null},\"usage\":"
-		  "{\"input_tokens\":5,\"cache_creation_input_tokens\":0,\"cache_read_input_tokens\":0,\"output_tokens\":9,\"service_tier\":"
-		  "\"standard\"}}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n");
+	same_text(
+	    gw_buf_view(&r->out),
+	    "event: message_start\ndata: "
+	    "{\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",\"type\":\"message\",\"role\":\"assistant\","
+	    "\"model\":\"alias\",\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":{\"input_"
+	    "tokens\":0,"
+	    "\"cache_creation_input_tokens\":0,\"cache_read_input_tokens\":0,\"output_tokens\":0}}}\n\n"
+	    "event: content_block_start\ndata: "
+	    "{\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"thinking\","
+	    "\"thinking\":\"\",\"signature\":\"\"}}\n\n"
+	    "event: content_block_delta\ndata: "
+	    "{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"signature_delta\","
+	    "\"signature\":\"s\"}}\n\n"
+	    "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\n"
+	    "event: content_block_start\ndata: "
+	    "{\"type\":\"content_block_start\",\"index\":1,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n"
+	    "event: content_block_delta\ndata: "
+	    "{\"type\":\"content_block_delta\",\"index\":1,\"delta\":{\"type\":\"text_delta\",\"text\":"
+	    "\"a\\\"b\"}}\n\n"
+	    "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":1}\n\n"
+	    "event: content_block_start\ndata: "
+	    "{\"type\":\"content_block_start\",\"index\":2,\"content_block\":{\"type\":\"tool_use\",\"id\":\"t\","
+	    "\"name\":\"f\",\"input\":{}}}\n\n"
+	    "event: content_block_delta\ndata: "
+	    "{\"type\":\"content_block_delta\",\"index\":2,\"delta\":{\"type\":\"input_json_delta\","
+	    "\"partial_json\":\"{\\\"x\\\":1}\"}}\n\n"
+	    "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":2}\n\n"
+	    "event: ping\ndata: {\"type\":\"ping\"}\n\n"
+	    "event: message_delta\ndata: "
+	    "{\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"tool_use\",\"stop_sequence\":null},\"usage\":"
+	    "{\"input_tokens\":5,\"cache_creation_input_tokens\":0,\"cache_read_input_tokens\":0,\"output_tokens\":9,"
+	    "\"service_tier\":"
+	    "\"standard\"}}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n");
 	gw_buf_done(&l.text);
 }
 
@@ -659,11 +792,11 @@ static void errors_have_this_dialects_words(void **state)
 		enum gw_err err;
 		const char *type;
 	} cases[] = {
-		{ GW_E_UP_LIMIT, "rate_limit_error" },	  { GW_E_UP_OVERLOADED, "overloaded_error" },
-		{ GW_E_BAD_KEY, "authentication_error" }, { GW_E_MODEL_DENIED, "permission_error" },
+		{ GW_E_UP_LIMIT, "rate_limit_error" },       { GW_E_UP_OVERLOADED, "overloaded_error" },
+		{ GW_E_BAD_KEY, "authentication_error" },    { GW_E_MODEL_DENIED, "permission_error" },
 		{ GW_E_MODEL_NOT_FOUND, "not_found_error" }, { GW_E_TOO_BIG, "request_too_large" },
-		{ GW_E_UP_TIMEOUT, "timeout_error" },	  { GW_E_UP_SERVER, "api_error" },
-		{ GW_E_INVALID, "invalid_request_error" }, { GW_E_UP_BILLING, "billing_error" },
+		{ GW_E_UP_TIMEOUT, "timeout_error" },        { GW_E_UP_SERVER, "api_error" },
+		{ GW_E_INVALID, "invalid_request_error" },   { GW_E_UP_BILLING, "billing_error" },
 	};
 	struct room *r = *state;
 	struct gw_error_told t;
@@ -687,10 +820,15 @@ static void other_endpoints(void **state)
 {
 	struct room *r = *state;
 	struct gw_write_opts o = { .model = GW_LIT("up"), .default_max_tokens = 4096, .carry = &r->carry };
-	const struct anthropic_model models[] = { { GW_LIT("claude-a"), GW_LIT("A"), 0 }, { GW_LIT("b"), GW_NIL, 86400 } };
+	const struct anthropic_model models[] = { { GW_LIT("claude-a"), GW_LIT("A"), 0 },
+						  { GW_LIT("b"), GW_NIL, 86400 } };
 	uint64_t n = 0;
 
-	assert_int_equal(read_in(r, "{\"model\":\"x\",\"max_tokens\":5,\"temperature\":0.5,\"stream\":true,\"system\":\"s\"," ONE_USER "}"), GW_OK);
+	assert_int_equal(
+	    read_in(r,
+		    "{\"model\":\"x\",\"max_tokens\":5,\"temperature\":0.5,\"stream\":true,\"system\":\"s\"," ONE_USER
+		    "}"),
+	    GW_OK);
 	assert_int_equal(anthropic_count_write(&r->a, &r->rq, &o, &r->out, &r->param, &r->why), GW_OK);
 	same_value(r, gw_buf_view(&r->out), "{\"model\":\"up\",\"system\":\"s\"," ONE_USER "}");
 	assert_true(anthropic_count_read(tree(r, "{\"input_tokens\":14}"), &n));
@@ -702,8 +840,10 @@ static void other_endpoints(void **state)
 	gw_buf_clear(&r->out, 1 << 20);
 	anthropic_models_write(models, 2, &r->out);
 	same_value(r, gw_buf_view(&r->out),
-		   "{\"data\":[{\"type\":\"model\",\"id\":\"claude-a\",\"display_name\":\"A\",\"created_at\":\"1970-01-01T00:00:00.000Z\"},"
-		   "{\"type\":\"model\",\"id\":\"b\",\"display_name\":\"b\",\"created_at\":\"1970-01-02T00:00:00.000Z\"}],\"has_more\":false,"
+		   "{\"data\":[{\"type\":\"model\",\"id\":\"claude-a\",\"display_name\":\"A\",\"created_at\":\"1970-01-"
+		   "01T00:00:00.000Z\"},"
+		   "{\"type\":\"model\",\"id\":\"b\",\"display_name\":\"b\",\"created_at\":\"1970-01-02T00:00:00."
+		   "000Z\"}],\"has_more\":false,"
 		   "\"first_id\":\"claude-a\",\"last_id\":\"b\"}");
 	gw_buf_clear(&r->out, 1 << 20);
 	anthropic_models_write(NULL, 0, &r->out);
