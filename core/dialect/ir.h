@@ -90,7 +90,7 @@ struct ir_block {
 	 * a call. Goes back unchanged to signature_of and to nobody else. */
 	struct gw_str signature;
 	enum gw_dialect_id signature_of;
-	/* OTHER. TOOL_RESULT: the object that the source has for a result's text (Gemini); for its own writer. */
+	/* OTHER. Other kinds: the object as its source spelled it (a result's text in Gemini, a whole block in Bedrock); for its own writer. */
 	enum gw_dialect_id other_of;
 	const yyjson_val *other;
 	struct ir_extra *extra;

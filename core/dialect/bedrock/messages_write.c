@@ -1,0 +1,520 @@
+/* Messages as Converse has them: the user begins and the roles alternate, all results of a turn in one user message, no blank text, a text
+ * beside each document, ids and names that fit their patterns. A request that came in this dialect is written as it came. */
+#include "core/dialect/bedrock/bedrock.h"
+#include "lib/text.h"
+
+enum { ID_BYTES = 64, MISTRAL_ID = 9, MAX_DOCUMENTS = 64 };
+
+static struct gw_json_out *out(struct bedrock_writer *w)
+{
+	return &w->w;
+}
+
+enum gw_err bedrock_say(struct bedrock_writer *w, const char *param, const char *why)
+{
+	*w->param = gw_str_z(param);
+	*w->why = gw_str_z(why);
+	return GW_E_INVALID;
+}
+
+void bedrock_cache_write(struct bedrock_writer *w, enum ir_cache c)
+{
+	if (c == IR_CACHE_NONE)
+		return;
+	gw_jw_raw(out(w), c == IR_CACHE_1H   ? GW_LIT("{\"cachePoint\":{\"type\":\"default\",\"ttl\":\"1h\"}}")
+			  : c == IR_CACHE_5M ? GW_LIT("{\"cachePoint\":{\"type\":\"default\",\"ttl\":\"5m\"}}")
+					     : GW_LIT("{\"cachePoint\":{\"type\":\"default\"}}"));
+}
+
+static bool is_blank(struct gw_str s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		if (s.p[i] != ' ' && s.p[i] != '\n' && s.p[i] != '\t' && s.p[i] != '\r')
+			return false;
+	}
+	return true;
+}
+
+static void put_text(struct bedrock_writer *w, struct gw_str s)
+{
+	gw_jw_obj(out(w));
+	gw_jw_kstr(out(w), "text", s);
+	gw_jw_end_obj(out(w));
+}
+
+/* ---- ids and names ---- */
+
+/* The same id gives the same result, so that call and result agree. */
+static struct gw_str fit_id(struct bedrock_writer *w, struct gw_str id)
+{
+	bool is_fit = id.n && id.n <= ID_BYTES, is_nine = id.n == MISTRAL_ID;
+	uint64_t h = UINT64_C(14695981039346656037);
+
+	for (size_t i = 0; i < id.n; i++) {
+		char c = id.p[i];
+		bool is_alnum = ((c | 32) >= 'a' && (c | 32) <= 'z') || (c >= '0' && c <= '9');
+
+		is_fit &= is_alnum || c == '_' || c == '.' || c == ':' || c == '-';
+		is_nine &= is_alnum;
+		h = (h ^ (uint8_t)c) * UINT64_C(1099511628211);
+	}
+	if (w->family == BEDROCK_MISTRAL && !w->is_own)
+		return is_nine ? id : ir_make_id(w->a, "", h, 0, MISTRAL_ID);
+	return is_fit || w->is_own ? id : ir_make_id(w->a, "tooluse_", h, 0, 22);
+}
+
+struct gw_str bedrock_name(struct bedrock_writer *w, struct gw_str name)
+{
+	struct gw_str fit = w->is_own ? name : ir_tool_name(w->a, name, 64);
+
+	if (fit.p && w->o->carry && !gw_str_eq(fit, name) && !gw_carry_name_note(w->a, w->o->carry, name, fit))
+		return GW_NIL;
+	return fit;
+}
+
+/* ---- media ---- */
+
+static const struct {
+	enum ir_block_kind of;
+	const char *mime, *format;
+} known[] = {
+	{ IR_IMAGE, "image/png", "png" },
+	{ IR_IMAGE, "image/jpeg", "jpeg" },
+	{ IR_IMAGE, "image/jpg", "jpeg" },
+	{ IR_IMAGE, "image/gif", "gif" },
+	{ IR_IMAGE, "image/webp", "webp" },
+	{ IR_FILE, "application/pdf", "pdf" },
+	{ IR_FILE, "text/csv", "csv" },
+	{ IR_FILE, "application/msword", "doc" },
+	{ IR_FILE, "application/vnd.openxmlformats-officedocument.wordprocessingml.document", "docx" },
+	{ IR_FILE, "application/vnd.ms-excel", "xls" },
+	{ IR_FILE, "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "xlsx" },
+	{ IR_FILE, "text/html", "html" },
+	{ IR_FILE, "text/markdown", "md" },
+	{ IR_FILE, "text/plain", "txt" },
+	{ IR_AUDIO, "audio/mpeg", "mp3" },
+	{ IR_AUDIO, "audio/mp3", "mp3" },
+	{ IR_AUDIO, "audio/wav", "wav" },
+	{ IR_AUDIO, "audio/flac", "flac" },
+	{ IR_AUDIO, "audio/ogg", "ogg" },
+	{ IR_VIDEO, "video/mp4", "mp4" },
+	{ IR_VIDEO, "video/quicktime", "mov" },
+	{ IR_VIDEO, "video/webm", "webm" },
+	{ IR_VIDEO, "video/x-matroska", "mkv" },
+};
+
+static const char *format_of(enum ir_block_kind kind, struct gw_str mime, enum ir_media_from from)
+{
+	if (!mime.n && kind == IR_FILE)
+		return from == IR_PLAIN ? "txt" : "pdf";
+	if (!mime.n && kind == IR_IMAGE)
+		return "jpeg";
+	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++) {
+		if (known[i].of == kind && gw_str_ieq(gw_str_z(known[i].mime), mime))
+			return known[i].format;
+	}
+	return kind == IR_FILE && gw_str_has_prefix(mime, GW_LIT("text/")) ? "txt" : NULL;
+}
+
+/* Letters, digits, single spaces, - ( ) [ ]; the number makes it unlike the others of the request. */
+static struct gw_str document_name(struct bedrock_writer *w, struct gw_str name)
+{
+	char fit[64];
+	size_t n = 0;
+
+	for (size_t i = 0; i < name.n && n < sizeof(fit); i++) {
+		char c = name.p[i];
+		bool is_fit = ((c | 32) >= 'a' && (c | 32) <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '(' ||
+			      c == ')' || c == '[' || c == ']';
+
+		if (!is_fit)
+			c = ' ';
+		if (c != ' ' || (n && fit[n - 1] != ' '))
+			fit[n++] = c;
+	}
+	w->documents++;
+	while (n && fit[n - 1] == ' ')
+		n--;
+	return gw_arena_printf(w->a, "%.*s %u", n ? (int)n : 8, n ? fit : "document", w->documents);
+}
+
+static enum gw_err put_source(struct bedrock_writer *w, const struct ir_media *m)
+{
+	struct gw_str mime, data = m->data;
+	bool is_bytes = m->from == IR_BASE64 || (m->from == IR_URL && ir_data_url(m->data, &mime, &data));
+
+	gw_jw_key(out(w), GW_LIT("source"));
+	gw_jw_obj(out(w));
+	if (is_bytes) {
+		gw_jw_kstr(out(w), "bytes", data);
+	} else if (m->from == IR_PLAIN) {
+		gw_jw_key(out(w), GW_LIT("bytes"));
+		gw_jw_raw(out(w), GW_LIT("\""));
+		gw_b64_put(out(w)->b, data.p, data.n);
+		gw_buf_putc(out(w)->b, '"');
+	} else {
+		gw_jw_key(out(w), GW_LIT("s3Location"));
+		gw_jw_obj(out(w));
+		gw_jw_kstr(out(w), "uri", data);
+		gw_jw_end_obj(out(w));
+	}
+	gw_jw_end_obj(out(w));
+	return GW_OK;
+}
+
+enum gw_err bedrock_media_write(struct bedrock_writer *w, const struct ir_block *b)
+{
+	static const char *const kinds[] = {
+		[IR_IMAGE] = "image", [IR_FILE] = "document", [IR_AUDIO] = "audio", [IR_VIDEO] = "video"
+	};
+	struct gw_str mime = b->media.mime, data;
+	const char *format;
+	bool is_url = b->media.from == IR_URL && !ir_data_url(b->media.data, &mime, &data) &&
+		      !gw_str_has_prefix(b->media.data, GW_LIT("s3://"));
+
+	if (is_url)
+		return bedrock_say(w, "messages[].content[].image_url.url",
+				   "this provider does not fetch files from the web, and the gateway does not either; "
+				   "send the content "
+				   "as a data: URL (base64)");
+	if (b->media.from == IR_FILE_ID)
+		return bedrock_say(w, "messages[].content[].file.file_id",
+				   "a file id is known only to the provider where the file was uploaded; send the "
+				   "content as a data: URL");
+	format = format_of(b->kind, mime, b->media.from);
+	if (!format)
+		return bedrock_say(w, "messages[].content[]",
+				   "this provider takes png, jpeg, gif and webp images, pdf, csv, doc, docx, xls, "
+				   "xlsx, html, txt and md "
+				   "documents, and the usual kinds of sound and film");
+	if (b->media.detail.n && !gw_str_eq(b->media.detail, GW_LIT("auto")))
+		ir_drop(w->rq, "messages[].content[].image_url.detail");
+	gw_jw_obj(out(w));
+	gw_jw_key(out(w), gw_str_z(kinds[b->kind]));
+	gw_jw_obj(out(w));
+	gw_jw_kstr(out(w), "format", gw_str_z(format));
+	if (b->kind == IR_FILE)
+		gw_jw_kstr(out(w), "name", document_name(w, b->media.name));
+	(void)put_source(w, &b->media);
+	gw_jw_end_obj(out(w));
+	gw_jw_end_obj(out(w));
+	return GW_OK;
+}
+
+/* ---- blocks ---- */
+
+static bool is_media(const struct ir_block *b)
+{
+	return b->kind == IR_IMAGE || b->kind == IR_FILE || b->kind == IR_AUDIO || b->kind == IR_VIDEO;
+}
+
+static enum gw_err put_result(struct bedrock_writer *w, const struct ir_block *b)
+{
+	bool has_any = false;
+	enum gw_err e = GW_OK;
+
+	gw_jw_obj(out(w));
+	gw_jw_key(out(w), GW_LIT("toolResult"));
+	gw_jw_obj(out(w));
+	gw_jw_kstr(out(w), "toolUseId", fit_id(w, b->id));
+	gw_jw_key(out(w), GW_LIT("content"));
+	gw_jw_arr(out(w));
+	for (const struct ir_block *c = b->content; c && !e; c = c->next) {
+		if (w->is_own && c->other) {
+			gw_jw_val(out(w), c->other);
+		} else if (is_media(c)) {
+			e = bedrock_media_write(w, c);
+		} else if (c->kind == IR_TEXT && !is_blank(c->text)) {
+			put_text(w, c->text);
+		} else {
+			if (c->kind != IR_TEXT)
+				ir_drop(w->rq, "messages[].content[].tool_result");
+			continue;
+		}
+		has_any = true;
+	}
+	if (!has_any && !w->is_own)
+		put_text(w, GW_LIT("(no output)"));
+	gw_jw_end_arr(out(w));
+	if (b->is_error || (w->is_own && (b->form & BB_HAS_STATUS)))
+		gw_jw_kstr(out(w), "status", b->is_error ? GW_LIT("error") : GW_LIT("success"));
+	gw_jw_end_obj(out(w));
+	gw_jw_end_obj(out(w));
+	return e;
+}
+
+static enum gw_err put_call(struct bedrock_writer *w, const struct ir_block *b)
+{
+	bool was_object;
+	struct gw_str input = ir_args_object(w->a, b->args, &was_object), id = fit_id(w, b->id),
+		      name = bedrock_name(w, b->name);
+
+	if (!input.p || !id.p || !name.p)
+		return GW_E_NOMEM;
+	gw_jw_obj(out(w));
+	gw_jw_key(out(w), GW_LIT("toolUse"));
+	gw_jw_obj(out(w));
+	gw_jw_kstr(out(w), "toolUseId", id);
+	gw_jw_kstr(out(w), "name", name);
+	gw_jw_key(out(w), GW_LIT("input"));
+	gw_jw_raw(out(w), input);
+	gw_jw_end_obj(out(w));
+	gw_jw_end_obj(out(w));
+	return GW_OK;
+}
+
+static void put_reasoning(struct bedrock_writer *w, const struct ir_block *b)
+{
+	gw_jw_obj(out(w));
+	gw_jw_key(out(w), GW_LIT("reasoningContent"));
+	gw_jw_obj(out(w));
+	if (b->is_redacted) {
+		gw_jw_kstr(out(w), "redactedContent", b->signature);
+	} else {
+		gw_jw_key(out(w), GW_LIT("reasoningText"));
+		gw_jw_obj(out(w));
+		gw_jw_kstr(out(w), "text", b->text);
+		if (b->signature.n)
+			gw_jw_kstr(out(w), "signature", b->signature);
+		gw_jw_end_obj(out(w));
+	}
+	gw_jw_end_obj(out(w));
+	gw_jw_end_obj(out(w));
+}
+
+/* Does the block go into a message of this role? What cannot is noted. Results are asked apart. */
+static bool is_written(struct bedrock_writer *w, const struct ir_block *b, enum ir_role role)
+{
+	switch (b->kind) {
+	case IR_TEXT:
+	case IR_REFUSAL:
+		if (b->citations)
+			ir_drop(w->rq, "messages[].content[].annotations");
+		return !is_blank(b->text);
+	case IR_REASONING:
+		if (b->signature_of == GW_D_BEDROCK)
+			return true;
+		ir_drop(w->rq, b->is_redacted   ? "messages[].redacted_thinking"
+			       : b->signature.n ? "messages[].thinking.signature"
+						: "messages[].reasoning_content");
+		return false;
+	case IR_OTHER:
+		if (b->other_of == GW_D_BEDROCK)
+			return true;
+		ir_drop(w->rq, "messages[].content[]");
+		return false;
+	case IR_TOOL_RESULT:
+		return false;
+	case IR_TOOL_CALL:
+		return true;
+	default:
+		if (role == IR_ASSISTANT)
+			ir_drop(w->rq, "messages[].content[]"); /* pictures are the user's alone */
+		return role != IR_ASSISTANT;
+	}
+}
+
+static enum gw_err put_block(struct bedrock_writer *w, const struct ir_block *b)
+{
+	for (const struct ir_extra *x = w->is_own ? NULL : b->extra; x; x = x->next)
+		ir_drop_name(w->rq, gw_arena_printf(w->rq->arena, "messages[].content[].%.*s", GW_FMT(x->key)));
+	switch (b->kind) {
+	case IR_TOOL_CALL:
+		return put_call(w, b);
+	case IR_TOOL_RESULT:
+		return put_result(w, b);
+	case IR_REASONING:
+		put_reasoning(w, b);
+		return GW_OK;
+	case IR_TEXT:
+	case IR_REFUSAL:
+		put_text(w, b->text);
+		return GW_OK;
+	case IR_OTHER:
+		gw_jw_val(out(w), b->other);
+		return GW_OK;
+	default:
+		return bedrock_media_write(w, b);
+	}
+}
+
+/* ---- as it came ---- */
+
+static enum gw_err put_own_list(struct bedrock_writer *w, const struct ir_block *b)
+{
+	gw_jw_arr(out(w));
+	for (; b; b = b->next) {
+		gw_jw_val(out(w), b->other);
+		bedrock_cache_write(w, b->cache);
+	}
+	gw_jw_end_arr(out(w));
+	return GW_OK;
+}
+
+/* The texts, calls and results of our own dialect come out of the IR; kinds that say more than it holds come out as they were. */
+static enum gw_err put_own_blocks(struct bedrock_writer *w, const struct ir_block *b)
+{
+	enum gw_err e = GW_OK;
+
+	gw_jw_arr(out(w));
+	for (; b && !e; b = b->next) {
+		bool is_plain = (b->kind == IR_TEXT && !b->citations) || b->kind == IR_TOOL_CALL ||
+				b->kind == IR_TOOL_RESULT || b->kind == IR_REASONING;
+
+		if (!is_plain && b->other)
+			gw_jw_val(out(w), b->other);
+		else
+			e = put_block(w, b);
+		bedrock_cache_write(w, b->cache);
+	}
+	gw_jw_end_arr(out(w));
+	return e;
+}
+
+static enum gw_err put_own(struct bedrock_writer *w)
+{
+	const struct ir_message *m = w->rq->messages;
+	enum gw_err e = GW_OK;
+
+	if (m && m->role == IR_SYSTEM && !m->form) {
+		gw_jw_key(out(w), GW_LIT("system"));
+		e = put_own_list(w, m->blocks);
+		m = m->next;
+	} else if (w->rq->form & BR_HAS_SYSTEM) {
+		gw_jw_key(out(w), GW_LIT("system"));
+		gw_jw_raw(out(w), GW_LIT("[]"));
+	}
+	gw_jw_key(out(w), GW_LIT("messages"));
+	gw_jw_arr(out(w));
+	for (; m && !e; m = m->next) {
+		gw_jw_obj(out(w));
+		gw_jw_kstr(out(w), "role",
+			   m->role == IR_USER     ? GW_LIT("user")
+			   : m->role == IR_SYSTEM ? GW_LIT("system")
+						  : GW_LIT("assistant"));
+		gw_jw_key(out(w), GW_LIT("content"));
+		e = put_own_blocks(w, m->blocks);
+		gw_jw_end_obj(out(w));
+	}
+	gw_jw_end_arr(out(w));
+	return e;
+}
+
+/* ---- of other dialects ---- */
+
+static void put_system(struct bedrock_writer *w)
+{
+	bool is_open = false;
+
+	for (const struct ir_message *m = w->rq->messages; m; m = m->next) {
+		for (const struct ir_block *b = m->role == IR_SYSTEM ? m->blocks : NULL; b; b = b->next) {
+			if (b->kind != IR_TEXT || is_blank(b->text)) {
+				if (b->kind != IR_TEXT)
+					ir_drop(w->rq, "messages[].content[]");
+				continue;
+			}
+			if (!is_open) {
+				gw_jw_key(out(w), GW_LIT("system"));
+				gw_jw_arr(out(w));
+			}
+			is_open = true;
+			put_text(w, b->text);
+			bedrock_cache_write(w, b->cache);
+		}
+	}
+	if (is_open)
+		gw_jw_end_arr(out(w));
+}
+
+struct turn_state {
+	bool is_open, has_text, has_document;
+	enum ir_role role;
+};
+
+static void close_message(struct bedrock_writer *w, struct turn_state *s)
+{
+	if (!s->is_open)
+		return;
+	if (s->has_document && !s->has_text)
+		put_text(w, GW_LIT("See the attached document."));
+	gw_jw_end_arr(out(w));
+	gw_jw_end_obj(out(w));
+	*s = (struct turn_state){ .role = s->role };
+}
+
+static void open_message(struct bedrock_writer *w, struct turn_state *s, enum ir_role role)
+{
+	if (s->is_open && s->role == role)
+		return;
+	close_message(w, s);
+	*s = (struct turn_state){ .is_open = true, .role = role };
+	gw_jw_obj(out(w));
+	gw_jw_kstr(out(w), "role", role == IR_USER ? GW_LIT("user") : GW_LIT("assistant"));
+	gw_jw_key(out(w), GW_LIT("content"));
+	gw_jw_arr(out(w));
+}
+
+/* The blocks of a turn that are results, or those that are not. */
+static enum gw_err put_turn(struct bedrock_writer *w, const struct ir_turn *t, bool is_results, struct turn_state *s)
+{
+	enum gw_err e = GW_OK;
+
+	for (const struct ir_message *m = t->first; m != t->end && !e; m = m->next) {
+		if (m->role == IR_SYSTEM)
+			continue;
+		if (m->name.n)
+			ir_drop(w->rq, "messages[].name");
+		for (const struct ir_extra *x = is_results ? NULL : m->extra; x; x = x->next)
+			ir_drop_name(w->rq, gw_arena_printf(w->rq->arena, "messages[].%.*s", GW_FMT(x->key)));
+		for (const struct ir_block *b = m->blocks; b && !e; b = b->next) {
+			if (is_results ? b->kind != IR_TOOL_RESULT : !is_written(w, b, t->role))
+				continue;
+			open_message(w, s, t->role);
+			s->has_text |= b->kind == IR_TEXT;
+			s->has_document |= b->kind == IR_FILE;
+			e = put_block(w, b);
+			if (!e)
+				bedrock_cache_write(w, b->cache);
+		}
+	}
+	return e;
+}
+
+static void put_filler(struct bedrock_writer *w, struct turn_state *s)
+{
+	open_message(w, s, IR_USER);
+	put_text(w, GW_LIT("Please continue."));
+	s->has_text = true;
+}
+
+enum gw_err bedrock_messages_write(struct bedrock_writer *w)
+{
+	const struct ir_message *rest = w->rq->messages;
+	struct turn_state s = { 0 };
+	bool has_any = false;
+	struct ir_turn t;
+	enum gw_err e = GW_OK;
+
+	if (w->is_own)
+		return put_own(w);
+	put_system(w);
+	gw_jw_key(out(w), GW_LIT("messages"));
+	gw_jw_arr(out(w));
+	while (!e && ir_next_turn(&rest, &t)) {
+		if (!has_any && t.role == IR_ASSISTANT)
+			put_filler(w, &s);
+		if (t.role == IR_USER)
+			e = put_turn(w, &t, true, &s);
+		if (!e)
+			e = put_turn(w, &t, false, &s);
+		has_any = s.is_open;
+	}
+	if (e)
+		return e;
+	if (!s.is_open)
+		put_filler(w, &s);
+	bedrock_cache_write(w, w->rq->cache);
+	close_message(w, &s);
+	gw_jw_end_arr(out(w));
+	return GW_OK;
+}

@@ -1,0 +1,537 @@
+/* The IR as a Converse body: settings, tools and what goes to the model beyond Converse; messages are messages_write.c's. */
+#include "core/dialect/bedrock/bedrock.h"
+
+enum { MIN_BUDGET = 1024, MAX_STUBS = 256 };
+
+static struct gw_json_out *out(struct bedrock_writer *w)
+{
+	return &w->w;
+}
+
+static bool has(struct gw_str s, const char *word)
+{
+	size_t n = strlen(word);
+
+	for (size_t i = 0; i + n <= s.n; i++) {
+		if (!memcmp(s.p + i, word, n))
+			return true;
+	}
+	return false;
+}
+
+enum bedrock_family bedrock_family(struct gw_str model)
+{
+	static const struct {
+		const char *word;
+		enum bedrock_family is;
+	} rows[] = { { "anthropic.", BEDROCK_ANTHROPIC }, { "amazon.nova-2", BEDROCK_NOVA_2 },
+		     { "amazon.nova", BEDROCK_NOVA },     { "mistral.", BEDROCK_MISTRAL },
+		     { "cohere.", BEDROCK_COHERE },       { "openai.", BEDROCK_OPENAI } };
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		if (has(model, rows[i].word))
+			return rows[i].is;
+	}
+	return BEDROCK_OTHER;
+}
+
+static bool has_extras(const struct bedrock_writer *w, const char *prefix)
+{
+	for (const struct ir_extra *x = w->rq->extra; x; x = x->next) {
+		if (x->of == GW_D_BEDROCK && gw_str_has_prefix(x->key, gw_str_z(prefix)))
+			return true;
+	}
+	return false;
+}
+
+static void put_extras(struct bedrock_writer *w, const char *prefix)
+{
+	struct gw_str pre = gw_str_z(prefix);
+
+	for (const struct ir_extra *x = w->rq->extra; x; x = x->next) {
+		bool is_inner = gw_str_has_prefix(x->key, GW_LIT("inferenceConfig.")) ||
+				gw_str_has_prefix(x->key, GW_LIT("additionalModelRequestFields."));
+
+		if (x->of != GW_D_BEDROCK || (pre.n ? !gw_str_has_prefix(x->key, pre) : is_inner))
+			continue;
+		gw_jw_key(out(w), gw_str_skip(x->key, pre.n));
+		gw_jw_val(out(w), x->val);
+	}
+}
+
+/* ---- thinking ---- */
+
+static int64_t budget_of(const struct ir_reasoning *r)
+{
+	int64_t b = r->budget.is_set ? r->budget.v
+				     : ir_effort_budget(r->effort == IR_EFFORT_UNSET ? IR_EFFORT_MEDIUM : r->effort);
+
+	return b < MIN_BUDGET ? MIN_BUDGET : b;
+}
+
+static bool wants_thinking(const struct ir_reasoning *r)
+{
+	if (r->is_on == IR_NO || r->effort == IR_EFFORT_NONE ||
+	    (r->budget.is_set && r->budget.v <= 0 && !r->is_adaptive))
+		return false;
+	return r->is_on == IR_YES || r->effort != IR_EFFORT_UNSET || r->budget.is_set || r->is_adaptive;
+}
+
+/* ---- inferenceConfig ---- */
+
+static void put_stops(struct bedrock_writer *w)
+{
+	const struct ir_sampling *s = &w->rq->sampling;
+
+	if (!s->stop)
+		return;
+	gw_jw_key(out(w), GW_LIT("stopSequences"));
+	gw_jw_arr(out(w));
+	for (const struct ir_name *n = s->stop; n; n = n->next) {
+		if (n->name.n)
+			gw_jw_str(out(w), n->name);
+		else
+			ir_drop(w->rq, "stop");
+	}
+	gw_jw_end_arr(out(w));
+}
+
+static void put_inference(struct bedrock_writer *w)
+{
+	const struct ir_sampling *s = &w->rq->sampling;
+	bool is_claude_thinking = w->is_thinking && !w->is_own && w->family == BEDROCK_ANTHROPIC;
+	int64_t max = s->max_tokens.v;
+
+	if (w->is_own ? !(w->rq->form & BR_HAS_INFERENCE)
+		      : !s->max_tokens.is_set && !s->temperature.is_set && !s->top_p.is_set && !s->stop)
+		return;
+	gw_jw_key(out(w), GW_LIT("inferenceConfig"));
+	gw_jw_obj(out(w));
+	if (s->max_tokens.is_set) {
+		if (is_claude_thinking && !w->rq->reasoning.is_adaptive && max <= budget_of(&w->rq->reasoning))
+			max += budget_of(&w->rq->reasoning); /* what is thought counts too */
+		gw_jw_ki64(out(w), "maxTokens", max);
+	}
+	if (is_claude_thinking && (s->temperature.is_set || s->top_p.is_set)) {
+		ir_drop(w->rq, s->temperature.is_set ? "temperature" : "top_p"); /* refused beside thinking */
+		if (s->temperature.is_set && s->top_p.is_set)
+			ir_drop(w->rq, "top_p");
+	} else {
+		if (s->temperature.is_set) {
+			gw_jw_key(out(w), GW_LIT("temperature"));
+			gw_jw_double(out(w), !w->is_own && s->temperature.v > 1.0 ? 1.0 : s->temperature.v);
+		}
+		if (s->top_p.is_set) {
+			gw_jw_key(out(w), GW_LIT("topP"));
+			gw_jw_double(out(w), s->top_p.v);
+		}
+	}
+	put_stops(w);
+	put_extras(w, "inferenceConfig.");
+	gw_jw_end_obj(out(w));
+}
+
+/* ---- additionalModelRequestFields ---- */
+
+static void put_thinking_member(struct bedrock_writer *w, const char *key)
+{
+	const struct ir_reasoning *r = &w->rq->reasoning;
+
+	gw_jw_key(out(w), gw_str_z(key));
+	gw_jw_obj(out(w));
+	if (r->is_adaptive) {
+		gw_jw_kstr(out(w), "type", GW_LIT("adaptive"));
+	} else if (r->is_on == IR_NO) {
+		gw_jw_kstr(out(w), "type", GW_LIT("disabled"));
+	} else {
+		gw_jw_kstr(out(w), "type", GW_LIT("enabled"));
+		gw_jw_ki64(out(w), "budget_tokens", w->is_own ? r->budget.v : budget_of(r));
+	}
+	gw_jw_end_obj(out(w));
+}
+
+static void put_effort(struct bedrock_writer *w, const char *key, const char *member)
+{
+	gw_jw_key(out(w), gw_str_z(key));
+	gw_jw_obj(out(w));
+	if (*member == 'm')
+		gw_jw_kstr(out(w), "type", GW_LIT("enabled"));
+	gw_jw_kstr(out(w), member, ir_effort_word(w->rq->reasoning.effort));
+	gw_jw_end_obj(out(w));
+}
+
+static void put_nova_top_k(struct bedrock_writer *w)
+{
+	gw_jw_key(out(w), GW_LIT("inferenceConfig"));
+	gw_jw_obj(out(w));
+	gw_jw_ki64(out(w), "topK", w->rq->sampling.top_k.v);
+	gw_jw_end_obj(out(w));
+}
+
+static void put_own_fields(struct bedrock_writer *w)
+{
+	uint32_t form = w->rq->form;
+
+	if (form & BR_THINKING)
+		put_thinking_member(w, "thinking");
+	if (form & BR_REASONING_CONFIG)
+		put_thinking_member(w, "reasoning_config");
+	if (form & BR_NOVA_REASONING)
+		put_effort(w, "reasoningConfig", "maxReasoningEffort");
+	if (form & BR_OUTPUT_EFFORT)
+		put_effort(w, "output_config", "effort");
+	if (form & BR_TOP_K)
+		gw_jw_ki64(out(w), "top_k", w->rq->sampling.top_k.v);
+	if (form & BR_NOVA_TOP_K)
+		put_nova_top_k(w);
+	put_extras(w, "additionalModelRequestFields.");
+}
+
+static void put_reasoning(struct bedrock_writer *w)
+{
+	struct ir_reasoning *r = &w->rq->reasoning;
+
+	if (!w->is_thinking)
+		return;
+	if (w->family == BEDROCK_ANTHROPIC) {
+		put_thinking_member(w, "thinking");
+		if (r->is_adaptive && r->effort != IR_EFFORT_UNSET && r->effort != IR_EFFORT_MINIMAL)
+			put_effort(w, "output_config", "effort");
+		return;
+	}
+	if (r->effort == IR_EFFORT_UNSET)
+		r->effort = r->budget.is_set ? ir_budget_effort(r->budget.v) : IR_EFFORT_MEDIUM;
+	if (r->effort == IR_EFFORT_MINIMAL)
+		r->effort = IR_EFFORT_LOW;
+	if (r->effort == IR_EFFORT_XHIGH || r->effort == IR_EFFORT_MAX)
+		r->effort = IR_EFFORT_HIGH;
+	if (w->family == BEDROCK_NOVA_2)
+		put_effort(w, "reasoningConfig", "maxReasoningEffort");
+	else if (w->family == BEDROCK_OPENAI)
+		gw_jw_kstr(out(w), "reasoning_effort", ir_effort_word(r->effort));
+	else
+		ir_drop(w->rq, "reasoning_effort");
+}
+
+static void put_top_k(struct bedrock_writer *w)
+{
+	const struct ir_i64 *k = &w->rq->sampling.top_k;
+
+	if (!k->is_set)
+		return;
+	if ((w->family == BEDROCK_ANTHROPIC && !w->is_thinking) || w->family == BEDROCK_MISTRAL)
+		gw_jw_ki64(out(w), "top_k", k->v);
+	else if (w->family == BEDROCK_COHERE)
+		gw_jw_ki64(out(w), "k", k->v);
+	else if (w->family == BEDROCK_NOVA || w->family == BEDROCK_NOVA_2)
+		put_nova_top_k(w);
+	else
+		ir_drop(w->rq, "top_k");
+}
+
+static void put_model_fields(struct bedrock_writer *w)
+{
+	size_t from = out(w)->b->n;
+	struct gw_json_out before = *out(w);
+
+	if (w->is_own ? !(w->rq->form & BR_HAS_MODEL_FIELDS) && !has_extras(w, "additionalModelRequestFields.")
+		      : !w->is_thinking && !w->rq->sampling.top_k.is_set)
+		return;
+	gw_jw_key(out(w), GW_LIT("additionalModelRequestFields"));
+	gw_jw_obj(out(w));
+	size_t began = out(w)->b->n;
+
+	if (w->is_own) {
+		put_own_fields(w);
+	} else {
+		put_reasoning(w);
+		put_top_k(w);
+	}
+	if (out(w)->b->n == began && !w->is_own) { /* nothing could be said: no empty object */
+		out(w)->b->n = from;
+		*out(w) = before;
+		return;
+	}
+	gw_jw_end_obj(out(w));
+}
+
+/* ---- tools ---- */
+
+static void put_spec(struct bedrock_writer *w, const struct ir_tool *t)
+{
+	gw_jw_obj(out(w));
+	gw_jw_key(out(w), GW_LIT("toolSpec"));
+	gw_jw_obj(out(w));
+	gw_jw_kstr(out(w), "name", bedrock_name(w, t->name));
+	if (t->description.n || (w->is_own && t->description.p))
+		gw_jw_kstr(out(w), "description", t->description);
+	if (t->parameters && t->kind == IR_TOOL_FUNCTION) {
+		gw_jw_key(out(w), GW_LIT("inputSchema"));
+		gw_jw_obj(out(w));
+		gw_jw_key(out(w), GW_LIT("json"));
+		gw_jw_val(out(w), t->parameters);
+		gw_jw_end_obj(out(w));
+	} else if (!w->is_own) {
+		if (t->kind == IR_TOOL_CUSTOM && t->parameters)
+			ir_drop(w->rq, "tools[].custom.format");
+		gw_jw_key(out(w), GW_LIT("inputSchema"));
+		gw_jw_raw(
+		    out(w),
+		    t->kind == IR_TOOL_CUSTOM
+			? GW_LIT("{\"json\":{\"type\":\"object\",\"properties\":{\"arguments\":{\"type\":\"string\"}},"
+				 "\"required\":[\"arguments\"]}}")
+			: GW_LIT("{\"json\":{\"type\":\"object\",\"properties\":{}}}"));
+	}
+	if (w->is_own ? t->strict != IR_UNSET : t->strict == IR_YES && w->family == BEDROCK_ANTHROPIC)
+		gw_jw_kbool(out(w), "strict", t->strict == IR_YES);
+	else if (t->strict == IR_YES)
+		ir_drop(w->rq, "tools[].strict");
+	ir_extra_write(t->extra, GW_D_BEDROCK, out(w), w->rq, "tools[].");
+	gw_jw_end_obj(out(w));
+	gw_jw_end_obj(out(w));
+	bedrock_cache_write(w, t->cache);
+}
+
+/* Converse wants the specs of tools that the history speaks of, even when the client sends none. */
+static void put_stubs(struct bedrock_writer *w)
+{
+	struct ir_name *names = NULL;
+	unsigned n = 0;
+
+	for (const struct ir_message *m = w->rq->messages; m; m = m->next) {
+		for (const struct ir_block *b = m->blocks; b; b = b->next) {
+			const struct ir_name *x = names;
+
+			if (b->kind != IR_TOOL_CALL || !b->name.n)
+				continue;
+			while (x && !gw_str_eq(x->name, b->name))
+				x = x->next;
+			if (x || ++n > MAX_STUBS || !ir_name_add(w->a, &names, b->name))
+				continue;
+			put_spec(w, &(struct ir_tool){ .kind = IR_TOOL_FUNCTION, .name = b->name });
+		}
+	}
+	if (!n)
+		put_spec(w, &(struct ir_tool){ .kind = IR_TOOL_FUNCTION, .name = GW_LIT("unknown_tool") });
+}
+
+static bool has_tool_blocks(const struct ir_request *rq)
+{
+	for (const struct ir_message *m = rq->messages; m; m = m->next) {
+		for (const struct ir_block *b = m->blocks; b; b = b->next) {
+			if (b->kind == IR_TOOL_CALL || b->kind == IR_TOOL_RESULT)
+				return true;
+		}
+	}
+	return false;
+}
+
+static bool is_allowed(const struct ir_tool_choice *c, struct gw_str name)
+{
+	const struct ir_name *n = c->names;
+
+	if (c->kind != IR_CHOICE_ALLOWED)
+		return true;
+	while (n && !gw_str_eq(n->name, name))
+		n = n->next;
+	return n != NULL;
+}
+
+static void put_choice(struct bedrock_writer *w)
+{
+	const struct ir_tool_choice *c = &w->rq->tool_choice;
+	bool must = c->kind == IR_CHOICE_REQUIRED || c->kind == IR_CHOICE_NAMED ||
+		    (c->kind == IR_CHOICE_ALLOWED && c->is_required);
+	bool may_force = w->family != BEDROCK_OTHER && w->family != BEDROCK_COHERE &&
+			 !(w->is_thinking && w->family == BEDROCK_ANTHROPIC);
+
+	if (c->raw && !w->is_own)
+		ir_drop(w->rq, "tool_choice");
+	if (c->kind == IR_CHOICE_UNSET && !(c->raw && w->is_own))
+		return;
+	if (c->kind == IR_CHOICE_NONE || (must && !may_force && !w->is_own)) {
+		ir_drop(w->rq, "tool_choice");
+		return;
+	}
+	gw_jw_key(out(w), GW_LIT("toolChoice"));
+	if (c->raw) {
+		gw_jw_val(out(w), c->raw);
+	} else if (c->kind == IR_CHOICE_NAMED) {
+		gw_jw_obj(out(w));
+		gw_jw_key(out(w), GW_LIT("tool"));
+		gw_jw_obj(out(w));
+		gw_jw_kstr(out(w), "name", bedrock_name(w, c->names->name));
+		gw_jw_end_obj(out(w));
+		gw_jw_end_obj(out(w));
+	} else {
+		gw_jw_raw(out(w), must ? GW_LIT("{\"any\":{}}") : GW_LIT("{\"auto\":{}}"));
+	}
+}
+
+enum gw_err bedrock_tools_write(struct bedrock_writer *w)
+{
+	const struct ir_request *rq = w->rq;
+	bool has_history = !w->is_own && has_tool_blocks(rq), has_any = false;
+	const struct ir_tool *t;
+
+	for (t = rq->tools; t; t = t->next) {
+		if (t->kind == IR_TOOL_HOSTED && t->hosted_of != GW_D_BEDROCK)
+			ir_drop_name(w->rq, gw_arena_printf(rq->arena, "tools[].%.*s", GW_FMT(t->name)));
+		else
+			has_any = true;
+	}
+	if (!w->is_own && rq->tool_choice.kind == IR_CHOICE_NONE && !has_history)
+		return GW_OK; /* no tools, no calls */
+	if (w->is_own ? !(rq->form & BR_HAS_TOOLS) : !has_any && !has_history)
+		return GW_OK;
+	gw_jw_key(out(w), GW_LIT("toolConfig"));
+	gw_jw_obj(out(w));
+	if (has_any || !w->is_own) {
+		gw_jw_key(out(w), GW_LIT("tools"));
+		gw_jw_arr(out(w));
+		for (t = rq->tools; t; t = t->next) {
+			if (t->kind == IR_TOOL_HOSTED && t->hosted_of == GW_D_BEDROCK) {
+				gw_jw_val(out(w), t->hosted);
+				bedrock_cache_write(w, t->cache);
+			} else if (t->kind != IR_TOOL_HOSTED && (w->is_own || is_allowed(&rq->tool_choice, t->name))) {
+				put_spec(w, t);
+			}
+		}
+		if (!has_any)
+			put_stubs(w);
+		gw_jw_end_arr(out(w));
+	}
+	if (has_any)
+		put_choice(w);
+	gw_jw_end_obj(out(w));
+	if (!w->is_own && rq->parallel_tool_calls == IR_NO && has_any)
+		ir_drop(w->rq, "parallel_tool_calls");
+	return GW_OK;
+}
+
+/* ---- the form of the answer, and the rest ---- */
+
+static enum gw_err put_output(struct bedrock_writer *w)
+{
+	const struct ir_format *f = &w->rq->format;
+	bool has_effort = w->is_own && (w->rq->form & BR_CONFIG_EFFORT),
+	     has_schema = f->kind == IR_FORMAT_SCHEMA && f->schema;
+	struct gw_str schema = GW_NIL;
+
+	if (!w->is_own && (f->kind == IR_FORMAT_JSON || f->kind == IR_FORMAT_RAW))
+		ir_drop(w->rq, "response_format");
+	if (!has_schema && !has_effort)
+		return GW_OK;
+	if (has_schema) {
+		schema = w->is_own && f->schema_own ? gw_json_str(f->schema_own) : bedrock_json(w->a, f->schema);
+		if (!schema.p)
+			return GW_E_NOMEM;
+	}
+	gw_jw_key(out(w), GW_LIT("outputConfig"));
+	gw_jw_obj(out(w));
+	if (has_schema) {
+		gw_jw_key(out(w), GW_LIT("textFormat"));
+		gw_jw_obj(out(w));
+		gw_jw_kstr(out(w), "type", GW_LIT("json_schema"));
+		gw_jw_key(out(w), GW_LIT("structure"));
+		gw_jw_obj(out(w));
+		gw_jw_key(out(w), GW_LIT("jsonSchema"));
+		gw_jw_obj(out(w));
+		gw_jw_kstr(out(w), "schema", schema);
+		if (f->name.n)
+			gw_jw_kstr(out(w), "name", f->name);
+		if (f->description.n)
+			gw_jw_kstr(out(w), "description", f->description);
+		gw_jw_end_obj(out(w));
+		gw_jw_end_obj(out(w));
+		gw_jw_end_obj(out(w));
+	}
+	if (has_effort)
+		gw_jw_kstr(out(w), "effort", ir_effort_word(w->rq->reasoning.effort));
+	gw_jw_end_obj(out(w));
+	return GW_OK;
+}
+
+static void note_dropped(struct bedrock_writer *w)
+{
+	struct ir_request *rq = w->rq;
+	const struct ir_sampling *s = &rq->sampling;
+
+	if (s->seed.is_set)
+		ir_drop(rq, "seed");
+	if (s->presence_penalty.is_set && s->presence_penalty.v != 0.0)
+		ir_drop(rq, "presence_penalty");
+	if (s->frequency_penalty.is_set && s->frequency_penalty.v != 0.0)
+		ir_drop(rq, "frequency_penalty");
+	if (s->logprobs == IR_YES)
+		ir_drop(rq, "logprobs");
+	if (s->top_logprobs.is_set && s->top_logprobs.v)
+		ir_drop(rq, "top_logprobs");
+	if (s->logit_bias)
+		ir_drop(rq, "logit_bias");
+	if (rq->user.n)
+		ir_drop(rq, "user");
+	if (rq->cache_key.n)
+		ir_drop(rq, "prompt_cache_key");
+	for (const struct ir_extra *x = rq->extra; x; x = x->next) {
+		if (x->of != GW_D_BEDROCK)
+			ir_drop_name(rq, x->key);
+	}
+	for (const struct ir_extra *x = rq->reasoning.extra; x; x = x->next)
+		ir_drop_name(rq, gw_arena_printf(rq->arena, "reasoning.%.*s", GW_FMT(x->key)));
+	for (const struct ir_extra *x = rq->format.extra; x; x = x->next)
+		ir_drop_name(rq, gw_arena_printf(rq->arena, "response_format.%.*s", GW_FMT(x->key)));
+}
+
+static void put_tier(struct bedrock_writer *w)
+{
+	struct gw_str t = w->rq->service_tier;
+	bool is_known = gw_str_eq(t, GW_LIT("priority")) || gw_str_eq(t, GW_LIT("default")) ||
+			gw_str_eq(t, GW_LIT("flex")) || gw_str_eq(t, GW_LIT("reserved"));
+
+	if (!t.n || gw_str_eq(t, GW_LIT("auto")))
+		return;
+	if (!is_known && !w->is_own) {
+		ir_drop(w->rq, "service_tier");
+		return;
+	}
+	gw_jw_key(out(w), GW_LIT("serviceTier"));
+	gw_jw_obj(out(w));
+	gw_jw_kstr(out(w), "type", t);
+	gw_jw_end_obj(out(w));
+}
+
+enum gw_err bedrock_write_request(struct gw_arena *a, struct ir_request *in, const struct gw_write_opts *o,
+				  struct gw_buf *body, struct gw_str *param, struct gw_str *why)
+{
+	struct bedrock_writer w = {
+		.a = a, .rq = in, .o = o, .param = param, .why = why, .is_own = in->source == GW_D_BEDROCK
+	};
+	enum gw_err e;
+
+	w.family = bedrock_family(o->model);
+	w.is_thinking = wants_thinking(&in->reasoning);
+	if (in->sampling.n.is_set && in->sampling.n.v > 1)
+		return bedrock_say(&w, "n", "this provider gives one answer a request; send the request n times");
+	gw_jw_init(&w.w, body);
+	gw_jw_obj(&w.w);
+	e = bedrock_messages_write(&w);
+	if (e)
+		return e;
+	put_inference(&w);
+	e = bedrock_tools_write(&w);
+	if (!e)
+		e = put_output(&w);
+	if (e)
+		return e;
+	put_model_fields(&w);
+	put_tier(&w);
+	if (in->metadata) {
+		gw_jw_key(&w.w, GW_LIT("requestMetadata"));
+		gw_jw_val(&w.w, in->metadata);
+	}
+	put_extras(&w, "");
+	note_dropped(&w);
+	gw_jw_end_obj(&w.w);
+	return body->err == GW_E_TOO_BIG ? GW_E_TOO_BIG : body->err || a->is_full ? GW_E_NOMEM : GW_OK;
+}
