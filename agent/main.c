@@ -417,7 +417,7 @@ int gw_agent_main(void)
 	static struct gw_agent agent;
 	static uv_signal_t term;
 	struct gw_agent *ag = &agent;
-	struct gw_upstream_config up = { .idle_ms = 30000, .max_idle_per_endpoint = 2 };
+	struct gw_upstream_config up = { .idle_ms = 30000, .max_idle_per_endpoint = 2, .has_libcurl = true };
 
 	gw_role_begin(&ag->start, "agent", false);
 	setenv("UV_USE_IO_URING", "0", 1);

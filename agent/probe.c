@@ -16,7 +16,7 @@ struct probe {
 	void *ctx;
 	struct gw_arena arena;
 	struct gw_plan plan;
-	struct gw_secret *secret;
+	struct gw_secret *secret, *proxy_secret;
 	struct gw_up_req *up;
 	struct gw_buf reply;
 	struct gw_str body;
@@ -36,6 +36,7 @@ static void finish(struct probe *p, enum gw_err err, struct gw_str detail, struc
 
 	p->fn(p->ctx, &r);
 	gw_secret_unref(p->secret);
+	gw_secret_unref(p->proxy_secret);
 	gw_buf_done(&p->reply);
 	gw_arena_done(&p->arena);
 	p->ag->n_running--;
@@ -140,7 +141,11 @@ static enum gw_err endpoint_of(struct probe *p, const struct gw_candidate *c, st
 				      .allow_private = c->allow_private.v,
 				      .n_allow_private = c->allow_private.n,
 				      .max_connections = 8,
-				      .policy = c->policy };
+				      .policy = c->policy,
+				      .wants_h2 = c->wants_h2,
+				      .proxy_host = c->proxy_host,
+				      .proxy_port = c->proxy_port,
+				      .proxy_is_https = c->proxy_is_https };
 
 	return gw_upstream_endpoint(p->ag->upstream, &d, out);
 }
@@ -173,6 +178,7 @@ static enum gw_err send_call(struct probe *p)
 		.body = &p->body,
 		.n_body = p->is_chat ? 1 : 0,
 		.deadlines = { PROBE_MS, 5000, PROBE_MS, PROBE_MS, PROBE_MS },
+		.proxy_auth = p->proxy_secret ? gw_secret_expose(p->proxy_secret) : GW_NIL,
 	};
 	struct gw_auth_request rq = { .method = s.method,
 				      .path = s.path,
@@ -197,32 +203,64 @@ static enum gw_err send_call(struct probe *p)
 	return e;
 }
 
+/* The secret out of a lease; both of its copies in the message are wiped. */
+static struct gw_secret *take_lease(enum gw_err err, struct gw_msg *m)
+{
+	struct gw_secret *s;
+
+	if (err || m->status != 0 || !m->secret.n)
+		return NULL;
+	s = gw_secret_new(m->secret.p, m->secret.n);
+	gw_wipe((void *)(uintptr_t)m->secret.p, m->secret.n);
+	if (m->next.n)
+		gw_wipe((void *)(uintptr_t)m->next.p, m->next.n);
+	return s;
+}
+
 static void on_lease(void *ctx, enum gw_err err, struct gw_msg *m)
 {
 	struct probe *p = ctx;
 
-	if (!err && m->status == 0 && m->secret.n) {
-		p->secret = gw_secret_new(m->secret.p, m->secret.n);
-		gw_wipe((void *)(uintptr_t)m->secret.p, m->secret.n);
-		if (m->next.n)
-			gw_wipe((void *)(uintptr_t)m->next.p, m->next.n);
-	}
+	p->secret = take_lease(err, m);
 	enum gw_err e = p->secret ? send_call(p) : GW_E_CRED_MISSING;
 	if (e)
 		finish(p, e, p->secret ? GW_NIL : GW_LIT("The credential could not be had from confd."), GW_NIL);
 }
 
+static enum gw_err lease(struct probe *p, struct gw_str credential,
+			 void (*fn)(void *ctx, enum gw_err err, struct gw_msg *m))
+{
+	struct gw_msg m = { .type = GW_MSG_LEASE };
+
+	if (!p->ag->confd)
+		return GW_E_CONFD_DOWN;
+	GW_MSG_SET(&m, name, credential);
+	return gw_channel_ask(p->ag->confd, &m, LEASE_MS, fn, p);
+}
+
+static enum gw_err begin_call(struct probe *p)
+{
+	const struct gw_candidate *c = &p->plan.candidates[0];
+
+	return c->credential.n ? lease(p, c->credential, on_lease) : send_call(p);
+}
+
+static void on_proxy_lease(void *ctx, enum gw_err err, struct gw_msg *m)
+{
+	struct probe *p = ctx;
+
+	p->proxy_secret = take_lease(err, m);
+	enum gw_err e = p->proxy_secret ? begin_call(p) : GW_E_CRED_MISSING;
+	if (e)
+		finish(p, e, p->proxy_secret ? GW_NIL : GW_LIT("The proxy's credential could not be had from confd."),
+		       GW_NIL);
+}
+
 static enum gw_err begin(struct probe *p)
 {
 	const struct gw_candidate *c = &p->plan.candidates[0];
-	struct gw_msg m = { .type = GW_MSG_LEASE };
 
-	if (!c->credential.n)
-		return send_call(p);
-	if (!p->ag->confd)
-		return GW_E_CONFD_DOWN;
-	GW_MSG_SET(&m, name, c->credential);
-	return gw_channel_ask(p->ag->confd, &m, LEASE_MS, on_lease, p);
+	return c->proxy_credential.n ? lease(p, c->proxy_credential, on_proxy_lease) : begin_call(p);
 }
 
 enum gw_err gw_agent_probe(struct gw_agent *ag, struct gw_str deployment, bool is_test, gw_ag_probe_fn *fn, void *ctx)
@@ -246,6 +284,7 @@ enum gw_err gw_agent_probe(struct gw_agent *ag, struct gw_str deployment, bool i
 		e = begin(p);
 	if (e) {
 		gw_secret_unref(p->secret);
+		gw_secret_unref(p->proxy_secret);
 		gw_buf_done(&p->reply);
 		gw_arena_done(&p->arena);
 		free(p);

@@ -230,6 +230,24 @@ static enum gw_err check_deployment(struct gw_ctx *c, const struct gw_edit *e)
 			GW_FMT(gw_obj_str(e->after_obj, "provider")));
 }
 
+/* The same for its proxy: what is sent there is a credential of this provider, not of another one. */
+static enum gw_err check_provider(struct gw_ctx *c, const struct gw_edit *e)
+{
+	struct gw_str id = gw_obj_str(e->after_obj, "proxy_credential"), json;
+	yyjson_val *credential;
+
+	if (id.n == 0)
+		return GW_OK;
+	enum gw_err err = gw_obj_get(c, GW_KIND_credential, id, &json, &credential);
+
+	if (err != GW_OK || gw_str_eq(gw_obj_str(credential, "provider"), e->id))
+		return err;
+	c->doc = e->doc;
+	return gw_fault(c, GW_E_INVALID, GW_LIT("/proxy_credential"),
+			"proxy_credential: \"%.*s\" is for the provider \"%.*s\". Use a credential of this provider.",
+			GW_FMT(id), GW_FMT(gw_obj_str(credential, "provider")));
+}
+
 static enum gw_err check_alias(struct gw_ctx *c, const struct gw_edit *e)
 {
 	const yyjson_val *model = e->after_obj;
@@ -328,6 +346,8 @@ static enum gw_err check_whole(struct gw_ctx *c, const struct gw_edit *e)
 
 	if (err == GW_OK && e->kind == GW_KIND_deployment)
 		err = check_deployment(c, e);
+	if (err == GW_OK && e->kind == GW_KIND_provider)
+		err = check_provider(c, e);
 	if (err == GW_OK && e->kind == GW_KIND_model)
 		err = check_alias(c, e);
 	if (err == GW_OK && (e->kind == GW_KIND_deployment || e->kind == GW_KIND_model))

@@ -3,6 +3,7 @@
 #include "core/cors.h"
 #include "core/provider.h"
 #include "lib/text.h"
+#include "lib/url.h"
 
 static struct gw_str text_of(struct gw_cf_check *c, const char *field)
 {
@@ -111,12 +112,32 @@ static void check_provider_auth(struct gw_cf_check *c)
 		      "auth_name may have letters, digits, '-', '.' and '_' only: the name of a query parameter.");
 }
 
+/* Proxy, HTTP/2: what libcurl is used for. */
+static void check_transport(struct gw_cf_check *c, const struct gw_provider *row)
+{
+	struct gw_str base = text_of(c, "base_url"), proxy = text_of(c, "proxy");
+	struct gw_url url;
+
+	if (base.n == 0 && row)
+		base = gw_str_z(row->base_url);
+	if (gw_str_eq(text_of(c, "http_version"), GW_LIT("2")) && base.n &&
+	    !gw_str_has_prefix(base, GW_LIT("https://")))
+		fault(c, GW_E_INVALID, "http_version",
+		      "http_version 2 needs a base_url that begins with https://: it is agreed on by TLS.");
+	if (proxy.n && gw_url_parse(proxy, &url) == GW_OK && url.path.n)
+		fault(c, GW_E_INVALID, "proxy",
+		      "proxy must be scheme, host and port alone, such as http://proxy.example:3128.");
+	if (text_of(c, "proxy_credential").n && !proxy.n)
+		fault(c, GW_E_MISSING, "proxy", "proxy is required with proxy_credential: the proxy that it is for.");
+}
+
 static void check_provider(struct gw_cf_check *c)
 {
 	const struct gw_provider *row = gw_provider_find(text_of(c, "type"));
 
 	check_places(c, row);
 	check_provider_auth(c);
+	check_transport(c, row);
 
 	if (row && row->base_url[0] == '\0' && text_of(c, "base_url").n == 0)
 		gw_cf_fault(c, GW_E_MISSING, gw_cf_at(c, "base_url"),

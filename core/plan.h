@@ -44,6 +44,11 @@ struct gw_candidate {
 	uint32_t max_connections;
 	uint64_t queue_ms, connect_ms, first_token_ms, idle_ms, total_ms;
 	uint64_t policy; /* hash of all that shapes the pool */
+	bool wants_h2, proxy_is_https;
+	struct gw_str proxy_host; /* "" = none */
+	uint16_t proxy_port;
+	struct gw_str proxy_credential;
+	uint64_t proxy_credential_version;
 };
 struct gw_plan {
 	uint64_t generation;

@@ -8,6 +8,7 @@
 /* Words of the rows' ENUM columns, by index. */
 enum { ACTIVATION_DEFAULT = 0, ACTIVATION_PROBE = 1, ACTIVATION_IMMEDIATE = 2 };
 enum { PROBE_NONE = 2 };
+enum { HTTP_2 = 1 };
 
 static uint64_t mix(uint64_t h, const void *p, size_t n)
 {
@@ -94,6 +95,22 @@ static bool put_auth(struct gw_plan_room *m, const struct gw_cf_provider *p, con
 	       c->api_version.p;
 }
 
+/* How it is reached beyond an address: HTTP/2, a forward proxy. */
+static bool put_proxy(struct gw_plan_room *m, const struct gw_cf_provider *p, struct gw_candidate *c)
+{
+	struct gw_url url;
+
+	c->wants_h2 = p->http_version == HTTP_2;
+	c->proxy_credential = gw_plan_copy(m, p->proxy_credential);
+	c->proxy_host = gw_plan_copy(m, GW_NIL);
+	if (p->proxy.n && gw_url_parse(p->proxy, &url) == GW_OK) {
+		c->proxy_is_https = url.is_https;
+		c->proxy_port = url.port;
+		c->proxy_host = gw_plan_copy(m, url.host);
+	}
+	return c->proxy_credential.p && c->proxy_host.p;
+}
+
 static enum gw_err put_endpoint(struct gw_plan_room *m, const struct gw_cf_provider *p, const struct gw_provider *row,
 				struct gw_candidate *c)
 {
@@ -119,7 +136,7 @@ static enum gw_err put_endpoint(struct gw_plan_room *m, const struct gw_cf_provi
 	c->idle_ms = p->idle_timeout;
 	c->total_ms = p->total_timeout;
 	c->policy = policy_of(p);
-	if (!c->host.p || !c->base_path.p || !c->ca_pem.p || !put_auth(m, p, row, c) ||
+	if (!c->host.p || !c->base_path.p || !c->ca_pem.p || !put_auth(m, p, row, c) || !put_proxy(m, p, c) ||
 	    !gw_plan_copy_list(m, &p->allow_private, &c->allow_private))
 		return GW_E_NOMEM;
 	return GW_OK;
@@ -142,6 +159,12 @@ static void share_endpoint(const struct gw_candidate *from, struct gw_candidate 
 	c->idle_ms = from->idle_ms;
 	c->total_ms = from->total_ms;
 	c->policy = from->policy;
+	c->wants_h2 = from->wants_h2;
+	c->proxy_is_https = from->proxy_is_https;
+	c->proxy_host = from->proxy_host;
+	c->proxy_port = from->proxy_port;
+	c->proxy_credential = from->proxy_credential;
+	c->proxy_credential_version = from->proxy_credential_version;
 	c->is_regional = from->is_regional;
 	c->auth = from->key_auth;
 	c->key_auth = from->key_auth;
@@ -151,6 +174,28 @@ static void share_endpoint(const struct gw_candidate *from, struct gw_candidate 
 	c->project = from->project;
 	c->location = from->location;
 	c->api_version = from->api_version;
+}
+
+/* A provider whose proxy wants a credential that is gone cannot be reached. Another version of it is another pool: tunnels that the old
+ * one opened are not used any more. */
+static enum gw_err read_proxy_credential(struct gw_plan_room *m, const struct gw_rows *rows, struct gw_candidate *c)
+{
+	struct gw_cf_credential cred;
+	struct gw_str bytes;
+	enum gw_err e;
+
+	if (c->proxy_credential.n == 0)
+		return GW_OK;
+	e = rows->object(rows->ctx, GW_KIND_credential, c->proxy_credential, &bytes);
+	if (!e)
+		e = gw_cf_read_credential(bytes, m->arena, &cred);
+	if (e)
+		return e;
+	if (cred.disabled || !gw_str_eq(cred.provider, c->provider))
+		return GW_E_NOT_FOUND;
+	c->proxy_credential_version = cred.secret_version;
+	c->policy = mix(c->policy, &cred.secret_version, sizeof(cred.secret_version));
+	return GW_OK;
 }
 
 /* c->provider is set. Deployments of one provider share the texts. */
@@ -179,7 +224,8 @@ static enum gw_err read_provider(struct gw_plan_room *m, const struct gw_rows *r
 	row = gw_provider_by_type(p.type);
 	if (p.disabled || !row)
 		return GW_E_NOT_FOUND;
-	return put_endpoint(m, &p, row, c);
+	e = put_endpoint(m, &p, row, c);
+	return e ? e : read_proxy_credential(m, rows, c);
 }
 
 /* c->credential and c->provider are set. A secret goes only to the provider that it was given for: a deployment that pairs it

@@ -177,6 +177,31 @@ static void take_off(struct up_xfer *x)
 	x->is_added = false;
 }
 
+/* Takes off a transfer in the middle. Of an HTTP/2 stream libcurl writes RST_STREAM only into its own buffer, and the provider would go on
+ * working: the last stream of a connection closes it, else the others are made to write (poke). */
+static void break_off(struct up_xfer *x)
+{
+	if (x->is_added && x->is_connected && x->hub->ep->wants_h2) {
+		(void)gw_curl()->easy_setopt(x->easy, CURLOPT_FORBID_REUSE, 1L);
+		x->hub->needs_poke = true;
+		take_off(x);
+		(void)gw_curl()->easy_setopt(x->easy, CURLOPT_FORBID_REUSE, 0L);
+	}
+	take_off(x);
+}
+
+static void poke(struct up_hub *hub)
+{
+	curl_socket_t fds[64];
+	int n = 0, running;
+
+	hub->needs_poke = false;
+	for (struct up_poll *p = hub->polls; p && n < 64; p = p->next)
+		fds[n++] = p->fd;
+	while (n > 0)
+		(void)gw_curl()->multi_socket_action(hub->multi, fds[--n], CURL_CSELECT_IN, &running);
+}
+
 static void begin(struct up_xfer *x)
 {
 	enum gw_err e = up_curl_set(x);
@@ -219,10 +244,10 @@ static void do_todo(struct up_hub *hub)
 			hub->todo_last = NULL;
 		x->is_todo = false;
 		if (!x->q) {
-			take_off(x);
+			break_off(x);
 			up_curl_end(x, GW_OK, "");
 		} else if (x->err != GW_OK) {
-			take_off(x);
+			break_off(x);
 			up_curl_end(x, x->err, x->why);
 		} else if (x->is_ready) {
 			x->is_ready = false;
@@ -262,6 +287,8 @@ static void run(struct up_hub *hub, curl_socket_t fd, int events)
 
 	ep->n_reqs++;
 	do_todo(hub);
+	if (hub->needs_poke)
+		poke(hub);
 	if (fd != CURL_SOCKET_TIMEOUT || hub->is_due || !hub->timer.next) {
 		hub->is_due = false;
 		(void)gw_curl()->multi_socket_action(hub->multi, fd, events, &running);

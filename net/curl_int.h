@@ -70,7 +70,7 @@ struct up_hub {
 	struct gw_buf addresses; /* as libcurl was told last */
 	uint32_t n_active, max_active, n_spare, n_connected;
 	uint64_t quiet_since_ms;
-	bool is_kicked, is_due;
+	bool is_kicked, is_due, needs_poke;
 };
 
 /* Of the process. */

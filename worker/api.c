@@ -340,7 +340,7 @@ void gw_api_relay_piece(struct gw_req *r, struct gw_str piece)
 /* Whether the words may go out as they are: they may repeat what we sent. */
 static bool has_secret(const struct gw_req *r)
 {
-	struct gw_str body = gw_buf_view(&r->held), secrets[GW_AUTH_PARTS];
+	struct gw_str body = gw_buf_view(&r->held), secrets[GW_REQ_SECRETS];
 	uint32_t n = gw_req_secrets(r, secrets);
 
 	for (uint32_t i = 0; i < n; i++) {

@@ -183,7 +183,7 @@ static void take_values(struct gw_req *r)
 /* An error object inside a 200 stream: classified by its code and type, told in our words. */
 enum gw_err gw_relay_error_event(struct gw_req *r, int status, struct gw_str json)
 {
-	struct gw_str secrets[GW_AUTH_PARTS];
+	struct gw_str secrets[GW_REQ_SECRETS];
 	struct gw_upstream_error ue = { 0 };
 
 	gw_upstream_error_read(&r->arena, status ? status : 200, json, GW_NIL, GW_NIL, secrets,

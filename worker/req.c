@@ -164,11 +164,15 @@ void gw_req_each_second(struct gw_worker *w)
 	malloc_trim(0); /* many streams have ended: their pages go back to the system, once */
 }
 
-uint32_t gw_req_secrets(const struct gw_req *r, struct gw_str parts[GW_AUTH_PARTS])
+uint32_t gw_req_secrets(const struct gw_req *r, struct gw_str parts[GW_REQ_SECRETS])
 {
-	if (!r->secret || r->at.candidate < 0)
-		return 0;
-	return gw_auth_secret_parts(r->plan.candidates[r->at.candidate].auth, gw_secret_expose(r->secret), parts);
+	uint32_t n = 0;
+
+	if (r->secret && r->at.candidate >= 0)
+		n = gw_auth_secret_parts(r->plan.candidates[r->at.candidate].auth, gw_secret_expose(r->secret), parts);
+	if (r->proxy_secret)
+		parts[n++] = gw_secret_expose(r->proxy_secret);
+	return n;
 }
 
 void gw_req_end(struct gw_req *r)
@@ -185,6 +189,7 @@ void gw_req_end(struct gw_req *r)
 		gw_memo_unref(w, r->where);
 	if (r->secret)
 		gw_secret_unref(r->secret);
+	gw_secret_unref(r->proxy_secret);
 	if (r->has_sse)
 		gw_sse_done(&r->sse);
 	gw_talk_done(r);

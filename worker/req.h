@@ -93,6 +93,7 @@ struct gw_req {
 	uint32_t tried, attempts, free_attempts; /* free: those that cost no retry */
 	bool had_stale_retry, use_next_secret;
 	struct gw_secret *secret; /* leased, for the header and for scrubbing */
+	struct gw_secret *proxy_secret; /* the same, for the provider's forward proxy */
 
 	/* events */
 	bool ev_head, ev_end, ev_gone, ev_late;
@@ -154,7 +155,8 @@ struct gw_send_more {
 GW_MUST enum gw_err gw_send_with(struct gw_req *r, const struct gw_candidate *c, struct gw_str path,
 				 const struct gw_str *pieces, uint32_t n_pieces, const struct gw_send_more *more);
 /* What of the credential in use must not be seen in what the provider says. */
-uint32_t gw_req_secrets(const struct gw_req *r, struct gw_str parts[GW_AUTH_PARTS]);
+enum { GW_REQ_SECRETS = GW_AUTH_PARTS + 1 /* the proxy's */ };
+uint32_t gw_req_secrets(const struct gw_req *r, struct gw_str parts[GW_REQ_SECRETS]);
 /* steps/parse.c: what the body said, into the record. */
 void gw_parse_note_body(struct gw_req *r);
 

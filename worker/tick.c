@@ -24,10 +24,14 @@ static bool is_revoked(const struct gw_req *r)
 {
 	if (gw_revoke_has(r->w->revoke, gw_key_revoke_hash(r->subject.key_index)))
 		return true;
-	if (r->at.candidate < 0 || !r->secret)
+	if (r->at.candidate < 0)
 		return false;
 	const struct gw_candidate *c = &r->plan.candidates[r->at.candidate];
-	return gw_revoke_has(r->w->revoke,
+	if (r->proxy_secret &&
+	    gw_revoke_has(r->w->revoke, gw_cred_revoke_hash(c->proxy_credential, c->proxy_credential_version)))
+		return true;
+	return r->secret &&
+	       gw_revoke_has(r->w->revoke,
 			     gw_cred_revoke_hash(c->credential, r->use_next_secret ? c->credential_next_version
 										   : c->credential_version));
 }

@@ -5,7 +5,7 @@
 
 static enum gw_err read_error_reply(struct gw_req *r)
 {
-	struct gw_str secrets[GW_AUTH_PARTS];
+	struct gw_str secrets[GW_REQ_SECRETS];
 	struct gw_upstream_error ue = { 0 };
 
 	gw_upstream_error_read(&r->arena, r->at.status, gw_buf_view(&r->held), GW_NIL, GW_NIL, secrets,

@@ -15,6 +15,10 @@ static enum gw_err endpoint_of(struct gw_req *r, const struct gw_candidate *c, s
 		.n_allow_private = c->allow_private.n,
 		.max_connections = c->max_connections,
 		.policy = c->policy,
+		.wants_h2 = c->wants_h2,
+		.proxy_host = c->proxy_host,
+		.proxy_port = c->proxy_port,
+		.proxy_is_https = c->proxy_is_https,
 	};
 	return gw_upstream_endpoint(r->w->upstream, &d, out);
 }
@@ -84,6 +88,7 @@ enum gw_err gw_send_with(struct gw_req *r, const struct gw_candidate *c, struct 
 		.n_body = n_pieces,
 		.deadlines = { c->queue_ms, c->connect_ms, c->first_token_ms, c->idle_ms, c->total_ms },
 		.must_be_fresh = r->had_stale_retry,
+		.proxy_auth = r->proxy_secret ? gw_secret_expose(r->proxy_secret) : GW_NIL,
 	};
 	if (more) {
 		s.method = more->method;
@@ -163,6 +168,16 @@ static bool has_credential(struct gw_req *r, const struct gw_candidate *c)
 	return r->secret != NULL;
 }
 
+static bool has_proxy_credential(struct gw_req *r, const struct gw_candidate *c)
+{
+	gw_secret_unref(r->proxy_secret);
+	r->proxy_secret = NULL;
+	if (!c->proxy_credential.n)
+		return true;
+	r->proxy_secret = gw_lease_get(r->w, c->proxy_credential, c->proxy_credential_version, false, r);
+	return r->proxy_secret != NULL;
+}
+
 enum gw_step_id gw_step_send(struct gw_req *r)
 {
 	const struct gw_candidate *c = &r->plan.candidates[r->at.candidate];
@@ -180,7 +195,7 @@ enum gw_step_id gw_step_send(struct gw_req *r)
 		r->mark = gw_arena_mark(&r->arena);
 		r->first_token_until_ns = r->at.begun_ns + c->first_token_ms * 1000000;
 	}
-	if (!has_credential(r, c)) {
+	if (!has_credential(r, c) || !has_proxy_credential(r, c)) {
 		if (!r->at.err)
 			return GW_STEP_wait;
 		return GW_STEP_judge; /* CRED_MISSING */
