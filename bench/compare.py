@@ -175,12 +175,12 @@ class Comparison:
 
     def memory(self, scheme, out):
         """Idle tree, with streams open, and after they closed: proportional size, shared pages once."""
-        say(f"\n{scheme}: memory of the process tree: now, with {self.o.held} streams open, 3 s after they closed")
+        say(f"\n{scheme}: memory of the process tree: now, with {self.o.held} streams open, 6 s after they closed")
         out["memory"] = {}
         for t in (*self.peers, "llmgw"):
             held = min(self.o.held, {"portkey": 1000, "litellm": 100}.get(t, self.o.held))
             r = self.stage.load(t, scheme, "--requests", 100, "--connections", 4, "--hold-streams", held, "--hold-message",
-                                "mock: chunks=1000000 chunk_ms=5000", "--hold-quiet", "2s", "--settle", "3s", pid=self.pids[t])
+                                "mock: chunks=1000000 chunk_ms=5000", "--hold-quiet", "2s", "--settle", "6s", pid=self.pids[t])
             m = {k: v["pss_bytes"] / 1024 for k, v in r["memory"].items() if isinstance(v, dict)}
             out["memory"][t] = {"streams": r["held_streams"], "before_mib": round(m["before"] / 1024, 1),
                                 "kib_per_stream": round((m["held"] - m["before"]) / max(1, r["held_streams"]), 2), "after_ratio": round(m["after"] / m["before"], 3)}
@@ -362,9 +362,10 @@ def measure(o, lines, own):
             pids = {**start_peers(o, stage), "llmgw": stage.start_gateway()}
             versions, targets = stage.versions, list(pids)
             c = Comparison(stage, o, pids)
-            for scheme, out in lines.items():
-                if "memory" in steps:  # before load fills pools
+            if "memory" in steps:  # of both schemes, before load fills pools and rings
+                for scheme, out in lines.items():
                     c.memory(scheme, out)
+            for scheme, out in lines.items():
                 for t in pids:
                     stage.load(t, scheme, "--connections", 16, seconds=1, warmup=0)
                 for step in steps:

@@ -1,4 +1,4 @@
-/* Preloaded into the master by bench/profile_run.py: its workers and its logger are started under callgrind, everything else as always. The
+/* Preloaded into the master by bench/profile_run.py: its workers, its logger and its exporter are started under callgrind, everything else as always. The
  * master opens its own binary and executes that descriptor, so there is no path that a wrapper script could take the place of.
  *
  *   LLMGW_PROFILE_DIR   where callgrind writes ROLE.out and ROLE.log      LLMGW_PROFILE_EXE   the binary
@@ -12,12 +12,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { MAX_TEXT = 4096 };
+enum { MAX_TEXT = 4096, N_ROLES = 3 };
 
 static long (*real_syscall)(long number, ...);
-static char out_file[2][MAX_TEXT], log_file[2][MAX_TEXT];
+static char out_file[N_ROLES][MAX_TEXT], log_file[N_ROLES][MAX_TEXT];
 static const char *exe;
-static const char *const roles[2] = { "worker", "logger" };
+static const char *const roles[N_ROLES] = { "worker", "logger", "exporter" };
 
 long syscall(long number, ...);
 
@@ -27,7 +27,7 @@ __attribute__((constructor)) static void find_real(void)
 
 	*(void **)&real_syscall = dlsym(RTLD_NEXT, "syscall");
 	exe = getenv("LLMGW_PROFILE_EXE");
-	for (int i = 0; i < 2 && dir; i++) {
+	for (int i = 0; i < N_ROLES && dir; i++) {
 		snprintf(out_file[i], sizeof(out_file[i]), "--callgrind-out-file=%s/%s.out", dir, roles[i]);
 		snprintf(log_file[i], sizeof(log_file[i]), "--log-file=%s/%s.log", dir, roles[i]);
 	}
@@ -36,7 +36,7 @@ __attribute__((constructor)) static void find_real(void)
 /* Between fork and exec: nothing here allocates. */
 static void exec_traced(char *const argv[], char *const envp[])
 {
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < N_ROLES; i++) {
 		char *traced[] = { (char *)(size_t) "valgrind",
 				   (char *)(size_t) "--tool=callgrind",
 				   (char *)(size_t) "--error-limit=no",

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Instructions per request and per chunk, counted by callgrind on the release build: one worker and the logger run under valgrind, a fixed
+"""Instructions per request and per chunk, counted by callgrind on the release build: one worker, the logger and the exporter run under valgrind, a fixed
 script of requests goes through them, and what a warm-up used is not counted.
 
   bench/profile_run.py [--scheme http|https|both] [--requests 2000] [--chunks 20] [--connections 16] [--body-bytes 0] [--top 30] [--build build]
@@ -17,9 +17,9 @@ import subprocess
 import sys
 import time
 
-from stage import ROOT, Failed, Stage
+from stage import ROOT, Failed, Stage, until
 
-ROLES = ("worker", "logger")
+ROLES = ("worker", "logger", "exporter")
 ALLOCATE = ("malloc", "calloc", "realloc", "aligned_alloc", "posix_memalign")
 
 
@@ -64,9 +64,9 @@ class Profile:
 
 
 class Counted(Stage):
-    """A stage whose gateway has one worker; it and the logger are under callgrind."""
+    """A stage whose gateway has one worker; it, the logger and the exporter are under callgrind."""
 
-    workers = 1
+    workers, rows = 1, 0
 
     def prepare(self):
         """Returns the environment of a master that starts its children under callgrind."""
@@ -97,11 +97,11 @@ class Counted(Stage):
         """Runs the warm-up, then the script, and returns {role: Profile} of the script alone."""
         options = [*options, "--timeout", "120s"]
         self.checked(scheme, "--requests", warmup, *options)
-        time.sleep(0.3)  # the logger writes behind
+        self.written()
         self.control("--zero")
         before = set(self.out.glob("*.out*"))
         self.checked(scheme, "--requests", requests, *options)
-        time.sleep(0.3)
+        self.written()
         self.control("--dump")
         fresh = set(self.out.glob("*.out.*")) - before
         found = {role: [p for p in fresh if p.name.startswith(role)] for role in ROLES}
@@ -109,10 +109,16 @@ class Counted(Stage):
             raise Failed(f"callgrind wrote {sorted(p.name for p in fresh)}")
         return {role: Profile().read(f[0]) for role, f in found.items()}
 
+    def written(self):
+        """Logger and exporter work behind: until each request has its row in the index."""
+        until(lambda: self.admin("GET", "index")["rows"] >= self.rows, 120, "the index to hold every request")
+        time.sleep(0.3)
+
     def checked(self, scheme, *options):
         r = self.load("llmgw", scheme, *options)
         if r["errors"]:
             raise Failed(f"errors under callgrind: {r['errors_by_kind']} {r['first_error']}")
+        self.rows += options[options.index("--requests") + 1]
 
 
 def mallocs(profile):

@@ -61,12 +61,15 @@ void gw_index_create_sql(struct gw_buf *out)
 			   "INSERT INTO meta VALUES('coverage_us', 0), ('caught_up', 0), ('rows', 0);\n"));
 }
 
-void gw_index_insert_sql(struct gw_buf *out)
+void gw_index_insert_sql(struct gw_buf *out, unsigned rows)
 {
-	gw_buf_puts(out, GW_LIT("INSERT OR IGNORE INTO request VALUES(?"));
-	for (unsigned i = 0; i < GW_ICOL_COUNT; i++)
-		gw_buf_puts(out, GW_LIT(",?"));
-	gw_buf_putc(out, ')');
+	gw_buf_puts(out, GW_LIT("INSERT OR IGNORE INTO request VALUES"));
+	for (unsigned row = 0; row < rows; row++) {
+		gw_buf_puts(out, row ? GW_LIT(",(?") : GW_LIT("(?"));
+		for (unsigned i = 0; i < GW_ICOL_COUNT; i++)
+			gw_buf_puts(out, GW_LIT(",?"));
+		gw_buf_putc(out, ')');
+	}
 }
 
 int32_t gw_index_version(void)

@@ -44,7 +44,7 @@ static inline uint64_t gw_ipos_offset(int64_t pos)
 }
 
 void gw_index_create_sql(struct gw_buf *out);
-void gw_index_insert_sql(struct gw_buf *out); /* ?1 = pos, ?2.. the columns */
+void gw_index_insert_sql(struct gw_buf *out, unsigned rows); /* of each row: pos, then the columns */
 /* Of the tables above: another number is another index. Positive, for PRAGMA user_version. */
 int32_t gw_index_version(void);
 /* "requests-00000007.db" -> 7. */

@@ -82,6 +82,26 @@ void gw_rollup_clear(struct gw_rollup *r)
 	memset(r, 0, sizeof *r);
 }
 
+static void mark(uint64_t *in, uint64_t slot)
+{
+	in[slot / 64] |= 1ULL << slot % 64;
+}
+
+static void empty_hist(uint64_t *slots, uint64_t *in)
+{
+	for (uint32_t w = 0; w < GW_ROLLUP_SLOTS / 64; w++)
+		for (; in[w]; in[w] &= in[w] - 1)
+			slots[64 * w + (uint32_t)__builtin_ctzll(in[w])] = 0;
+}
+
+void gw_rollup_empty(struct gw_rollup *r)
+{
+	empty_hist(r->latency, r->in_latency);
+	empty_hist(r->ttft, r->in_ttft);
+	memset(r->sum, 0, sizeof r->sum);
+	r->cost_nanousd = 0;
+}
+
 /* Costs come from workers: a sum that cannot be stays at the end of the range. */
 static int64_t add_cost(int64_t a, int64_t b)
 {
@@ -105,23 +125,28 @@ void gw_rollup_add(struct gw_rollup *r, const struct gw_rollup_item *i)
 		r->sum[k] = add(r->sum[k], i->sum[k]);
 	r->cost_nanousd = add_cost(r->cost_nanousd, i->cost_nanousd);
 	r->latency[i->latency]++;
-	if (i->sum[GW_RS_STREAMED])
+	mark(r->in_latency, i->latency);
+	if (i->sum[GW_RS_STREAMED]) {
 		r->ttft[i->ttft]++;
+		mark(r->in_ttft, i->ttft);
+	}
 }
 
-static void pack_hist(const uint64_t *slots, struct gw_buf *out)
+static void pack_hist(const uint64_t *slots, const uint64_t *in, struct gw_buf *out)
 {
 	uint32_t n = 0, last = 0;
 
-	for (uint32_t i = 0; i < GW_ROLLUP_SLOTS; i++)
-		n += slots[i] != 0;
+	for (uint32_t w = 0; w < GW_ROLLUP_SLOTS / 64; w++)
+		n += (uint32_t)__builtin_popcountll(in[w]);
 	gw_mp_arr(out, 2 * n);
-	for (uint32_t i = 0; i < GW_ROLLUP_SLOTS; i++) {
-		if (!slots[i])
-			continue;
-		gw_mp_u64(out, i - last);
-		gw_mp_u64(out, slots[i]);
-		last = i;
+	for (uint32_t w = 0; w < GW_ROLLUP_SLOTS / 64; w++) {
+		for (uint64_t left = in[w]; left; left &= left - 1) {
+			uint32_t i = 64 * w + (uint32_t)__builtin_ctzll(left);
+
+			gw_mp_u64(out, i - last);
+			gw_mp_u64(out, slots[i]);
+			last = i;
+		}
 	}
 }
 
@@ -133,11 +158,11 @@ void gw_rollup_pack(const struct gw_rollup *r, struct gw_buf *out)
 	for (int k = 0; k < GW_RS_COUNT; k++)
 		gw_mp_u64(out, r->sum[k]);
 	gw_mp_i64(out, r->cost_nanousd);
-	pack_hist(r->latency, out);
-	pack_hist(r->ttft, out);
+	pack_hist(r->latency, r->in_latency, out);
+	pack_hist(r->ttft, r->in_ttft, out);
 }
 
-static bool merge_hist(uint64_t *slots, struct gw_mp *m)
+static bool merge_hist(uint64_t *slots, uint64_t *in, struct gw_mp *m)
 {
 	uint32_t n = gw_mp_read_arr(m);
 	uint64_t at = 0;
@@ -151,6 +176,8 @@ static bool merge_hist(uint64_t *slots, struct gw_mp *m)
 		if (m->err || at >= GW_ROLLUP_SLOTS)
 			return false;
 		slots[at] = add(slots[at], count);
+		if (count)
+			mark(in, at);
 	}
 	return !m->err;
 }
@@ -171,7 +198,7 @@ enum gw_err gw_rollup_merge(struct gw_rollup *r, struct gw_str packed)
 			r->sum[k] = add(r->sum[k], v);
 	}
 	r->cost_nanousd = add_cost(r->cost_nanousd, gw_mp_read_i64(&m));
-	if (!merge_hist(r->latency, &m) || !merge_hist(r->ttft, &m) || m.err)
+	if (!merge_hist(r->latency, r->in_latency, &m) || !merge_hist(r->ttft, r->in_ttft, &m) || m.err)
 		return GW_E_CORRUPT;
 	return GW_OK;
 }

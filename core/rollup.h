@@ -57,8 +57,12 @@ struct gw_rollup {
 	uint64_t sum[GW_RS_COUNT];
 	int64_t cost_nanousd;
 	uint64_t latency[GW_ROLLUP_SLOTS], ttft[GW_ROLLUP_SLOTS];
+	/* a bit for each slot that is not 0: most sums are of few requests, and are packed and emptied by the thousand */
+	uint64_t in_latency[GW_ROLLUP_SLOTS / 64], in_ttft[GW_ROLLUP_SLOTS / 64];
 };
 void gw_rollup_clear(struct gw_rollup *r);
+/* The same for one that was in use: costs what is in it. */
+void gw_rollup_empty(struct gw_rollup *r);
 void gw_rollup_add(struct gw_rollup *r, const struct gw_rollup_item *item);
 /* msgpack: [2, number of sums, sums.., cost, latency, ttft]; a histogram is [slot, count, slot step, count, ...]. Append sums only: what
  * earlier versions packed ([1, the first nine sums.., ...], fewer sums) is merged too. */

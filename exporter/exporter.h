@@ -25,9 +25,11 @@ struct sqlite3_stmt;
 enum {
 	GW_EX_BATCH = 32768, /* requests of a transaction, and at most as many more of its last block */
 	GW_EX_TURN_MS = 500, /* and its time, so that a stop does not wait */
-	GW_EX_PAUSE_MS = 250, /* between two looks at the segments when there is nothing more */
+	GW_EX_PAUSE_MS =
+	    1000, /* between two looks at the segments when there is nothing more: what a batch costs beside its records is shared by more of them */
 	GW_EX_WINDOW = 4 << 20, /* bytes of a segment in memory at once; a block is at most 1 MiB */
-	GW_EX_SQL = 8192
+	GW_EX_SQL = 8192,
+	GW_EX_ROWS = 32 /* of one INSERT: it opens the table and its indexes once for all */
 };
 
 /* What operators set (settings object), with the defaults of schemas/config.def until confd has been asked. */
@@ -55,6 +57,8 @@ struct gw_ex_dims {
 /* --- one index --- */
 enum gw_ex_stmt {
 	GW_EX_S_INSERT,
+	GW_EX_S_INSERT_MANY,
+	GW_EX_S_ROW,
 	GW_EX_S_DIM_GET,
 	GW_EX_S_DIM_PUT,
 	GW_EX_S_DIM_SEEN,
@@ -85,6 +89,11 @@ struct gw_ex_item { /* of the batch, for the roll-ups */
 	struct gw_rollup_item of;
 };
 
+struct gw_ex_row { /* to be inserted with others; its texts lie in the window */
+	int64_t pos;
+	struct gw_record r;
+};
+
 struct gw_ix {
 	char dir[512], path[600]; /* the folder; the file, "" = none is open */
 	char segments[512];
@@ -100,6 +109,8 @@ struct gw_ix {
 	int64_t collected_day; /* when texts nobody uses were last removed */
 	struct gw_ex_item *items;
 	uint32_t n_items;
+	struct gw_ex_row rows[GW_EX_ROWS];
+	uint32_t n_rows;
 	char *window;
 	uint64_t total_rows;
 	uint64_t *count; /* GW_X_COUNT counters, added to */
@@ -139,8 +150,10 @@ void gw_ix_dims_forget(struct gw_ix *ix);
 bool gw_ix_dim(struct gw_ix *ix, struct gw_str text, uint32_t *id);
 bool gw_ix_tuple(struct gw_ix *ix, const uint32_t dim[GW_RD_COUNT], uint32_t *id);
 
-/* rows.c: an END into the table and the batch. False: SQLite failed. */
+/* rows.c: an END into the table and the batch, at the latest with gw_ix_take_rest, which is due before the segment's window is left.
+ * False: SQLite failed. */
 bool gw_ix_take(struct gw_ix *ix, struct gw_ex_seg *seg, uint64_t offset, const struct gw_seg_record *rec);
+bool gw_ix_take_rest(struct gw_ix *ix, struct gw_ex_seg *seg);
 /* rollup.c: the batch's items into the roll-ups. */
 bool gw_ix_roll(struct gw_ix *ix);
 

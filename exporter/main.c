@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -19,7 +20,7 @@
 #include "lib/sys/sandbox.h"
 
 enum { TICK_MS = 50, CHANNEL_QUEUE = 1 << 20, ASK_TICKS = 100, ASK_MS = 2000, STUCK_MS = 120000 };
-enum { DAYS = 7, MAX_GIB = 4, NICE = 15 };
+enum { DAYS = 7, MAX_GIB = 4, NICE = 15, HEAP_STEP_BYTES = 1 << 20 };
 
 static void stop(struct gw_exporter *ex)
 {
@@ -263,6 +264,11 @@ int gw_exporter_main(void)
 			NICE)) /* requests first: the index may lag, and llmgw_index_lag_seconds says by how much */
 		gw_log(GW_WARN, "the index cannot be made to stand back for requests: %s", strerror(errno));
 	setenv("UV_THREADPOOL_SIZE", "1", 1);
+	/* One turn at a time, in the one pool thread: SQLite needs no locks, and the heap grows and shrinks in large steps. */
+	mallopt(M_ARENA_MAX, 1);
+	mallopt(M_TOP_PAD, HEAP_STEP_BYTES);
+	mallopt(M_TRIM_THRESHOLD, 4 * HEAP_STEP_BYTES);
+	sqlite3_config(SQLITE_CONFIG_SINGLETHREAD);
 	sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* nobody reads them; each allocation would take a lock for them */
 	setenv("UV_USE_IO_URING", "0", 1);
 	if (uv_loop_init(&ex->loop))

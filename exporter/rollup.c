@@ -31,7 +31,7 @@ static bool add_run(struct gw_ix *ix, uint32_t span, uint32_t at, const struct g
 	bool is_good;
 	int rc;
 
-	gw_rollup_clear(&sum);
+	gw_rollup_empty(&sum);
 	if (!bind_key(s, span, at, v->tuple))
 		return false;
 	rc = sqlite3_step(s);

@@ -22,8 +22,13 @@ static struct gw_str text_of(const void *at)
 	return gw_str(s.p ? s.p : "", gw_str_find(s, 0));
 }
 
-static bool bind_row(struct gw_ix *ix, sqlite3_stmt *s, const struct gw_record *r)
+/* Into the parameters of the statement's n-th row. */
+static bool bind_row(struct gw_ix *ix, sqlite3_stmt *s, int n, const struct gw_ex_row *row)
 {
+	const struct gw_record *r = &row->r;
+	int first = n * (1 + GW_ICOL_COUNT) + 1;
+
+	sqlite3_bind_int64(s, first++, row->pos);
 	for (int i = 0; i < GW_ICOL_COUNT; i++) {
 		const struct gw_rfield *f = &gw_record_fields[gw_icols[i].field];
 		const void *at = (const char *)r + f->offset;
@@ -34,17 +39,17 @@ static bool bind_row(struct gw_ix *ix, sqlite3_stmt *s, const struct gw_record *
 		case GW_IC_DIM:
 			if (!gw_ix_dim(ix, text_of(at), &id))
 				return false;
-			sqlite3_bind_int64(s, i + 2, id);
+			sqlite3_bind_int64(s, first + i, id);
 			break;
 		case GW_IC_NUM:
-			sqlite3_bind_int64(s, i + 2, number_of(f, at));
+			sqlite3_bind_int64(s, first + i, number_of(f, at));
 			break;
 		case GW_IC_TEXT:
 			text = text_of(at);
-			sqlite3_bind_text(s, i + 2, text.p, (int)text.n, SQLITE_STATIC);
+			sqlite3_bind_text(s, first + i, text.p, (int)text.n, SQLITE_STATIC);
 			break;
 		case GW_IC_ID:
-			sqlite3_bind_blob(s, i + 2, *(const uint8_t *const *)at, 16, SQLITE_STATIC);
+			sqlite3_bind_blob(s, first + i, *(const uint8_t *const *)at, 16, SQLITE_STATIC);
 			break;
 		}
 	}
@@ -70,32 +75,91 @@ static bool add_item(struct gw_ix *ix, const struct gw_record *r)
 	return true;
 }
 
+static bool count_row(struct gw_ix *ix, struct gw_ex_seg *seg, const struct gw_record *r)
+{
+	ix->count[GW_X_records]++;
+	ix->total_rows++;
+	seg->rows++;
+	if (!seg->min_us || r->ts_start_us < seg->min_us)
+		seg->min_us = r->ts_start_us;
+	if (r->ts_start_us > seg->max_us)
+		seg->max_us = r->ts_start_us;
+	return add_item(ix, r);
+}
+
+/* Rows that a request has already were passed over; their places are empty, as all of them were before: rows and cursor move in one
+ * transaction, so no place is written twice. */
+static bool find_new(struct gw_ix *ix, bool is_new[GW_EX_ROWS])
+{
+	for (uint32_t i = 0; i < ix->n_rows; i++) {
+		sqlite3_stmt *s = gw_ix_stmt(ix, GW_EX_S_ROW);
+		int rc;
+
+		sqlite3_bind_int64(s, 1, ix->rows[i].pos);
+		rc = sqlite3_step(s);
+		is_new[i] = rc == SQLITE_ROW;
+		sqlite3_reset(s);
+		if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+			return false;
+	}
+	return true;
+}
+
+static bool insert_many(struct gw_ix *ix, bool is_new[GW_EX_ROWS])
+{
+	sqlite3_stmt *s = gw_ix_stmt(ix, GW_EX_S_INSERT_MANY);
+
+	for (uint32_t i = 0; i < ix->n_rows; i++)
+		if (!bind_row(ix, s, (int)i, &ix->rows[i]))
+			return false;
+	if (sqlite3_step(s) != SQLITE_DONE)
+		return false;
+	if (sqlite3_changes(ix->db) != GW_EX_ROWS)
+		return find_new(ix, is_new);
+	memset(is_new, true, GW_EX_ROWS);
+	return true;
+}
+
+static bool insert_each(struct gw_ix *ix, bool is_new[GW_EX_ROWS])
+{
+	for (uint32_t i = 0; i < ix->n_rows; i++) {
+		sqlite3_stmt *s = gw_ix_stmt(ix, GW_EX_S_INSERT);
+
+		if (!bind_row(ix, s, 0, &ix->rows[i]) || sqlite3_step(s) != SQLITE_DONE)
+			return false;
+		is_new[i] = sqlite3_changes(ix->db) != 0;
+	}
+	return true;
+}
+
+bool gw_ix_take_rest(struct gw_ix *ix, struct gw_ex_seg *seg)
+{
+	bool is_new[GW_EX_ROWS];
+	uint32_t n = ix->n_rows;
+
+	if (n && !(n == GW_EX_ROWS ? insert_many(ix, is_new) : insert_each(ix, is_new)))
+		return false;
+	ix->n_rows = 0;
+	for (uint32_t i = 0; i < n; i++) {
+		if (!is_new[i])
+			ix->count[GW_X_doubled]++;
+		else if (!count_row(ix, seg, &ix->rows[i].r))
+			return false;
+	}
+	return true;
+}
+
 bool gw_ix_take(struct gw_ix *ix, struct gw_ex_seg *seg, uint64_t offset, const struct gw_seg_record *rec)
 {
-	struct gw_record r;
-	sqlite3_stmt *s;
+	struct gw_ex_row *row = &ix->rows[ix->n_rows];
 
 	ix->count[GW_X_records_seen]++;
 	if (rec->type != GW_REC_END)
 		return true;
-	if (gw_record_unpack(rec->body, &r) || !r.request_id) {
+	if (gw_record_unpack(rec->body, &row->r) || !row->r.request_id) {
 		ix->count[GW_X_errors]++;
 		return true;
 	}
-	s = gw_ix_stmt(ix, GW_EX_S_INSERT);
-	sqlite3_bind_int64(s, 1, gw_ipos(seg->id, offset));
-	if (!bind_row(ix, s, &r) || sqlite3_step(s) != SQLITE_DONE)
-		return false;
-	if (sqlite3_changes(ix->db) == 0) {
-		ix->count[GW_X_doubled]++;
-		return true;
-	}
-	ix->count[GW_X_records]++;
-	ix->total_rows++;
-	seg->rows++;
-	if (!seg->min_us || r.ts_start_us < seg->min_us)
-		seg->min_us = r.ts_start_us;
-	if (r.ts_start_us > seg->max_us)
-		seg->max_us = r.ts_start_us;
-	return add_item(ix, &r);
+	row->pos = gw_ipos(seg->id, offset);
+	return ++ix->n_rows < GW_EX_ROWS || gw_ix_take_rest(ix, seg);
 }

@@ -14,6 +14,7 @@
 enum { CACHE_KIB = 65536, CHECKPOINT_PAGES = 4000, LOG_KEPT = 64 << 20 };
 
 static const char *const sql[GW_EX_S_COUNT] = {
+	[GW_EX_S_ROW] = "SELECT 1 FROM request WHERE pos = ?",
 	[GW_EX_S_DIM_GET] = "SELECT id, seen FROM dim WHERE text = ?",
 	[GW_EX_S_DIM_PUT] = "INSERT INTO dim(text, seen) VALUES(?, ?)",
 	[GW_EX_S_DIM_SEEN] = "UPDATE dim SET seen = ? WHERE id = ?",
@@ -78,8 +79,8 @@ static bool prepare(struct gw_ix *ix)
 		gw_buf_clear(&b, GW_EX_SQL);
 		if (sql[i]) {
 			gw_buf_puts(&b, gw_str_z(sql[i]));
-		} else if (i == GW_EX_S_INSERT) {
-			gw_index_insert_sql(&b);
+		} else if (i == GW_EX_S_INSERT || i == GW_EX_S_INSERT_MANY) {
+			gw_index_insert_sql(&b, i == GW_EX_S_INSERT ? 1 : GW_EX_ROWS);
 		} else if (i == GW_EX_S_TUPLE_GET) {
 			gw_buf_puts(&b, GW_LIT("SELECT id FROM tuple WHERE "));
 			put_columns(&b, "", " AND ", " = ?");
@@ -251,7 +252,7 @@ void gw_ix_close(struct gw_ix *ix)
 	ix->segs = NULL;
 	ix->items = NULL;
 	ix->window = NULL;
-	ix->n_segs = ix->cap_segs = ix->n_items = 0;
+	ix->n_segs = ix->cap_segs = ix->n_items = ix->n_rows = 0;
 	ix->listed_ns = 0;
 	ix->is_begun = false;
 	ix->total_rows = 0;
@@ -294,7 +295,7 @@ bool gw_ix_adopt(struct gw_ix *built, struct gw_ix *old)
 bool gw_ix_begin(struct gw_ix *ix)
 {
 	ix->is_begun = gw_ix_exec(ix, "BEGIN IMMEDIATE");
-	ix->n_items = 0;
+	ix->n_items = ix->n_rows = 0;
 	return ix->is_begun;
 }
 

@@ -197,8 +197,10 @@ static bool read_window(struct gw_ix *ix, struct gw_ex_seg *s, int fd, struct re
 		uint64_t at = s->offset + (uint64_t)(rec.body.p - ix->window) - FRAME_HEAD;
 		rd->has_failed = !gw_ix_take(ix, s, at, &rec);
 	}
-	if (rd->has_failed)
+	if (rd->has_failed || !gw_ix_take_rest(ix, s)) {
+		rd->has_failed = true;
 		return false;
+	}
 	if (r.at) {
 		s->is_dirty = true;
 		s->offset += r.at;

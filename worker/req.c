@@ -6,7 +6,7 @@
 #include "lib/sys/clock.h"
 
 /* KEEP: requests that stay in the pool in quiet times. A peak of fewer than TRIM_FROM is not worth giving back. */
-enum { POOL_MAX = 1024, PICKS_MAX = 256, KEEP = 16, TRIM_FROM = 256, TRIM_AFTER_S = 3 };
+enum { POOL_MAX = 1024, PICKS_MAX = 256, KEEP = 16, TRIM_FROM = 64, TRIM_AFTER_S = 3 };
 
 static void list_add(struct gw_worker *w, struct gw_req *r)
 {
