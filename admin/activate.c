@@ -316,6 +316,57 @@ static void run_test(struct gw_adm_req *q, uint64_t version)
 		gw_adm_fail(q, GW_E_NOT_READY, GW_LIT("The agent is not running; it will be back in a moment."));
 }
 
+/* One page of the list that confd gives, each row as :health of it. */
+static void put_healths(struct gw_adm_req *q, struct gw_str list, struct gw_json_out *w)
+{
+	static const char *const kept[] = { "id", "org", "team", "provider", "upstream_model" };
+	struct gw_json_fault fault;
+	yyjson_doc *doc;
+	yyjson_val *one, *v;
+	size_t i, n;
+
+	gw_jw_obj(w);
+	gw_jw_key(w, GW_LIT("items"));
+	gw_jw_arr(w);
+	if (gw_json_read(list, &gw_json_default_limits, &doc, &fault))
+		doc = NULL;
+	yyjson_arr_foreach(yyjson_obj_get(yyjson_doc_get_root(doc), "items"), i, n, one)
+	{
+		uint64_t version = yyjson_get_uint(yyjson_obj_get(one, "version"));
+
+		gw_jw_obj(w);
+		for (size_t k = 0; k < sizeof kept / sizeof kept[0]; k++)
+			if (yyjson_is_str(v = yyjson_obj_get(one, kept[k])))
+				gw_jw_kstr(w, kept[k], gw_json_str(v));
+		if (yyjson_is_true(yyjson_obj_get(one, "disabled")))
+			gw_jw_kbool(w, "disabled", true);
+		put_health(
+		    w, gw_health_get(q->ad->health, gw_health_key(gw_json_str(yyjson_obj_get(one, "id")), version)));
+		gw_jw_end_obj(w);
+	}
+	gw_jw_end_arr(w);
+	v = yyjson_obj_get(yyjson_doc_get_root(doc), "next");
+	if (yyjson_is_str(v))
+		gw_jw_kstr(w, "next", gw_json_str(v));
+	gw_jw_end_obj(w);
+	yyjson_doc_free(doc);
+}
+
+void gw_adm_dep_health_page(struct gw_adm_req *q, struct gw_str list)
+{
+	struct gw_json_out w;
+	struct gw_buf b;
+
+	gw_buf_init(&b, 4 << 20);
+	gw_jw_init(&w, &b);
+	put_healths(q, list, &w);
+	if (b.err)
+		gw_adm_fail(q, GW_E_NOMEM, GW_NIL);
+	else
+		gw_adm_answer(q, 200, GW_LIT("application/json"), gw_buf_view(&b), 0, 0);
+	gw_buf_done(&b);
+}
+
 void gw_adm_dep_health(struct gw_adm_req *q)
 {
 	see(q, show_health);

@@ -155,6 +155,8 @@ void gw_adm_limit_seen(struct gw_admin *ad, struct gw_str source); /* one more u
 void gw_adm_limits_read(struct gw_admin *ad); /* the figures, from confd */
 
 /* objects.c: a question to confd in the caller's name; its answer is the request's. ms 0 = the usual patience. */
+/* activate.c: a page of deployments as confd lists them becomes their health. */
+void gw_adm_dep_health_page(struct gw_adm_req *q, struct gw_str list);
 void gw_adm_call(struct gw_adm_req *q, const char *method, struct gw_str body, uint64_t more_flags, uint64_t ms);
 struct gw_str gw_adm_actor(struct gw_adm_req *q); /* the caller as confd wants it */
 struct gw_str gw_adm_body_with_id(struct gw_adm_req *q); /* the path's id in front; NIL: answered */

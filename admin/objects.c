@@ -84,7 +84,9 @@ static void on_answer(void *ctx, enum gw_err err, struct gw_msg *m)
 				     : m->status == 422 ? GW_E_IDEM_MISMATCH
 							: GW_E_INVALID,
 				     (int)m->status);
-	if (q->route->run == gw_adm_config_apply && m->status == 200 && !(flags & (FLAG_DRY | FLAG_NO_WAIT)))
+	if (q->route->run == gw_adm_dep_healths && m->status == 200)
+		gw_adm_dep_health_page(q, m->body);
+	else if (q->route->run == gw_adm_config_apply && m->status == 200 && !(flags & (FLAG_DRY | FLAG_NO_WAIT)))
 		gw_adm_activate_many(q, 200, gw_arena_str(&q->arena, m->body), m->generation);
 	else if (wants_activation(q, m->status, flags))
 		gw_adm_activate(q, (int)m->status, gw_arena_str(&q->arena, m->body), m->version, m->generation);
@@ -305,6 +307,13 @@ void gw_adm_objects_list(struct gw_adm_req *q)
 	body = gw_arena_str(&q->arena, gw_buf_view(&b));
 	gw_buf_done(&b);
 	call(q, "list", body, 0);
+}
+
+void gw_adm_dep_healths(struct gw_adm_req *q)
+{
+	q->kind = GW_KIND_deployment;
+	q->kind_text = GW_LIT("deployments");
+	gw_adm_objects_list(q);
 }
 
 void gw_adm_objects_bulk(struct gw_adm_req *q)

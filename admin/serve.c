@@ -1,6 +1,7 @@
 /* HTTP callbacks of the admin listener, and how answers leave. */
 #include <stdlib.h>
 #include "admin/admin.h"
+#include "core/doc.h"
 #include "lib/crypto.h"
 #include "lib/json_write.h"
 #include "lib/sys/clock.h"
@@ -116,6 +117,12 @@ static bool is_body_type_good(const struct gw_adm_req *q)
 	       gw_str_ieq(t, GW_LIT("application/yaml")) || gw_str_ieq(t, GW_LIT("application/x-yaml"));
 }
 
+/* A header that promises what a call does not keep is refused, not passed over. */
+static bool is_once_good(const struct gw_adm_req *q)
+{
+	return gw_doc_is_once(q->route->name) || !gw_h1_header(q->rq, GW_LIT("idempotency-key"), NULL).n;
+}
+
 static void on_request(void *ctx, struct gw_h1_conn *c, const struct gw_h1_request *rq)
 {
 	struct gw_admin *ad = ctx;
@@ -136,6 +143,10 @@ static void on_request(void *ctx, struct gw_h1_conn *c, const struct gw_h1_reque
 		gw_adm_fail(q, GW_E_NO_ROUTE, GW_NIL);
 	else if (!is_body_type_good(q))
 		gw_adm_fail(q, GW_E_BAD_MEDIA, GW_LIT("Send the body as application/json (or application/yaml)."));
+	else if (!is_once_good(q))
+		gw_adm_fail(q, GW_E_INVALID,
+			    GW_LIT("This call does not honour Idempotency-Key: sent twice it is done twice. Leave the "
+				   "header out."));
 	else if (q->route->roles == GW_ADM_NONE)
 		q->route->run(q);
 	else

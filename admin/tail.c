@@ -1,11 +1,13 @@
 /* GET logs:tail: records as they become durable, one server-sent event each. A tail keeps its own place in the newest segments and looks
- * every 200 ms; a client that does not read is cut. */
+ * every 200 ms; a client that does not read is cut. Each event's id is its place in the trail: with Last-Event-ID a tail goes on behind it,
+ * as far back as the newest twelve segments. */
 #include <stdlib.h>
 #include "admin/admin.h"
+#include "admin/query.h"
 #include "admin/segments.h"
 #include "lib/sys/clock.h"
 
-enum { LOOK_MS = 200, PER_LOOK = 2000, QUEUE_MAX = 4 << 20, COMMENT_MS = 15000, FOLLOWED = 12 };
+enum { LOOK_MS = 200, PER_LOOK = 2000, FRAME_HEAD = 24, QUEUE_MAX = 4 << 20, COMMENT_MS = 15000, FOLLOWED = 12 };
 
 /* A file that is read as it grows. During an upgrade two loggers write side by side, so there may be several. */
 struct followed {
@@ -118,10 +120,15 @@ static bool next_record(struct followed *f, struct gw_seg_record *rec)
 	return false;
 }
 
-static bool tell(struct tail *t, const struct gw_seg_record *rec)
+static bool tell(struct tail *t, const struct followed *f, const struct gw_seg_record *rec)
 {
+	struct gw_q_pos at = { .offset = (uint64_t)(rec->body.p - f->bytes.p) - FRAME_HEAD };
+
+	memcpy(at.name, f->file.name, sizeof at.name);
 	gw_buf_clear(&t->row, 64 << 10);
-	gw_buf_puts(&t->row, GW_LIT("data: "));
+	gw_buf_puts(&t->row, GW_LIT("id: "));
+	gw_q_pos_put(&t->row, &at);
+	gw_buf_puts(&t->row, GW_LIT("\ndata: "));
 	if (!gw_adm_record_json(&t->want, rec, &t->row))
 		return true;
 	gw_buf_puts(&t->row, GW_LIT("\n\n"));
@@ -141,8 +148,9 @@ static void on_look(uv_timer_t *h)
 	}
 	find_files(t);
 	for (uint32_t i = 0, told = 0; i < t->n && told < PER_LOOK; i++) {
-		for (; told < PER_LOOK && next_record(&t->f[i], &rec); told++) {
-			if (tell(t, &rec))
+		for (; told < PER_LOOK && gw_h1_queued(t->q->conn) < QUEUE_MAX / 2 && next_record(&t->f[i], &rec);
+		     told++) {
+			if (tell(t, &t->f[i], &rec))
 				continue;
 			close_tail(t);
 			return;
@@ -151,6 +159,40 @@ static void on_look(uv_timer_t *h)
 	if (gw_now_ms() - t->said_ms > COMMENT_MS) {
 		t->said_ms = gw_now_ms();
 		gw_h1_reply_piece(t->q->conn, GW_LIT(": still here\n\n"));
+	}
+}
+
+/* By number, then by time of making: names end in "-<no>.lga" and begin with the time. */
+static int order(const struct followed *f, const struct gw_q_pos *p)
+{
+	uint64_t no = 0;
+	size_t n = strlen(p->name);
+
+	if (!gw_str_u64(gw_str(p->name + n - 12, 8), &no) || f->file.no != no)
+		return f->file.no < no ? -1 : 1;
+	return strcmp(f->file.name, p->name);
+}
+
+/* Up to the event that the client saw last, that one included. */
+static void skip_seen(struct tail *t, const struct gw_q_pos *p)
+{
+	struct gw_seg_record rec;
+	uint64_t no = 1;
+
+	(void)gw_str_u64(gw_str(p->name + strlen(p->name) - 12, 8), &no); /* gw_q_pos_read has looked */
+	t->first_no = no ? no : 1;
+	find_files(t);
+	for (uint32_t i = 0; i < t->n; i++) {
+		struct followed *f = &t->f[i], before = *f;
+		int o = order(f, p);
+
+		while (o <= 0 && next_record(f, &rec)) {
+			if (o == 0 && (uint64_t)(rec.body.p - f->bytes.p) - FRAME_HEAD > p->offset) {
+				f->reader = before.reader; /* this one was not seen */
+				break;
+			}
+			before.reader = f->reader;
+		}
 	}
 }
 
@@ -186,9 +228,20 @@ void gw_adm_logs_tail(struct gw_adm_req *q)
 		gw_adm_fail(q, e, why);
 		return;
 	}
+	struct gw_str seen = gw_str_trim(gw_h1_header(q->rq, GW_LIT("last-event-id"), NULL));
+	struct gw_q_pos last = { 0 };
+
+	if (seen.n && !gw_q_pos_read(seen, t->want.cls, &last)) {
+		free(t);
+		gw_adm_fail(q, GW_E_INVALID, GW_LIT("Last-Event-ID is not the id of an event of this tail."));
+		return;
+	}
 	q->ad->n_tails++;
 	gw_buf_init(&t->row, 128 << 10);
-	skip_old(t);
+	if (seen.n)
+		skip_seen(t, &last);
+	else
+		skip_old(t);
 	t->said_ms = gw_now_ms();
 	gw_h1_reply_start(q->conn, &a);
 	gw_h1_reply_piece(q->conn, GW_LIT(": tail\n\n"));

@@ -15,6 +15,8 @@ GW_MUST enum gw_err gw_doc_print(struct gw_str topic, struct gw_buf *out);
 void gw_doc_schema(enum gw_cf_kind kind, struct gw_buf *out);
 /* OpenAPI 3.1 of the admin API: GET /openapi.json, docs/reference/openapi.json. */
 void gw_doc_openapi(struct gw_buf *out);
+/* Does this route of the admin API (by name) honour Idempotency-Key? Only what confd changes in a transaction does; others refuse the header. */
+bool gw_doc_is_once(const char *route);
 /* The schema of one field alone, without the brackets of a document: for OpenAPI and `explain`. */
 struct gw_json_out;
 void gw_doc_field_schema(const struct gw_cf_field *f, struct gw_json_out *w);

@@ -60,6 +60,17 @@ static bool is_kind_row(const struct row *r)
 	return strstr(r->path, "{kind}") != NULL;
 }
 
+bool gw_doc_is_once(const char *route)
+{
+	static const char *const not_kept[] = { "keyring_dek", "keyring_root", "republish",     "upgrade",
+						"backup",      "dep_test",     "index_rebuild", "session_open" };
+
+	for (size_t i = 0; i < sizeof(not_kept) / sizeof(not_kept[0]); i++)
+		if (strcmp(route, not_kept[i]) == 0)
+			return false;
+	return true;
+}
+
 static void put_params(struct gw_json_out *w, const struct row *r)
 {
 	static const char text[] = "{\"type\":\"string\"}", count[] = "{\"type\":\"integer\",\"minimum\":1}";
@@ -80,6 +91,9 @@ static void put_params(struct gw_json_out *w, const struct row *r)
 		put_param(w, "class", "query", "{\"type\":\"string\",\"enum\":[\"request\",\"admin\"]}",
 			  "Which trail.");
 	}
+	if (is(r, "logs_tail"))
+		put_param(w, "Last-Event-ID", "header", text,
+			  "`id` of the last event that was seen: the tail goes on behind it.");
 	if (is(r, "logs"))
 		put_param(w, "limit", "query", count, "At most so many records, newest first.");
 	if (strcmp(r->audit, "WRITE") == 0 && strcmp(r->scope, "OWN") != 0 && !is(r, "upgrade") && !is(r, "backup")) {
@@ -88,7 +102,7 @@ static void put_params(struct gw_json_out *w, const struct row *r)
 			  "applied: answer when every worker serves it.");
 		if (strstr(r->path, "{id}"))
 			put_param(w, "If-Match", "header", text, "Version that the object must have (ETag), else 412.");
-		if (strcmp(r->method, "POST") == 0)
+		if (strcmp(r->method, "POST") == 0 && gw_doc_is_once(r->name))
 			put_param(w, "Idempotency-Key", "header", "{\"type\":\"string\",\"maxLength\":255}",
 				  "A call with a key is done once; for a day its answer is given again.");
 	}

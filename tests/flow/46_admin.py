@@ -1,8 +1,10 @@
 """The admin API for people and scripts: accounts and tokens that live and die at once, calls that are done once, many objects in one call,
 and limits for those who guess or hurry."""
 import concurrent.futures
+import http.client
 import json
 import time
+import urllib.parse
 
 from harness import http_ask, until
 
@@ -196,3 +198,66 @@ def play_openapi_is_valid_and_whole(shared):
     kinds = re.findall(r"^GW_KIND\((\w+)", (ROOT / "schemas" / "config.def").read_text(), re.M)
     assert set(kinds) <= set(doc["components"]["schemas"])
     assert doc["components"]["schemas"]["settings"]["properties"]["retries"]["maximum"] == 5
+
+
+def play_a_promise_that_is_not_kept_is_refused(shared):
+    g, h = shared, {"Idempotency-Key": "once-please"}
+    for method, path, body in (("POST", "keyring:rotate-dek", None), ("POST", "config:republish", None), ("POST", "upgrade", None), ("POST", "backup", {}),
+                               ("POST", "deployments/mock-1:test", None), ("POST", "index:rebuild", None), ("POST", "session", {"account": "a", "password": "b"})):
+        a = g.admin(method, path, body, h)
+        assert a.status == 400 and "Idempotency-Key" in a.text, (path, a.text)
+    spec = http_ask("GET", g.admin_url + "/openapi.json").json["paths"]
+    names = lambda path: {p["name"] for p in spec["/admin/v1/" + path]["post"]["parameters"]}
+    assert "Idempotency-Key" in names("config:apply") and "Idempotency-Key" not in names("keyring:rotate-dek") | names("index:rebuild")
+
+
+def play_health_of_all_deployments(shared):
+    g = shared
+    until(lambda: g.admin("GET", "deployments/mock-1:health").json["state"] == "active", 10)
+    make(g, "deployments/dead", {"id": "dead", "provider": "mock", "upstream_model": "m", "activation": "immediate", "probe": "none"})
+    rows = {x["id"]: x for x in g.admin("GET", "deployments:health").json["items"]}
+    assert rows["mock-1"]["state"] == "active" and rows["mock-1"]["provider"] == "mock" and rows["dead"]["upstream_model"] == "m" and "state" in rows["dead"]
+    assert [x["id"] for x in g.admin("GET", "deployments:health?provider=mock&limit=1").json["items"]] == ["dead"]
+    make(g, "orgs/elsewhere", {"id": "elsewhere"})
+    other = token(g, "elsewhere-viewer", role="viewer", org="elsewhere")
+    assert g.admin("GET", "deployments:health", token=other).json["items"] == [], "a tenant sees its own"
+    assert g.admin("POST", "deployments:health").status == 405
+
+
+def tail(g, query, last=None, n=1, filters=""):
+    """n events of a tail: (id, record)."""
+    u = urllib.parse.urlsplit(g.admin_url)
+    c = http.client.HTTPConnection(u.hostname, u.port, timeout=20)
+    c.request("GET", "/admin/v1/logs:tail" + query, headers={"Authorization": f"Bearer {g.token}", **({"Last-Event-ID": last} if last else {})})
+    r = c.getresponse()
+    assert r.status == 200, r.read()
+    out, one = [], {}
+    while len(out) < n:
+        line = r.readline().decode().rstrip("\n")
+        if line.startswith("id: "):
+            one["id"] = line[4:]
+        elif line.startswith("data: "):
+            out.append((one["id"], json.loads(line[6:])))
+    c.close()
+    return out
+
+
+def play_tail_goes_on_behind_the_last_event(shared):
+    g = shared
+    ask = lambda: g.chat().headers["x-request-id"]
+    first = ask()
+    until(lambda: first in {r["request_id"] for r in g.logs("--limit", "10")}, 10)
+    seen = tail(g, "?from=1h&filter=request_id=" + first)
+    assert seen[0][1]["request_id"] == first
+    missed = [ask() for _ in range(5)]
+    until(lambda: set(missed) <= {r["request_id"] for r in g.logs("--limit", "10")}, 10)
+    got = tail(g, "", seen[0][0], 5)
+    assert sorted(r["request_id"] for _, r in got) == sorted(missed), "all that came meanwhile, once"
+    assert len({i for i, _ in got}) == 5
+    assert tail(g, "", got[2][0], 2) == got[3:], "in the trail's order"
+    g.kill("logger")  # another segment
+    later = [ask() for _ in range(3)]
+    got = tail(g, "", got[4][0], 3)
+    assert sorted(r["request_id"] for _, r in got) == sorted(later)
+    for bad in ("x", "1700000000000-00000000-00000001", "../../etc.5", "9" * 300):
+        assert g.admin("GET", "logs:tail", headers={"Last-Event-ID": bad}).status == 400, bad

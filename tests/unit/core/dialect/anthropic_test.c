@@ -307,7 +307,7 @@ static void each_trap_of_writing(void **state)
 		  HEAD "\"thinking\":{\"type\":\"disabled\"}," ONE_USER "}", "", "m" },
 		/* thinking forbids forcing a call */
 		{ "{" ONE_USER ",\"thinking\":{\"type\":\"adaptive\"},\"tool_choice\":{\"type\":\"any\"},\"tools\":[{"
-			       "\"name\":\"f\",\"input_schema\":{}}]}",
+		  "\"name\":\"f\",\"input_schema\":{}}]}",
 		  "{\"model\":\"claude-fable-5\",\"max_tokens\":4096,\"thinking\":{\"type\":\"adaptive\",\"display\":"
 		  "\"summarized\"},\"tools\":[{\"name\":"
 		  "\"f\",\"input_schema\":{\"type\":\"object\",\"properties\":{}}}],\"tool_choice\":{\"type\":\"auto\"}"
@@ -341,7 +341,7 @@ static void each_trap_of_writing(void **state)
 		  "", "m" },
 		/* schemas are closed, bounds go */
 		{ "{" ONE_USER ",\"output_config\":{\"format\":{\"type\":\"json_schema\",\"schema\":{\"type\":"
-			       "\"object\",\"properties\":{\"minimum\":"
+		  "\"object\",\"properties\":{\"minimum\":"
 		  "{\"type\":\"number\",\"minimum\":1},\"l\":{\"type\":\"array\",\"minItems\":1,\"items\":{\"type\":"
 		  "\"object\",\"properties\":{},"
 		  "\"additionalProperties\":true}}},\"required\":[\"l\"]}}}}",
@@ -354,7 +354,7 @@ static void each_trap_of_writing(void **state)
 		  "m" },
 		/* one call at a time, without a choice made; hosted tools of its own */
 		{ "{" ONE_USER ",\"tool_choice\":{\"type\":\"auto\",\"disable_parallel_tool_use\":true},\"tools\":[{"
-			       "\"type\":\"bash_20250124\","
+		  "\"type\":\"bash_20250124\","
 		  "\"name\":\"bash\"}]}",
 		  HEAD "\"tools\":[{\"type\":\"bash_20250124\",\"name\":\"bash\"}],\"tool_choice\":{\"type\":\"auto\","
 		       "\"disable_parallel_tool_use\":true}," ONE_USER "}",
