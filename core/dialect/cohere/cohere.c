@@ -23,8 +23,10 @@ static void error_event_write(const struct gw_error_told *t, const struct gw_car
 
 static void path_write(const struct gw_path_in *in, struct gw_buf *out)
 {
+	bool has_version = in->base.n >= 3 && gw_str_eq(gw_str_skip(in->base, in->base.n - 3), GW_LIT("/v2"));
+
 	gw_buf_puts(out, in->base);
-	gw_buf_puts(out, GW_LIT("/chat"));
+	gw_buf_puts(out, has_version ? GW_LIT("/chat") : GW_LIT("/v2/chat"));
 }
 
 const struct gw_dialect gw_cohere = {
