@@ -284,8 +284,8 @@ static void put_escaped(struct gw_buf *out, struct gw_str s)
 	for (size_t i = 0; i < s.n; i++) {
 		char c = s.p[i];
 
-		if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
-		    c == '_' || c == '~')
+		if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+		    c == '.' || c == '_' || c == '~')
 			gw_buf_putc(out, c);
 		else
 			gw_buf_printf(out, "%%%02X", (unsigned)(unsigned char)c);

@@ -57,7 +57,8 @@ static enum gw_err base64_read(struct gw_arena *a, struct gw_str text, struct em
 		e = d ? GW_OK : GW_E_NOMEM;
 		for (size_t i = 0; d && i < n; i++) {
 			const unsigned char *p = (const unsigned char *)b.p + 4 * i;
-			uint32_t bits = (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+			uint32_t bits =
+			    (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 			float f;
 
 			memcpy(&f, &bits, sizeof(f));

@@ -79,7 +79,8 @@ enum gw_err rerank_request_read(struct gw_arena *a, const yyjson_val *root, stru
 	if (model && (!yyjson_is_str(model) || !yyjson_get_len(model)))
 		return bad(param, why, GW_E_INVALID, "model", "it must be the name of a model");
 	if (!yyjson_is_str(query) || !yyjson_get_len(query))
-		return bad(param, why, query ? GW_E_INVALID : GW_E_MISSING, "query", "a text to compare with is needed");
+		return bad(param, why, query ? GW_E_INVALID : GW_E_MISSING, "query",
+			   "a text to compare with is needed");
 	if (!documents)
 		return bad(param, why, GW_E_MISSING, "documents", "a list of texts is needed");
 	out->model = model ? gw_json_str(model) : GW_NIL;
@@ -161,8 +162,8 @@ enum gw_err rerank_reply_read(struct gw_arena *a, const yyjson_val *root, uint32
 		out->results[out->n++] =
 		    (struct rerank_result){ (uint32_t)yyjson_get_uint(index), yyjson_get_num(score) };
 	}
-	out->usage.is_known = count(get(get(root, "usage"), "total_tokens"), &out->usage.input) |
-			      count(get(get(get(root, "meta"), "billed_units"), "search_units"), &out->usage.queries);
+	out->usage.is_known = count(get(get(root, "usage"), "total_tokens"), &out->usage.input);
+	out->usage.is_known |= count(get(get(get(root, "meta"), "billed_units"), "search_units"), &out->usage.queries);
 	gw_usage_settle(&out->usage);
 	return GW_OK;
 }

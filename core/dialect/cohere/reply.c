@@ -17,9 +17,12 @@ struct gw_usage cohere_usage_read(const yyjson_val *v)
 	const yyjson_val *tokens = cohere_get(v, "tokens"), *billed = cohere_get(v, "billed_units");
 	struct gw_usage u = { 0 };
 
-	u.is_known = count(tokens, "input_tokens", &u.input) | count(tokens, "output_tokens", &u.output);
-	if (!u.is_known)
-		u.is_known = count(billed, "input_tokens", &u.input) | count(billed, "output_tokens", &u.output);
+	u.is_known = count(tokens, "input_tokens", &u.input);
+	u.is_known |= count(tokens, "output_tokens", &u.output);
+	if (!u.is_known) {
+		u.is_known = count(billed, "input_tokens", &u.input);
+		u.is_known |= count(billed, "output_tokens", &u.output);
+	}
 	count(tokens, "reasoning_tokens", &u.reasoning);
 	count(v, "cached_tokens", &u.cache_read);
 	count(billed, "search_units", &u.queries);
@@ -50,12 +53,9 @@ void cohere_usage_write(struct gw_json_out *w, const struct gw_usage *u)
 static const struct {
 	const char *word;
 	enum ir_finish finish;
-} reasons[] = { { "COMPLETE", IR_FINISH_STOP },
-		{ "STOP_SEQUENCE", IR_FINISH_STOP_SEQUENCE },
-		{ "MAX_TOKENS", IR_FINISH_LENGTH },
-		{ "TOOL_CALL", IR_FINISH_TOOL_CALLS },
-		{ "ERROR_TOXIC", IR_FINISH_FILTER },
-		{ "ERROR_LIMIT", IR_FINISH_LENGTH } };
+} reasons[] = { { "COMPLETE", IR_FINISH_STOP },      { "STOP_SEQUENCE", IR_FINISH_STOP_SEQUENCE },
+		{ "MAX_TOKENS", IR_FINISH_LENGTH },  { "TOOL_CALL", IR_FINISH_TOOL_CALLS },
+		{ "ERROR_TOXIC", IR_FINISH_FILTER }, { "ERROR_LIMIT", IR_FINISH_LENGTH } };
 
 enum gw_err cohere_finish_read(struct gw_str word, enum ir_finish *out)
 {

@@ -230,7 +230,8 @@ static enum gw_err messages_read(struct in *in, const yyjson_val *v)
 	enum gw_err e = GW_OK;
 
 	if (!yyjson_is_arr(cohere_val(v)) || !yyjson_arr_size(cohere_val(v)))
-		return bad(in, v ? GW_E_INVALID : GW_E_MISSING, "messages", "a list with at least one message is needed");
+		return bad(in, v ? GW_E_INVALID : GW_E_MISSING, "messages",
+			   "a list with at least one message is needed");
 	for (yyjson_val *m; !e && (m = yyjson_arr_iter_next(&it));) {
 		in->message++;
 		in->part = -1;
@@ -256,7 +257,8 @@ static enum gw_err tools_read(struct in *in, const yyjson_val *arr)
 		struct ir_tool *t;
 
 		if (!cohere_str(cohere_get(f, "name")).n)
-			return bad(in, GW_E_INVALID, "tools", "each tool is {\"type\":\"function\",\"function\":{\"name\",...}}");
+			return bad(in, GW_E_INVALID, "tools",
+				   "each tool is {\"type\":\"function\",\"function\":{\"name\",...}}");
 		t = ir_tool_add(in->a, &one, IR_TOOL_FUNCTION);
 		if (!t)
 			return GW_E_NOMEM;

@@ -311,9 +311,7 @@ static void home_assistant(struct out *o, const struct ir_message *m)
 
 static void home_message(struct out *o, const struct ir_message *m)
 {
-	static const char *const roles[] = {
-		[IR_SYSTEM] = "system", [IR_USER] = "user", [IR_ASSISTANT] = "assistant"
-	};
+	static const char *const roles[] = { [IR_SYSTEM] = "system", [IR_USER] = "user", [IR_ASSISTANT] = "assistant" };
 
 	if (m->blocks && m->blocks->kind == IR_TOOL_RESULT) {
 		gw_jw_val(&o->w, m->blocks->other);

@@ -28,11 +28,9 @@ static enum gw_err send_text(const struct ctx *c, enum ir_delta_kind kind, struc
 	if (!text.n || !c->r->is_open)
 		return GW_OK;
 	c->r->has_args |= kind == IR_DELTA_ARGS;
-	return send(c, &(struct ir_event){ .kind = IR_EV_DELTA,
-					   .block = c->r->ir,
-					   .delta = kind,
-					   .text = text,
-					   .signature_of = GW_D_NONE });
+	return send(
+	    c, &(struct ir_event){
+		   .kind = IR_EV_DELTA, .block = c->r->ir, .delta = kind, .text = text, .signature_of = GW_D_NONE });
 }
 
 static enum gw_err close_block(const struct ctx *c)
@@ -78,7 +76,8 @@ static enum gw_err start(const struct ctx *c, struct gw_str id)
 
 static enum gw_err on_content(const struct ctx *c, const yyjson_val *content, bool is_start)
 {
-	struct gw_str text = cohere_str(cohere_get(content, "text")), thinking = cohere_str(cohere_get(content, "thinking"));
+	struct gw_str text = cohere_str(cohere_get(content, "text")),
+		      thinking = cohere_str(cohere_get(content, "thinking"));
 	bool is_thinking = cohere_is(cohere_get(content, "type"), "thinking") || thinking.n;
 	enum ir_block_kind kind = is_thinking ? IR_REASONING : IR_TEXT;
 	enum gw_err e = GW_OK;

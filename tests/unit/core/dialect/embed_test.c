@@ -70,29 +70,39 @@ static void each_shape_is_written(void **state)
 		const char *body, *path;
 	} cases[] = {
 		{ EMBED_OPENAI, 2,
-		  "{\"model\":\"m/1\",\"input\":[\"a\",\"b\"],\"encoding_format\":\"base64\",\"dimensions\":256,\"user\":\"u\"}", "/v1/embeddings" },
+		  "{\"model\":\"m/"
+		  "1\",\"input\":[\"a\",\"b\"],\"encoding_format\":\"base64\",\"dimensions\":256,\"user\":\"u\"}",
+		  "/v1/embeddings" },
 		{ EMBED_VOYAGE, 2,
-		  "{\"model\":\"m/1\",\"input\":[\"a\",\"b\"],\"encoding_format\":\"base64\",\"output_dimension\":256,\"input_type\":\"query\"}",
+		  "{\"model\":\"m/"
+		  "1\",\"input\":[\"a\",\"b\"],\"encoding_format\":\"base64\",\"output_dimension\":256,\"input_type\":"
+		  "\"query\"}",
 		  "/v1/embeddings" },
 		{ EMBED_COHERE, 2,
-		  "{\"model\":\"m/1\",\"texts\":[\"a\",\"b\"],\"input_type\":\"search_query\",\"embedding_types\":[\"float\"],\"output_dimension\":256}",
+		  "{\"model\":\"m/"
+		  "1\",\"texts\":[\"a\",\"b\"],\"input_type\":\"search_query\",\"embedding_types\":[\"float\"],"
+		  "\"output_dimension\":256}",
 		  "/v1/v2/embed" },
 		{ EMBED_GEMINI, 1,
-		  "{\"requests\":[{\"model\":\"models/m/1\",\"content\":{\"parts\":[{\"text\":\"a\"}]},\"outputDimensionality\":256,\"taskType\":"
+		  "{\"requests\":[{\"model\":\"models/m/"
+		  "1\",\"content\":{\"parts\":[{\"text\":\"a\"}]},\"outputDimensionality\":256,\"taskType\":"
 		  "\"RETRIEVAL_QUERY\"}]}",
 		  "/v1/models/m%2F1:batchEmbedContents" },
 		{ EMBED_TITAN, 1, "{\"inputText\":\"a\",\"dimensions\":256}", "/v1/model/m%2F1/invoke" },
 		{ EMBED_BEDROCK_COHERE, 2,
-		  "{\"texts\":[\"a\",\"b\"],\"input_type\":\"search_query\",\"embedding_types\":[\"float\"],\"output_dimension\":256}",
+		  "{\"texts\":[\"a\",\"b\"],\"input_type\":\"search_query\",\"embedding_types\":[\"float\"],\"output_"
+		  "dimension\":256}",
 		  "/v1/model/m%2F1/invoke" },
 		{ EMBED_OLLAMA, 2, "{\"model\":\"m/1\",\"input\":[\"a\",\"b\"],\"dimensions\":256}", "/v1/api/embed" },
 	};
 	struct room *r = *state;
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		assert_int_equal(read_in(r, "{\"model\":\"x\",\"input\":[\"a\",\"b\"],\"dimensions\":256,\"user\":\"u\",\"input_type\":\"query\"}"),
+		assert_int_equal(read_in(r, "{\"model\":\"x\",\"input\":[\"a\",\"b\"],\"dimensions\":256,\"user\":"
+					    "\"u\",\"input_type\":\"query\"}"),
 				 GW_OK);
-		assert_int_equal(embed_request_write(&r->rq, cases[i].shape, GW_LIT("m/1"), 0, cases[i].n, &r->out, &r->param, &r->why),
+		assert_int_equal(embed_request_write(&r->rq, cases[i].shape, GW_LIT("m/1"), 0, cases[i].n, &r->out,
+						     &r->param, &r->why),
 				 GW_OK);
 		same_value(r, cases[i].body);
 		embed_path_write(cases[i].shape, GW_LIT("/v1"), GW_LIT("m/1"), &r->out);
@@ -129,13 +139,16 @@ static void inputs_are_checked(void **state)
 	/* lengths that a provider does not offer, tokens where texts are wanted */
 	assert_int_equal(read_in(r, "{\"input\":\"a\",\"dimensions\":4000,\"odd\":1}"), GW_OK);
 	same_text(r->rq.notes.dropped->name, "odd");
-	assert_int_equal(embed_request_write(&r->rq, EMBED_TITAN, GW_LIT("m"), 0, 1, &r->out, &r->param, &r->why), GW_E_INVALID);
+	assert_int_equal(embed_request_write(&r->rq, EMBED_TITAN, GW_LIT("m"), 0, 1, &r->out, &r->param, &r->why),
+			 GW_E_INVALID);
 	same_text(r->param, "dimensions");
 	assert_int_equal(read_in(r, "{\"input\":[1,2,3]}"), GW_OK);
 	assert_int_equal(r->rq.n, 1);
-	assert_int_equal(embed_request_write(&r->rq, EMBED_COHERE, GW_LIT("m"), 0, 1, &r->out, &r->param, &r->why), GW_E_INVALID);
+	assert_int_equal(embed_request_write(&r->rq, EMBED_COHERE, GW_LIT("m"), 0, 1, &r->out, &r->param, &r->why),
+			 GW_E_INVALID);
 	same_text(r->param, "input");
-	assert_int_equal(embed_request_write(&r->rq, EMBED_OPENAI, GW_LIT("m"), 0, 1, &r->out, &r->param, &r->why), GW_OK);
+	assert_int_equal(embed_request_write(&r->rq, EMBED_OPENAI, GW_LIT("m"), 0, 1, &r->out, &r->param, &r->why),
+			 GW_OK);
 	same_value(r, "{\"model\":\"m\",\"input\":[1,2,3],\"encoding_format\":\"base64\"}");
 }
 
@@ -146,9 +159,14 @@ static void each_reply_is_read(void **state)
 		const char *body;
 		int tokens; /* -1: not told */
 	} cases[] = {
-		{ EMBED_OPENAI, "{\"data\":[{\"index\":1,\"embedding\":[3]},{\"index\":0,\"embedding\":\"AADAPwAAAMA=\"}],\"usage\":{\"prompt_tokens\":4}}", 4 },
-		{ EMBED_VOYAGE, "{\"data\":[{\"embedding\":[1.5,-2]},{\"embedding\":[3]}],\"usage\":{\"total_tokens\":5}}", 5 },
-		{ EMBED_COHERE, "{\"embeddings\":{\"float\":[[1.5,-2],[3]]},\"meta\":{\"billed_units\":{\"input_tokens\":6.0}}}", 6 },
+		{ EMBED_OPENAI,
+		  "{\"data\":[{\"index\":1,\"embedding\":[3]},{\"index\":0,\"embedding\":\"AADAPwAAAMA=\"}],\"usage\":{"
+		  "\"prompt_tokens\":4}}",
+		  4 },
+		{ EMBED_VOYAGE,
+		  "{\"data\":[{\"embedding\":[1.5,-2]},{\"embedding\":[3]}],\"usage\":{\"total_tokens\":5}}", 5 },
+		{ EMBED_COHERE,
+		  "{\"embeddings\":{\"float\":[[1.5,-2],[3]]},\"meta\":{\"billed_units\":{\"input_tokens\":6.0}}}", 6 },
 		{ EMBED_BEDROCK_COHERE, "{\"embeddings\":[[1.5,-2],[3]]}", -1 },
 		{ EMBED_GEMINI, "{\"embeddings\":[{\"values\":[1.5,-2]},{\"values\":[3]}]}", -1 },
 		{ EMBED_OLLAMA, "{\"embeddings\":[[1.5,-2],[3]],\"prompt_eval_count\":7}", 7 },
@@ -158,7 +176,8 @@ static void each_reply_is_read(void **state)
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		assert_int_equal(embed_reply_init(&r->a, 2, &rp), GW_OK);
-		assert_int_equal(embed_reply_read(&r->a, tree(r, gw_str_z(cases[i].body)), cases[i].shape, 0, 2, &rp), GW_OK);
+		assert_int_equal(embed_reply_read(&r->a, tree(r, gw_str_z(cases[i].body)), cases[i].shape, 0, 2, &rp),
+				 GW_OK);
 		assert_int_equal(rp.vectors[0].n, 2);
 		assert_true(rp.vectors[0].v[0] == 1.5 && rp.vectors[0].v[1] == -2 && rp.vectors[1].v[0] == 3);
 		assert_int_equal(rp.usage.is_known, cases[i].tokens >= 0);
@@ -166,22 +185,33 @@ static void each_reply_is_read(void **state)
 	}
 	/* two calls, one list */
 	assert_int_equal(embed_reply_init(&r->a, 2, &rp), GW_OK);
-	assert_int_equal(embed_reply_read(&r->a, tree(r, GW_LIT("{\"embedding\":[1.5,-2],\"inputTextTokenCount\":2}")), EMBED_TITAN, 0, 1, &rp), GW_OK);
-	assert_int_equal(embed_reply_read(&r->a, tree(r, GW_LIT("{\"embedding\":[0.1],\"inputTextTokenCount\":3}")), EMBED_TITAN, 1, 1, &rp), GW_OK);
+	assert_int_equal(embed_reply_read(&r->a, tree(r, GW_LIT("{\"embedding\":[1.5,-2],\"inputTextTokenCount\":2}")),
+					  EMBED_TITAN, 0, 1, &rp),
+			 GW_OK);
+	assert_int_equal(embed_reply_read(&r->a, tree(r, GW_LIT("{\"embedding\":[0.1],\"inputTextTokenCount\":3}")),
+					  EMBED_TITAN, 1, 1, &rp),
+			 GW_OK);
 	assert_int_equal(embed_reply_write(&rp, true, GW_LIT("alias"), &r->out), GW_OK);
-	same_value(r, "{\"object\":\"list\",\"data\":[{\"object\":\"embedding\",\"index\":0,\"embedding\":\"AADAPwAAAMA=\"},{\"object\":\"embedding\","
-		      "\"index\":1,\"embedding\":\"zczMPQ==\"}],\"model\":\"alias\",\"usage\":{\"prompt_tokens\":5,\"total_tokens\":5}}");
+	same_value(r, "{\"object\":\"list\",\"data\":[{\"object\":\"embedding\",\"index\":0,\"embedding\":"
+		      "\"AADAPwAAAMA=\"},{\"object\":\"embedding\","
+		      "\"index\":1,\"embedding\":\"zczMPQ==\"}],\"model\":\"alias\",\"usage\":{\"prompt_tokens\":5,"
+		      "\"total_tokens\":5}}");
 	assert_int_equal(embed_reply_write(&rp, false, GW_LIT("alias"), &r->out), GW_OK);
 	const yyjson_val *root = tree(r, gw_buf_view(&r->out));
 	yyjson_val *data = gw_json_get(root, GW_LIT("data"));
-	assert_true(yyjson_get_num(yyjson_arr_get(gw_json_get(yyjson_arr_get(data, 1), GW_LIT("embedding")), 0)) == 0.1);
+	assert_true(yyjson_get_num(yyjson_arr_get(gw_json_get(yyjson_arr_get(data, 1), GW_LIT("embedding")), 0)) ==
+		    0.1);
 }
 
 static void hostile_replies_are_garbage(void **state)
 {
 	static const char *const bodies[] = {
-		"[]", "{\"data\":[]}", "{\"data\":[1,2]}", "{\"data\":[{\"embedding\":[]},{\"embedding\":[1]}]}",
-		"{\"data\":[{\"embedding\":[1]},{\"embedding\":[\"x\"]}]}", "{\"data\":[{\"embedding\":\"AAA=\"},{\"embedding\":[1]}]}",
+		"[]",
+		"{\"data\":[]}",
+		"{\"data\":[1,2]}",
+		"{\"data\":[{\"embedding\":[]},{\"embedding\":[1]}]}",
+		"{\"data\":[{\"embedding\":[1]},{\"embedding\":[\"x\"]}]}",
+		"{\"data\":[{\"embedding\":\"AAA=\"},{\"embedding\":[1]}]}",
 		"{\"data\":[{\"embedding\":\"AADAfw==\"},{\"embedding\":[1]}]}", /* not a number */
 		"{\"data\":[{\"embedding\":[1],\"index\":0},{\"embedding\":[1],\"index\":0}]}", /* one is missing */
 		"{\"data\":[{\"embedding\":[1],\"index\":9},{\"embedding\":[1]}]}",
@@ -191,7 +221,8 @@ static void hostile_replies_are_garbage(void **state)
 
 	for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
 		assert_int_equal(embed_reply_init(&r->a, 2, &rp), GW_OK);
-		assert_int_equal(embed_reply_read(&r->a, tree(r, gw_str_z(bodies[i])), EMBED_OPENAI, 0, 2, &rp), GW_E_UP_GARBLED);
+		assert_int_equal(embed_reply_read(&r->a, tree(r, gw_str_z(bodies[i])), EMBED_OPENAI, 0, 2, &rp),
+				 GW_E_UP_GARBLED);
 	}
 }
 
@@ -201,34 +232,51 @@ static void reranking(void **state)
 	struct rerank_request rq;
 	struct rerank_reply rp;
 
-	assert_int_equal(rerank_request_read(&r->a,
-					     tree(r, GW_LIT("{\"model\":\"x\",\"query\":\"q\",\"documents\":[\"a\",{\"text\":\"b\"}],\"top_k\":1,"
-							    "\"max_tokens_per_doc\":9,\"return_documents\":true,\"odd\":2}")),
-					     &rq, &r->param, &r->why),
-			 GW_OK);
+	assert_int_equal(
+	    rerank_request_read(
+		&r->a,
+		tree(r, GW_LIT("{\"model\":\"x\",\"query\":\"q\",\"documents\":[\"a\",{\"text\":\"b\"}],\"top_k\":1,"
+			       "\"max_tokens_per_doc\":9,\"return_documents\":true,\"odd\":2}")),
+		&rq, &r->param, &r->why),
+	    GW_OK);
 	assert_int_equal(rerank_request_write(&rq, RERANK_COHERE, GW_LIT("m"), &r->out), GW_OK);
-	same_value(r, "{\"model\":\"m\",\"query\":\"q\",\"documents\":[\"a\",\"b\"],\"top_n\":1,\"max_tokens_per_doc\":9}");
+	same_value(
+	    r, "{\"model\":\"m\",\"query\":\"q\",\"documents\":[\"a\",\"b\"],\"top_n\":1,\"max_tokens_per_doc\":9}");
 	assert_int_equal(rerank_request_write(&rq, RERANK_VOYAGE, GW_LIT("m"), &r->out), GW_OK);
-	same_value(r, "{\"model\":\"m\",\"query\":\"q\",\"documents\":[\"a\",\"b\"],\"top_k\":1,\"return_documents\":false}");
+	same_value(
+	    r, "{\"model\":\"m\",\"query\":\"q\",\"documents\":[\"a\",\"b\"],\"top_k\":1,\"return_documents\":false}");
 	same_text(rq.notes.dropped->name, "odd");
 	same_text(rq.notes.dropped->next->name, "max_tokens_per_doc");
-	assert_int_equal(rerank_reply_read(&r->a, tree(r, GW_LIT("{\"id\":\"i\",\"results\":[{\"index\":1,\"relevance_score\":0.5}],\"meta\":{"
-								 "\"billed_units\":{\"search_units\":1}}}")),
-					   2, &rp),
-			 GW_OK);
+	assert_int_equal(
+	    rerank_reply_read(
+		&r->a,
+		tree(r, GW_LIT("{\"id\":\"i\",\"results\":[{\"index\":1,\"relevance_score\":0.5}],\"meta\":{"
+			       "\"billed_units\":{\"search_units\":1}}}")),
+		2, &rp),
+	    GW_OK);
 	assert_int_equal(rp.usage.queries, 1);
 	assert_int_equal(rerank_reply_write(&rp, &rq, GW_LIT("alias"), GW_LIT("rid"), &r->out), GW_OK);
-	same_value(r, "{\"id\":\"i\",\"model\":\"alias\",\"results\":[{\"index\":1,\"relevance_score\":0.5,\"document\":{\"text\":\"b\"}}],\"meta\":{"
+	same_value(r, "{\"id\":\"i\",\"model\":\"alias\",\"results\":[{\"index\":1,\"relevance_score\":0.5,"
+		      "\"document\":{\"text\":\"b\"}}],\"meta\":{"
 		      "\"billed_units\":{\"search_units\":1}},\"usage\":{\"total_tokens\":0}}");
-	assert_int_equal(rerank_reply_read(&r->a, tree(r, GW_LIT("{\"data\":[{\"index\":0,\"relevance_score\":1}],\"usage\":{\"total_tokens\":8}}")), 2,
-					   &rp),
-			 GW_OK);
+	assert_int_equal(
+	    rerank_reply_read(
+		&r->a,
+		tree(r, GW_LIT("{\"data\":[{\"index\":0,\"relevance_score\":1}],\"usage\":{\"total_tokens\":8}}")), 2,
+		&rp),
+	    GW_OK);
 	assert_int_equal(rp.usage.input, 8);
-	assert_int_equal(rerank_reply_read(&r->a, tree(r, GW_LIT("{\"results\":[{\"index\":2,\"relevance_score\":1}]}")), 2, &rp), GW_E_UP_GARBLED);
+	assert_int_equal(
+	    rerank_reply_read(&r->a, tree(r, GW_LIT("{\"results\":[{\"index\":2,\"relevance_score\":1}]}")), 2, &rp),
+	    GW_E_UP_GARBLED);
 	assert_int_equal(rerank_reply_read(&r->a, tree(r, GW_LIT("{\"results\":7}")), 2, &rp), GW_E_UP_GARBLED);
-	assert_int_equal(rerank_request_read(&r->a, tree(r, GW_LIT("{\"documents\":[\"a\"]}")), &rq, &r->param, &r->why), GW_E_MISSING);
+	assert_int_equal(
+	    rerank_request_read(&r->a, tree(r, GW_LIT("{\"documents\":[\"a\"]}")), &rq, &r->param, &r->why),
+	    GW_E_MISSING);
 	same_text(r->param, "query");
-	assert_int_equal(rerank_request_read(&r->a, tree(r, GW_LIT("{\"query\":\"q\",\"documents\":[1]}")), &rq, &r->param, &r->why), GW_E_INVALID);
+	assert_int_equal(
+	    rerank_request_read(&r->a, tree(r, GW_LIT("{\"query\":\"q\",\"documents\":[1]}")), &rq, &r->param, &r->why),
+	    GW_E_INVALID);
 	same_text(r->param, "documents");
 	rerank_path_write(RERANK_COHERE, GW_LIT(""), &r->out);
 	rerank_path_write(RERANK_JINA, GW_LIT("/v1"), &r->out);
@@ -239,7 +287,8 @@ static void reranking(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(each_shape_is_written), T(inputs_are_checked), T(each_reply_is_read), T(hostile_replies_are_garbage), T(reranking),
+		T(each_shape_is_written),       T(inputs_are_checked), T(each_reply_is_read),
+		T(hostile_replies_are_garbage), T(reranking),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
