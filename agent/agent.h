@@ -12,8 +12,9 @@
  *
  *   images.c   image sets from confd, and which deployments they hold
  *   probe.c    one call to a deployment: credential, request, verdict
+ *   token.c    tokens and temporary keys, fetched for confd
  *   main.c     start, channels, the schedule */
-enum { GW_AGENT_DEPLOYMENTS = 4096, GW_AGENT_PROBES = 32 };
+enum { GW_AGENT_DEPLOYMENTS = 4096, GW_AGENT_PROBES = 32, GW_AGENT_FETCHES = 32 };
 
 /* A deployment as the schedule sees it. */
 struct gw_ag_dep {
@@ -34,7 +35,7 @@ struct gw_agent {
 	struct gw_upstream *upstream;
 	struct gw_image_set images;
 	struct gw_ag_dep deps[GW_AGENT_DEPLOYMENTS];
-	uint32_t n_deps, n_running;
+	uint32_t n_deps, n_running, n_fetching;
 	uv_timer_t tick, orphan;
 	bool had_images, is_stopping;
 };
@@ -53,6 +54,9 @@ struct gw_ag_result {
 typedef void gw_ag_probe_fn(void *ctx, const struct gw_ag_result *r);
 GW_MUST enum gw_err gw_agent_probe(struct gw_agent *ag, struct gw_str deployment, bool is_test, gw_ag_probe_fn *fn,
 				   void *ctx);
+
+/* token.c: one token for confd */
+void gw_agent_token(struct gw_agent *ag, struct gw_msg *m);
 
 /* main.c */
 void gw_agent_reschedule(struct gw_agent *ag);

@@ -300,6 +300,8 @@ static void on_peer_message(void *ctx, struct gw_channel *ch, struct gw_msg *m)
 
 	if (m->type == GW_MSG_IMAGE && ch == ag->confd)
 		gw_agent_image(ag, m);
+	else if (m->type == GW_MSG_TOKEN && ch == ag->confd)
+		gw_agent_token(ag, m);
 	else if (m->type == GW_MSG_CALL && ch == ag->admin)
 		on_call(ag, m);
 }
@@ -387,15 +389,35 @@ static void on_signal(uv_signal_t *s, int signum)
 	stop(s->data);
 }
 
+/* The folder of a file that an environment variable names; false when there is none. */
+static bool folder_of(const char *variable, char *out, size_t room)
+{
+	const char *path = getenv(variable), *slash = path && path[0] == '/' ? strrchr(path, '/') : NULL;
+	size_t n = slash ? (size_t)(slash - path) : 0;
+
+	if (n == 0 || n >= room)
+		return false;
+	memcpy(out, path, n);
+	out[n] = '\0';
+	return true;
+}
+
 static uint32_t lock_down(struct gw_agent *ag)
 {
-	static const struct gw_sandbox_path paths[] = {
+	static char identity[4096], container[4096];
+	struct gw_sandbox_path paths[7] = {
 		{ "/etc/ssl", false },           { "/etc/resolv.conf", false }, { "/etc/hosts", false },
 		{ "/etc/nsswitch.conf", false }, { "/proc/self", false },
 	};
 	uint32_t level = 0;
+	size_t n = 5;
 
-	if (ag->start.boot.sandbox && gw_sandbox_enter(GW_SB_AGENT, paths, sizeof paths / sizeof paths[0], &level))
+	/* tokens that the platform puts there and renews, by a new file under the same name */
+	if (folder_of("AWS_WEB_IDENTITY_TOKEN_FILE", identity, sizeof identity))
+		paths[n++] = (struct gw_sandbox_path){ identity, false };
+	if (folder_of("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", container, sizeof container))
+		paths[n++] = (struct gw_sandbox_path){ container, false };
+	if (ag->start.boot.sandbox && gw_sandbox_enter(GW_SB_AGENT, paths, n, &level))
 		gw_role_fatal("cannot enter the sandbox");
 	return level;
 }

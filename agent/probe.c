@@ -8,7 +8,7 @@
 #include "lib/json_write.h"
 #include "lib/sys/clock.h"
 
-enum { ARENA = 96 << 10, BODY_MAX = 32 << 10, LEASE_MS = 3000, PROBE_MS = 10000, PROBE_MODELS = 0, PROBE_NONE = 2 };
+enum { ARENA = 96 << 10, BODY_MAX = 32 << 10, LEASE_MS = 15000, PROBE_MS = 10000, PROBE_MODELS = 0, PROBE_NONE = 2 };
 
 struct probe {
 	struct gw_agent *ag;
@@ -223,8 +223,10 @@ static void on_lease(void *ctx, enum gw_err err, struct gw_msg *m)
 
 	p->secret = take_lease(err, m);
 	enum gw_err e = p->secret ? send_call(p) : GW_E_CRED_MISSING;
+	struct gw_str why = !err && m->detail.n ? m->detail : GW_LIT("The credential could not be had from confd.");
+
 	if (e)
-		finish(p, e, p->secret ? GW_NIL : GW_LIT("The credential could not be had from confd."), GW_NIL);
+		finish(p, e, p->secret ? GW_NIL : why, GW_NIL);
 }
 
 static enum gw_err lease(struct probe *p, struct gw_str credential,

@@ -6,7 +6,7 @@
 
 static enum gw_cred_kind kind_of(const yyjson_val *obj)
 {
-	return (enum gw_cred_kind)gw_cf_u64(obj, GW_KIND_credential, "kind");
+	return (enum gw_cred_kind)gw_cf_u64(obj, GW_KIND_credential, "type");
 }
 
 enum gw_err gw_edit_cred_secret(struct gw_ctx *c, const yyjson_val *obj, const struct gw_secret *given, bool is_next,
@@ -67,9 +67,9 @@ enum gw_err gw_edit_cred_check(struct gw_ctx *c, const struct gw_edit *e, const 
 	const struct gw_provider *row = row_of(c, obj);
 
 	if (row != NULL && !(row->creds & 1u << kind))
-		return gw_fault(c, GW_E_INVALID, GW_LIT("/kind"),
-				"A provider of type %s takes no credential of kind %.*s.", row->name,
-				GW_FMT(gw_cf_str(obj, GW_KIND_credential, "kind")));
+		return gw_fault(c, GW_E_INVALID, GW_LIT("/type"),
+				"A provider of type %s takes no credential of type %.*s.", row->name,
+				GW_FMT(gw_cf_str(obj, GW_KIND_credential, "type")));
 	if (is_ambient && (secrets->secret != NULL || secrets->next != NULL))
 		return gw_fault(c, GW_E_INVALID, GW_LIT("/secret"),
 				"secret is not stored with source %.*s: the identity comes from there. Leave it out.",
@@ -80,7 +80,7 @@ enum gw_err gw_edit_cred_check(struct gw_ctx *c, const struct gw_edit *e, const 
 		return gw_fault(c, GW_E_MISSING, GW_LIT("/secret"), "secret is required for a new credential: %s.",
 				what[kind]);
 	if (kind_of(e->before_obj) != kind)
-		return gw_fault(c, GW_E_MISSING, GW_LIT("/secret"), "secret is required with a new kind: %s.",
+		return gw_fault(c, GW_E_MISSING, GW_LIT("/secret"), "secret is required with a new type: %s.",
 				what[kind]);
 	return GW_OK;
 }

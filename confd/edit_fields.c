@@ -114,7 +114,7 @@ static bool is_stored(struct gw_ctx *c, const struct gw_edit *e, const char *ver
 /* The end of an API key says which it is; that of a key file says nothing. */
 static bool shows_end(const yyjson_val *obj, struct gw_str s)
 {
-	return s.n >= LAST4_LEAST && gw_cf_u64(obj, GW_KIND_credential, "kind") == GW_CRED_KIND_KEY;
+	return s.n >= LAST4_LEAST && gw_cf_u64(obj, GW_KIND_credential, "type") == GW_CRED_KIND_KEY;
 }
 
 static void set_shown(struct gw_ctx *c, const yyjson_val *obj, const struct gw_secret *secret, bool is_next,

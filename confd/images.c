@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "confd/server.h"
+#include "confd/tokens.h"
 #include "confd/failpoint.h"
 #include "lib/sys/clock.h"
 #include "lib/sys/diag.h"
@@ -346,6 +347,7 @@ void gw_images_status(void *ctx, struct gw_json_out *w)
 {
 	const struct gw_server *s = ctx;
 
+	gw_tokens_status(ctx, w);
 	gw_jw_ku64(w, "published", s->refused != 0 ? s->before.generation : s->now.generation);
 	gw_jw_ku64(w, "refused", s->refused);
 	gw_jw_key(w, GW_LIT("peers"));

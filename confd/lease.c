@@ -5,6 +5,7 @@
 #include "confd/object.h"
 #include "confd/open.h"
 #include "confd/sealed.h"
+#include "core/provider.h"
 #include "lib/sys/clock.h"
 #include "net/tls.h"
 #include "shm/heritage.h"
@@ -16,6 +17,44 @@ static enum gw_err own_key(struct gw_core *core, enum gw_own_key which, struct g
 	out->secret = gw_secret_new(bytes.p, bytes.n);
 	out->version = 1;
 	return out->secret != NULL ? GW_OK : GW_E_NOMEM;
+}
+
+/* Whether credentials may come from the machine at all. */
+static bool may_be_ambient(struct gw_ctx *c)
+{
+	struct gw_str json;
+	yyjson_val *settings;
+
+	return gw_obj_get(c, GW_KIND_settings, GW_LIT("default"), &json, &settings) == GW_OK &&
+	       gw_cf_bool(settings, GW_KIND_settings, "ambient_credentials");
+}
+
+/* With what a token is fetched: both objects, for the agent. */
+static enum gw_err open_fetched(struct gw_ctx *c, const yyjson_val *obj, struct gw_str json, struct gw_leased *out)
+{
+	bool is_ambient = gw_cf_u64(obj, GW_KIND_credential, "source") != GW_CRED_FROM_SECRET;
+	struct gw_str provider;
+	struct gw_json_out w;
+
+	if (is_ambient && !may_be_ambient(c)) {
+		gw_buf_puts(&out->text, GW_LIT("Credentials of the machine are switched off. A platform admin may set "
+					       "ambient_credentials of the "
+					       "settings."));
+		return GW_E_CRED_MISSING;
+	}
+	enum gw_err e = gw_obj_text(c, GW_KIND_provider, gw_obj_str(obj, "provider"), &provider);
+
+	if (e != GW_OK)
+		return e == GW_E_NOT_FOUND ? GW_E_CRED_MISSING : e;
+	gw_jw_init(&w, &out->text);
+	gw_jw_obj(&w);
+	gw_jw_key(&w, GW_LIT("credential"));
+	gw_jw_raw(&w, json);
+	gw_jw_key(&w, GW_LIT("provider"));
+	gw_jw_raw(&w, provider);
+	gw_jw_end_obj(&w);
+	out->is_fetched = true;
+	return out->text.err;
 }
 
 static enum gw_err open_credential(struct gw_ctx *c, struct gw_str id, uint64_t version, struct gw_leased *out)
@@ -32,6 +71,17 @@ static enum gw_err open_credential(struct gw_ctx *c, struct gw_str id, uint64_t 
 				     gw_obj_u64(obj, "secret_version") };
 	uint64_t next = gw_obj_u64(obj, "next_version");
 
+	if (gw_cred_is_fetched((enum gw_cred_kind)gw_cf_u64(obj, GW_KIND_credential, "type"),
+			       (enum gw_cred_source)gw_cf_u64(obj, GW_KIND_credential, "source"),
+			       gw_obj_str(obj, "role_arn"))) {
+		e = open_fetched(c, obj, json, out);
+		if (e != GW_OK)
+			return e;
+		out->version = p.version;
+		if (gw_cf_u64(obj, GW_KIND_credential, "source") != GW_CRED_FROM_SECRET)
+			return GW_OK;
+		next = 0; /* one token at a time: a staged secret is tried when it is promoted */
+	}
 	if (version != 0)
 		p.version = version;
 	out->version = p.version;
@@ -192,8 +242,11 @@ enum gw_err gw_lease(struct gw_core *core, struct gw_str name, uint64_t version,
 	} else if (role == GW_ROLE_WORKER || role == GW_ROLE_AGENT) {
 		e = reading(core, open_credential, name, version, out);
 	}
-	if (e != GW_OK)
-		gw_leased_done(out);
+	if (e != GW_OK) { /* text stays: it may say why */
+		gw_secret_unref(out->secret);
+		gw_secret_unref(out->next);
+		out->secret = out->next = NULL;
+	}
 	*(e == GW_OK ? &core->leases_answered : &core->leases_refused) += 1;
 	return e;
 }

@@ -10,6 +10,7 @@
 #include "confd/failpoint.h"
 #include "confd/root_key.h"
 #include "confd/server.h"
+#include "confd/tokens.h"
 #include "lib/crypto.h"
 #include "lib/sys/clock.h"
 #include "lib/sys/diag.h"
@@ -214,6 +215,7 @@ static void on_tick(uv_timer_t *t)
 	if (s->is_open) {
 		gw_queue_check(s);
 		gw_images_tick(s);
+		gw_tokens_tick(s);
 		if (s->n_ticks % 2 == 0) {
 			gw_audit_flush(s);
 			gw_audit_pump(s);
@@ -335,6 +337,8 @@ int gw_confd_main(void)
 	if (gw_beats_open(s->start.boot.runtime_dir, false, &s->beats) != GW_OK)
 		gw_role_fatal("cannot map the shared regions in %s", s->start.boot.runtime_dir);
 	gw_revocation_open(s);
+	if (gw_tokens_init(s) != GW_OK)
+		gw_role_fatal("no memory for the table of tokens");
 	read_options(s);
 	gw_failpoint_dir(s->start.boot.data_dir);
 	uint32_t level = lock_down(s);

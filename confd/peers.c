@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include "confd/server.h"
+#include "confd/tokens.h"
 #include "lib/sys/clock.h"
 #include "lib/sys/diag.h"
 
@@ -60,7 +61,14 @@ static void answer_lease(struct gw_server *s, struct gw_peer *p, const struct gw
 		e = take_token(p)
 			? gw_lease(&s->core, m->name, GW_MSG_HAS(m, version) ? m->version : 0, (int)p->role, &l)
 			: GW_E_LIMIT;
+	if (e == GW_OK && l.is_fetched) {
+		gw_tokens_lease(s, p, m, &l);
+		gw_leased_done(&l);
+		return;
+	}
 	GW_MSG_SET(&a, corr, m->corr);
+	if (e != GW_OK && l.text.n > 0)
+		GW_MSG_SET(&a, detail, gw_buf_view(&l.text));
 	GW_MSG_SET(&a, status, (uint64_t) - (int64_t)e);
 	GW_MSG_SET(&a, name, m->name);
 	if (e == GW_OK) {
@@ -79,11 +87,12 @@ static void answer_lease(struct gw_server *s, struct gw_peer *p, const struct gw
 	gw_leased_done(&l);
 }
 
-void gw_peers_lease_drop(struct gw_server *s, struct gw_str id)
+static void tell_readers(struct gw_server *s, struct gw_str id, uint64_t flags)
 {
 	struct gw_msg m = { .type = GW_MSG_LEASE_DROP };
 
 	GW_MSG_SET(&m, name, id);
+	GW_MSG_SET(&m, flags, flags);
 	for (int i = 0; i < GW_CONFD_PEERS; i++) {
 		struct gw_peer *p = &s->peers[i];
 
@@ -93,6 +102,17 @@ void gw_peers_lease_drop(struct gw_server *s, struct gw_str id)
 			gw_log_slow(GW_WARN, "lease drop for %s[%u] not sent: its channel is full",
 				    gw_role_name(p->role), p->slot);
 	}
+}
+
+void gw_peers_lease_drop(struct gw_server *s, struct gw_str id)
+{
+	gw_tokens_drop(s, id);
+	tell_readers(s, id, 0);
+}
+
+void gw_peers_lease_renew(struct gw_server *s, struct gw_str id)
+{
+	tell_readers(s, id, GW_DROP_RENEW);
 }
 
 /* --- messages --- */

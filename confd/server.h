@@ -20,6 +20,7 @@ enum {
 	GW_CONFD_TIMES = 1024 /* publications whose times are kept for the figures */
 };
 
+struct gw_token;
 struct gw_peer {
 	struct gw_channel *channel; /* NULL = free */
 	enum gw_role role;
@@ -71,6 +72,8 @@ struct gw_server {
 	unsigned n_queued, n_deriving;
 	uv_timer_t group;
 	/* images */
+	struct gw_token *tokens; /* GW_TOKENS of them */
+	uint64_t token_serial;
 	struct gw_publisher *publisher;
 	uv_async_t published;
 	struct gw_set now, before;
@@ -103,6 +106,8 @@ struct gw_peer *gw_peer_of(struct gw_server *s, const struct gw_channel *ch);
 /* Where audit records go, or NULL. */
 struct gw_peer *gw_peer_logger(struct gw_server *s);
 void gw_peers_lease_drop(struct gw_server *s, struct gw_str id);
+/* There is a newer token: ask for it, go on with the old one until then. */
+void gw_peers_lease_renew(struct gw_server *s, struct gw_str id);
 void gw_peers_close(struct gw_server *s);
 
 /* queue.c */

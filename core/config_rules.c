@@ -226,7 +226,7 @@ static void check_credential_kind(struct gw_cf_check *c)
 	} rows[] = { { "region", AWS },         { "role_arn", AWS },    { "external_id", AWS },
 		     { "tenant_id", AZURE },    { "client_id", AZURE }, { "scope", TOKEN | AZURE },
 		     { "token_url", ANY_TOKEN } };
-	struct gw_str kind = text_of(c, "kind"), source = text_of(c, "source");
+	struct gw_str kind = text_of(c, "type"), source = text_of(c, "source");
 	unsigned is = gw_str_eq(kind, GW_LIT("aws"))     ? AWS
 		      : gw_str_eq(kind, GW_LIT("azure")) ? AZURE
 		      : gw_str_eq(kind, GW_LIT("gcp"))   ? TOKEN
@@ -238,7 +238,7 @@ static void check_credential_kind(struct gw_cf_check *c)
 			gw_cf_fault(
 			    c, GW_E_INVALID, gw_cf_at(c, rows[i].field),
 			    gw_arena_printf(c->arena,
-					    "%s says nothing to a credential of kind %.*s. Leave it out, or set kind.",
+					    "%s says nothing to a credential of type %.*s. Leave it out, or set type.",
 					    rows[i].field, GW_FMT(kind.n ? kind : GW_LIT("api_key"))));
 	}
 	if (is_ambient && (!is || (is != AWS && !gw_str_eq(source, GW_LIT("instance")))))
@@ -250,7 +250,7 @@ static void check_credential_kind(struct gw_cf_check *c)
 		      "out.");
 	if (is == AWS && !text_of(c, "region").n)
 		fault(c, GW_E_MISSING, "region",
-		      "region is required for kind aws: where requests are signed for, such as us-east-1.");
+		      "region is required for type aws: where requests are signed for, such as us-east-1.");
 	if (is == AWS && !gw_provider_is_place(text_of(c, "region")))
 		fault(c, GW_E_INVALID, "region", "region must be the name of an AWS region, such as us-east-1.");
 	if (is == AWS && text_of(c, "role_arn").n && !gw_str_has_prefix(text_of(c, "role_arn"), GW_LIT("arn:")))
@@ -261,10 +261,10 @@ static void check_credential_kind(struct gw_cf_check *c)
 		      "role_arn is required with source web_identity: the role that the token is for.");
 	if (is == AZURE && !is_ambient && !text_of(c, "tenant_id").n)
 		fault(c, GW_E_MISSING, "tenant_id",
-		      "tenant_id is required for kind azure: the directory of the application.");
+		      "tenant_id is required for type azure: the directory of the application.");
 	if (is == AZURE && !is_ambient && !text_of(c, "client_id").n)
 		fault(c, GW_E_MISSING, "client_id",
-		      "client_id is required for kind azure: the application that the secret is of.");
+		      "client_id is required for type azure: the application that the secret is of.");
 	if (is == AZURE && !gw_provider_is_place(text_of(c, "tenant_id")))
 		fault(c, GW_E_INVALID, "tenant_id", "tenant_id may have letters, digits, '-', '.' and '_' only.");
 }

@@ -78,6 +78,9 @@ enum gw_judgement gw_judge(const struct gw_judge_in *in)
 	/* Nor does the first half of a rotation: the next secret is the same deployment. */
 	if (in->err == GW_E_UP_AUTH && in->has_next_secret && !in->used_next_secret)
 		return GW_JUDGE_OTHER_SECRET;
+	/* A token may have ended before its time. */
+	if (in->err == GW_E_UP_AUTH && in->is_token && !in->had_new_token)
+		return GW_JUDGE_NEW_TOKEN;
 	if (gw_err_info(in->err)->retry == GW_RETRY_NO || in->attempts > in->retries || !in->has_more_candidates)
 		return GW_JUDGE_GIVE_UP;
 	return GW_JUDGE_NEXT;

@@ -16,13 +16,14 @@ struct gw_pick_in {
 int gw_pick(const struct gw_pick_in *in, enum gw_err *why);
 
 /* After a failed attempt, before anything reached the client (core/judge). */
-enum gw_judgement { GW_JUDGE_GIVE_UP, GW_JUDGE_NEXT, GW_JUDGE_AGAIN_FRESH, GW_JUDGE_OTHER_SECRET };
+enum gw_judgement { GW_JUDGE_GIVE_UP, GW_JUDGE_NEXT, GW_JUDGE_AGAIN_FRESH, GW_JUDGE_OTHER_SECRET, GW_JUDGE_NEW_TOKEN };
 struct gw_judge_in {
 	enum gw_err err;
 	uint32_t attempts, retries; /* made so far, further ones allowed */
 	bool was_reused; /* the attempt used a pooled connection */
 	bool had_stale_retry; /* AGAIN_FRESH was used for this candidate already */
 	bool has_next_secret, used_next_secret;
+	bool is_token, had_new_token; /* the credential was fetched; it was fetched anew for this request already */
 	uint64_t now_ns, deadline_ns;
 	bool has_more_candidates;
 };

@@ -245,11 +245,11 @@ static enum gw_err read_credential(struct gw_plan_room *m, const struct gw_rows 
 		return e;
 	if (cred.disabled || !gw_str_eq(cred.provider, c->provider))
 		return GW_E_NOT_FOUND;
-	c->auth = cred.kind == GW_CRED_KIND_KEY
+	c->auth = cred.type == GW_CRED_KIND_KEY
 		      ? c->key_auth
 		      : gw_auth_kind_of(&gw_providers[c->provider_type], GW_PROVIDER_AUTH_DEFAULT,
-					(enum gw_cred_kind)cred.kind);
-	c->is_token = gw_cred_is_fetched((enum gw_cred_kind)cred.kind, (enum gw_cred_source)cred.source, cred.role_arn);
+					(enum gw_cred_kind)cred.type);
+	c->is_token = gw_cred_is_fetched((enum gw_cred_kind)cred.type, (enum gw_cred_source)cred.source, cred.role_arn);
 	c->sign_region = c->region.n            ? c->region
 			 : c->provider_region.n ? c->provider_region
 						: gw_plan_copy(m, cred.region);

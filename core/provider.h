@@ -17,7 +17,7 @@ enum gw_auth_kind {
 	GW_AUTH_QUERY,
 	GW_AUTH_SIGV4
 };
-/* Kinds of credentials, as bits of a row's `creds`; by word: field credential.kind. */
+/* Kinds of credentials, as bits of a row's `creds`; by word: field credential.type. */
 enum gw_cred_bit { GW_CRED_KEY = 1, GW_CRED_AWS = 2, GW_CRED_GCP = 4, GW_CRED_AZURE = 8 };
 enum gw_cred_kind { GW_CRED_KIND_KEY, GW_CRED_KIND_AWS, GW_CRED_KIND_GCP, GW_CRED_KIND_AZURE };
 /* Words of credential.source: where the base credential comes from. */

@@ -50,6 +50,9 @@ void gw_signer_public(const struct gw_signer *s, uint8_t out[65]);
 GW_MUST enum gw_err gw_sign(const struct gw_signer *s, const uint8_t hash[32], uint8_t sig[64]);
 bool gw_verify(const uint8_t public65[65], const uint8_t hash[32], const uint8_t sig[64]);
 
+/* RS256: RSA over SHA-256 (PKCS #1 v1.5), appended to sig; the key in PKCS #8 PEM. GW_E_CRYPTO: no such key. Some ms. */
+GW_MUST enum gw_err gw_rs256_sign(struct gw_str pem, struct gw_str msg, struct gw_buf *sig);
+
 /* Equal without telling where they differ. */
 bool gw_ct_eq(const void *a, const void *b, size_t n);
 /* Fills with the kernel's random bytes; aborts if the kernel has none. */

@@ -20,6 +20,8 @@ enum gw_msg_type {
 #undef GW_MKEY
 	GW_MSG_COUNT
 };
+enum { GW_LEASE_AHEAD = 1, GW_LEASE_REFUSED = 2 }; /* flags of LEASE */
+enum { GW_DROP_RENEW = 1 }; /* of LEASE_DROP */
 enum gw_mkey {
 	GW_MK_type_,
 #define GW_MSG(name, doc)

@@ -139,6 +139,10 @@ static void pick_env(const struct gw_master *m, enum gw_role role, char *out[ENV
 				take = take ||
 				       (strncmp(root[i], "env:", 4) == 0 && gw_str_eq(name, gw_str_z(root[i] + 4)));
 		}
+		/* where the platform keeps the machine's own identity: for the agent, which fetches tokens */
+		if (role == GW_ROLE_AGENT)
+			take = take || gw_str_has_prefix(name, GW_LIT("AWS_CONTAINER_")) ||
+			       gw_str_eq(name, GW_LIT("AWS_WEB_IDENTITY_TOKEN_FILE"));
 		if (take)
 			out[n++] = *e;
 	}

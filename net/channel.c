@@ -301,6 +301,7 @@ static bool is_answer(enum gw_msg_type t)
 {
 	switch (t) {
 	case GW_MSG_ANSWER:
+	case GW_MSG_TOKEN_IS:
 	case GW_MSG_LEASED:
 	case GW_MSG_AUDITED:
 	case GW_MSG_UPGRADED:

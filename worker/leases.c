@@ -6,13 +6,14 @@
 #include "lib/sys/clock.h"
 #include "worker/req.h"
 
-enum { LEASES = 2048, ASK_MS = 2000, EXTEND_MS = 24 * 3600 * 1000, ASKS_AHEAD = 32 };
+enum { LEASES = 2048, ASK_MS = 2000, ASK_SLOW_MS = 20000, EXTEND_MS = 24 * 3600 * 1000, ASKS_AHEAD = 32 };
 
 struct gw_lease {
 	char id[64];
 	uint8_t id_n;
-	bool is_asking;
-	uint64_t version, next_version;
+	bool is_asking, is_ahead; /* is_ahead: the question under way does not wait for a token */
+	bool is_refused; /* the provider refused the token: a newer one is wanted */
+	uint64_t version, next_version, expires_ms; /* expires_ms: when the token itself ends, 0 = it does not */
 	struct gw_secret *secret, *next;
 	uint64_t got_ms, life_ms, retry_ms;
 	struct gw_req *waiters;
@@ -63,7 +64,7 @@ static void wipe(struct gw_lease *l)
 	if (l->secret)
 		l->w->n_leases--;
 	l->secret = l->next = NULL;
-	l->version = l->next_version = 0;
+	l->version = l->next_version = l->expires_ms = 0;
 }
 
 /* Each waiter runs on; it finds the secret, or the error that is set here. */
@@ -100,6 +101,7 @@ static void take(struct gw_lease *l, struct gw_msg *m)
 	l->next_version = m->next_version;
 	l->got_ms = gw_now_ms();
 	l->life_ms = m->deadline_ms ? m->deadline_ms : 600000;
+	l->expires_ms = m->expires_ms ? l->got_ms + m->expires_ms : 0;
 	l->w->n_leases++;
 }
 
@@ -120,14 +122,18 @@ static bool is_passing(uint64_t status)
 }
 
 static void go_on(struct gw_worker *w);
+static bool ask(struct gw_lease *l, uint64_t flags);
 
 static void on_answer(void *ctx, enum gw_err err, struct gw_msg *m)
 {
 	struct gw_lease *l = ctx;
 
-	l->is_asking = false;
+	l->is_asking = l->is_refused = false;
 	l->w->n_asking--;
 	l->retry_ms = gw_now_ms() + 200;
+	/* Those who came while the answer was on its way want to wait for a token. */
+	if (!err && m->status && l->is_ahead && l->waiters && ask(l, 0))
+		return;
 	if (!err && m->status == 0 && m->secret.n) {
 		take(l, m);
 		wake(l, l->secret ? GW_OK : GW_E_NOMEM);
@@ -141,16 +147,21 @@ static void on_answer(void *ctx, enum gw_err err, struct gw_msg *m)
 	go_on(l->w);
 }
 
-static bool ask(struct gw_lease *l)
+static bool ask(struct gw_lease *l, uint64_t flags)
 {
 	struct gw_msg m = { .type = GW_MSG_LEASE };
+	const struct gw_req *r = l->waiters;
+	/* a token may have to be fetched first */
+	bool is_slow = flags == GW_LEASE_REFUSED || (r && r->plan.candidates[r->at.candidate].is_token);
 
 	if (l->is_asking)
 		return true;
 	GW_MSG_SET(&m, name, gw_str(l->id, l->id_n));
-	if (!l->w->confd || gw_channel_ask(l->w->confd, &m, ASK_MS, on_answer, l) != GW_OK)
+	GW_MSG_SET(&m, flags, flags);
+	if (!l->w->confd || gw_channel_ask(l->w->confd, &m, is_slow ? ASK_SLOW_MS : ASK_MS, on_answer, l) != GW_OK)
 		return false;
 	l->is_asking = true;
+	l->is_ahead = flags == GW_LEASE_AHEAD;
 	l->w->n_asking++;
 	return true;
 }
@@ -166,12 +177,12 @@ struct gw_secret *gw_lease_get(struct gw_worker *w, struct gw_str credential, ui
 			       struct gw_req *waiter)
 {
 	struct gw_lease *l = cell_of(w, credential, true);
-	struct gw_secret *s = l ? fitting(l, version, want_next) : NULL;
+	struct gw_secret *s = l && !l->is_refused ? fitting(l, version, want_next) : NULL;
 
 	if (s)
 		return gw_secret_ref(s);
 	/* confd answered after this request began, with an older version than the image names: it knows best. */
-	if (l && l->secret && l->got_ms > waiter->at.begun_ns / 1000000)
+	if (l && l->secret && !l->is_refused && l->got_ms > waiter->at.begun_ns / 1000000)
 		return gw_secret_ref(want_next && l->next ? l->next : l->secret);
 	if (!l) {
 		waiter->at.err = GW_E_CRED_MISSING;
@@ -189,13 +200,22 @@ struct gw_secret *gw_lease_get(struct gw_worker *w, struct gw_str credential, ui
 		waiter->at.err = GW_E_CRED_MISSING;
 		return NULL;
 	}
-	if (!ask(l)) {
-		waiter->at.err = GW_E_CRED_MISSING;
-		return NULL;
-	}
 	waiter->lease_next = l->waiters;
 	l->waiters = waiter;
+	if (!ask(l, l->is_refused ? GW_LEASE_REFUSED : 0)) {
+		l->waiters = waiter->lease_next;
+		waiter->lease_next = NULL;
+		waiter->at.err = GW_E_CRED_MISSING;
+	}
 	return NULL;
+}
+
+void gw_lease_refused(struct gw_worker *w, struct gw_str credential, const struct gw_secret *which)
+{
+	struct gw_lease *l = cell_of(w, credential, false);
+
+	if (l && l->secret == which && !l->is_asking)
+		l->is_refused = true;
 }
 
 void gw_lease_forget_waiter(struct gw_worker *w, const struct gw_req *waiter)
@@ -210,11 +230,13 @@ void gw_lease_forget_waiter(struct gw_worker *w, const struct gw_req *waiter)
 	}
 }
 
-void gw_lease_drop(struct gw_worker *w, struct gw_str credential)
+void gw_lease_drop(struct gw_worker *w, struct gw_str credential, bool is_renewed)
 {
 	struct gw_lease *l = cell_of(w, credential, false);
 
-	if (l)
+	if (l && is_renewed)
+		(void)ask(l, GW_LEASE_AHEAD); /* else at half its life */
+	else if (l)
 		wipe(l);
 }
 
@@ -232,13 +254,13 @@ void gw_lease_tick(struct gw_worker *w, uint64_t now_ms)
 			continue;
 		}
 		uint64_t age = now_ms - l->got_ms;
-		if (age >= EXTEND_MS) {
+		if (age >= EXTEND_MS || (l->expires_ms && now_ms >= l->expires_ms)) {
 			wipe(l);
 		} else if (age >= l->life_ms / 2 && !l->is_asking && now_ms >= l->retry_ms) {
 			if (age >= l->life_ms && !w->confd)
 				gw_count(&w->page->metric[GW_M_lease_extended], 1);
 			l->retry_ms = now_ms + 5000;
-			(void)ask(l); /* without confd: later */
+			(void)ask(l, GW_LEASE_AHEAD); /* without confd: later */
 		}
 	}
 	gw_gauge(&w->page->metric[GW_M_leases], w->n_leases);
@@ -260,7 +282,7 @@ static bool ask_next(void *ctx, struct gw_str key, struct gw_str row)
 	if (w->n_asking >= ASKS_AHEAD)
 		return false;
 	l = cell_of(w, id, true);
-	if (l && !l->secret && !ask(l)) {
+	if (l && !l->secret && !ask(l, GW_LEASE_AHEAD)) {
 		w->ahead.is_short = true;
 		w->ahead.is_at_end = true; /* no use in going on; the tick begins anew */
 		return false;

@@ -86,7 +86,7 @@ static void on_peer_message(void *ctx, struct gw_channel *ch, struct gw_msg *m)
 	if (m->type == GW_MSG_IMAGE)
 		gw_worker_image(w, m);
 	else if (m->type == GW_MSG_LEASE_DROP)
-		gw_lease_drop(w, m->name);
+		gw_lease_drop(w, m->name, m->flags == GW_DROP_RENEW);
 }
 
 static const struct gw_channel_ops peer_ops = { on_peer_message, on_peer_end };

@@ -91,7 +91,7 @@ struct gw_req {
 	struct gw_mark mark; /* arena before the attempt */
 	struct gw_attempt at;
 	uint32_t tried, attempts, free_attempts; /* free: those that cost no retry */
-	bool had_stale_retry, use_next_secret;
+	bool had_stale_retry, use_next_secret, had_new_token;
 	struct gw_secret *secret; /* leased, for the header and for scrubbing */
 	struct gw_secret *proxy_secret; /* the same, for the provider's forward proxy */
 

@@ -146,7 +146,10 @@ enum gw_err gw_lease_init(struct gw_worker *w);
 struct gw_secret *gw_lease_get(struct gw_worker *w, struct gw_str credential, uint64_t version, bool want_next,
 			       struct gw_req *waiter);
 void gw_lease_forget_waiter(struct gw_worker *w, const struct gw_req *waiter);
-void gw_lease_drop(struct gw_worker *w, struct gw_str credential);
+/* The provider refused the token that was leased: who asks next waits for a newer one. */
+void gw_lease_refused(struct gw_worker *w, struct gw_str credential, const struct gw_secret *which);
+/* is_renewed: there is a newer token, this one is good until it comes. */
+void gw_lease_drop(struct gw_worker *w, struct gw_str credential, bool is_renewed);
 void gw_lease_tick(struct gw_worker *w, uint64_t now_ms);
 void gw_lease_pepper(struct gw_worker *w);
 /* Leases those credentials of the present image that nobody needed yet, a few at a time. */

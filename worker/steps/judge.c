@@ -42,6 +42,8 @@ enum gw_step_id gw_step_judge(struct gw_req *r)
 		.had_stale_retry = r->had_stale_retry,
 		.has_next_secret = c->credential_next_version != 0,
 		.used_next_secret = r->use_next_secret,
+		.is_token = c->is_token,
+		.had_new_token = r->had_new_token,
 		.now_ns = gw_now_ns(),
 		.deadline_ns = r->deadline_ns,
 		.has_more_candidates = (r->tried & all) != all,
@@ -58,6 +60,12 @@ enum gw_step_id gw_step_judge(struct gw_req *r)
 	case GW_JUDGE_AGAIN_FRESH:
 		begin_again(r);
 		r->had_stale_retry = true;
+		r->free_attempts++;
+		return GW_STEP_send;
+	case GW_JUDGE_NEW_TOKEN:
+		gw_lease_refused(r->w, c->credential, r->secret);
+		begin_again(r);
+		r->had_new_token = true;
 		r->free_attempts++;
 		return GW_STEP_send;
 	case GW_JUDGE_OTHER_SECRET:

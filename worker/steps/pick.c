@@ -39,7 +39,7 @@ enum gw_step_id gw_step_pick(struct gw_req *r)
 		return gw_req_fail(r, why, GW_NIL);
 	r->at = (struct gw_attempt){ .candidate = i };
 	r->tried |= 1u << i;
-	r->had_stale_retry = false;
+	r->had_stale_retry = r->had_new_token = false;
 	r->use_next_secret = false;
 	return GW_STEP_send;
 }

@@ -167,7 +167,7 @@ static void authentication(void **st)
 	}
 	assert_str(p.candidates[0].sign_region, "eu"); /* the deployment's own */
 	give(GW_KIND_credential, "c",
-	     "{\"id\":\"c\",\"provider\":\"p\",\"secret_version\":4,\"kind\":\"aws\",\"role_arn\":\"arn:aws:iam::1:"
+	     "{\"id\":\"c\",\"provider\":\"p\",\"secret_version\":4,\"type\":\"aws\",\"role_arn\":\"arn:aws:iam::1:"
 	     "role/r\"}");
 	give(GW_KIND_deployment, "d",
 	     "{\"id\":\"d\",\"provider\":\"p\",\"credential\":\"c\",\"upstream_model\":\"x\"}");
@@ -178,7 +178,7 @@ static void authentication(void **st)
 	assert_true(c->is_token);
 	assert_str(c->sign_region, "us-west-2");
 	give(GW_KIND_provider, "p", "{\"id\":\"p\",\"type\":\"openai\"}");
-	give(GW_KIND_credential, "c", "{\"id\":\"c\",\"provider\":\"p\",\"kind\":\"aws\",\"region\":\"eu-central-1\"}");
+	give(GW_KIND_credential, "c", "{\"id\":\"c\",\"provider\":\"p\",\"type\":\"aws\",\"region\":\"eu-central-1\"}");
 	assert_int_equal(resolve("{\"id\":\"k\"}", "gpt-4o", &p), GW_OK);
 	assert_str(p.candidates[0].sign_region, "eu-central-1");
 	assert_false(p.candidates[0].is_token);
