@@ -40,9 +40,21 @@ void gw_error_event(struct gw_buf *out, enum gw_err e, struct gw_str message, st
 struct gw_upstream_error {
 	enum gw_err err;
 	struct gw_str message, code, type, param;
+	struct gw_str request_id; /* told in the body; for those that send no header */
 	uint64_t retry_after_ms;
 };
+/* What there is of the reply. Views; all but status may be empty. */
+struct gw_upstream_reply {
+	int status; /* 0 or 2xx: an error inside of an answer that had begun */
+	struct gw_str body, retry_after, retry_after_ms;
+	struct gw_str error_type; /* header x-amzn-errortype */
+	const struct gw_str *secrets;
+	uint32_t n_secrets;
+};
 struct gw_arena;
+void gw_upstream_error_take(struct gw_arena *a, const struct gw_upstream_reply *in, struct gw_upstream_error *out);
+/* Headers that carry a provider's id of the request, the best first; ends with NULL. */
+extern const char *const gw_upstream_id_headers[];
 /* status 0 or 2xx: an error event of a stream, classified by its codes alone. */
 void gw_upstream_error_read(struct gw_arena *a, int status, struct gw_str body, struct gw_str retry_after,
 			    struct gw_str retry_after_ms, const struct gw_str *secrets, uint32_t n_secrets,

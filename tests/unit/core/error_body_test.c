@@ -142,7 +142,7 @@ static void by_code_and_words(void **st)
 		{ 200, "{\"error\":{\"type\":\"overloaded_error\"}}", GW_E_UP_OVERLOADED },
 		{ 200, "{\"error\":{\"code\":429,\"message\":\"x\"}}", GW_E_UP_LIMIT },
 		{ 200, "{\"error\":{\"code\":\"tool_use_failed\",\"type\":\"invalid_request_error\"}}",
-		  GW_E_UP_BAD_REQUEST },
+		  GW_E_UP_TOOL_CALL },
 		{ 200, "{\"error\":\"something\"}", GW_E_UP_SERVER },
 		{ 498, "{\"message\":\"invalid token\"}", GW_E_UP_AUTH },
 		/* read in two ways: only the status counts */
@@ -256,68 +256,6 @@ static void retry_after(void **st)
 	assert_int_equal(retry("1.99999999999999999999", NULL), 1999);
 }
 
-/* ---- recorded ---- */
-
-static bool has_shared;
-
-static void recorded(void **st)
-{
-	static const struct {
-		const char *dir;
-		int status;
-		enum gw_err err;
-		const char *words;
-	} all[] = {
-		{ "openai/chat__unknown-model__0__http404", 404, GW_E_UP_NOT_FOUND, "does not exist" },
-		{ "openai/chat__model-name-suggestion-openai-chat__0__http404", 404, GW_E_UP_NOT_FOUND,
-		  "gpt-5.2-proo" },
-		{ "openai/chat__openai-web-search-tool-model-not-supported__0__http400", 400, GW_E_UP_BAD_REQUEST,
-		  "Web search options" },
-		{ "openai/completions__completion-bad-request__0__http400", 400, GW_E_UP_BAD_REQUEST,
-		  "integer below minimum" },
-		{ "openai/"
-		  "responses__real-error-scenarios-openai-gpt-5-nano-handles-context-length-exceeded__0__http400",
-		  400, GW_E_UP_CONTEXT, "context window" },
-		{ "azure/chat__real-error-scenarios-azure-grok-4-1-fast-non-reasoning-handles-context__0__http429", 429,
-		  GW_E_UP_LIMIT, "grok-4-1-fast-non-reasoning" },
-		{ "deepseek/chat__error-handling-with-deepseek-deepseek-chat-raises-appropriate-auth-err__0__http401",
-		  401, GW_E_UP_AUTH, "Auth" },
-		{ "groq/chat__tool-use-failed-error__0__http400", 400, GW_E_UP_BAD_REQUEST,
-		  "Tool call validation failed" },
-		{ "groq/chat__model-name-suggestion-groq__0__http404", 404, GW_E_UP_NOT_FOUND,
-		  "llama-3.3-70b-versatlie" },
-		{ "mistral/chat__error-handling-with-mistral-mistral-small-latest-raises-appropriate-au__0__http401",
-		  401, GW_E_UP_AUTH, "Invalid API Key" },
-		{ "ollama/chat__error-handling-with-ollama-cloud-gpt-oss-120b-raises-appropriate-auth__0__http401", 401,
-		  GW_E_UP_AUTH, "Unauthorized" },
-		{ "openrouter/chat__error-handling-with-openrouter-claude-haiku-4-5-raises-appropriate-aut__0__http401",
-		  401, GW_E_UP_AUTH, "Missing" },
-		{ "cohere/chat__error-handling-with-cohere-command-a-03-2025-raises-appropriate-auth-e__0__http401",
-		  401, GW_E_UP_AUTH, "Incorrect" },
-		{ "xai/responses__error-handling-with-xai-grok-4-1-fast-non-reasoning-raises-appropriate__0__http400",
-		  400, GW_E_UP_AUTH, "[removed]" },
-	};
-
-	(void)st;
-	if (!has_shared)
-		skip();
-	for (size_t i = 0; i < N_OF(all); i++) {
-		char path[512];
-		struct gw_str body;
-		struct gw_upstream_error u;
-
-		snprintf(path, sizeof(path), "fixtures/%s/response.json", all[i].dir);
-		body = shared_file(path);
-		assert_non_null(body.p);
-		gw_upstream_error_read(&arena, all[i].status, body, GW_NIL, GW_NIL, NULL, 0, &u);
-		if (u.err != all[i].err || !u.message.p ||
-		    !memmem(u.message.p, u.message.n, all[i].words, strlen(all[i].words)))
-			fail_msg("%s: %s '%.*s'", path, gw_err_info(u.err)->name, GW_FMT(u.message));
-		assert_null(memmem(u.message.p, u.message.n, "://", 3));
-		free((char *)(uintptr_t)body.p);
-	}
-}
-
 /* ---- scrubbing ---- */
 
 static void scrub(const char *in, const char *want)
@@ -406,20 +344,16 @@ static void never_a_secret(void **st)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(bodies),         cmocka_unit_test(all_rows),
-		cmocka_unit_test(by_status),      cmocka_unit_test(by_code_and_words),
-		cmocka_unit_test(parts),          cmocka_unit_test(long_messages),
-		cmocka_unit_test(retry_after),    cmocka_unit_test(recorded),
-		cmocka_unit_test(taken_out),      cmocka_unit_test(left_alone),
-		cmocka_unit_test(never_a_secret),
+		cmocka_unit_test(bodies),      cmocka_unit_test(all_rows),
+		cmocka_unit_test(by_status),   cmocka_unit_test(by_code_and_words),
+		cmocka_unit_test(parts),       cmocka_unit_test(long_messages),
+		cmocka_unit_test(retry_after), cmocka_unit_test(taken_out),
+		cmocka_unit_test(left_alone),  cmocka_unit_test(never_a_secret),
 	};
-	struct gw_str index = shared_file("fixtures/INDEX.tsv");
 	int failed;
 
-	has_shared = index.p != NULL;
-	free((char *)(uintptr_t)index.p);
 	gw_arena_init(&arena, NULL, 0, 1 << 20);
 	failed = cmocka_run_group_tests(tests, NULL, NULL);
 	gw_arena_done(&arena);
-	return failed || has_shared ? failed : skip_all("no recorded errors: LLMGW_SHARED has no fixtures/");
+	return failed;
 }
