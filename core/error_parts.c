@@ -9,8 +9,8 @@
 enum { N_WANTED = 18 };
 /* The members that matter, as spans of the body. */
 struct members {
-	struct gw_json_span error, message, Message, detail, error_message, code, type, param, error_type, aws_type, status, status_code,
-	    details, innererror, metadata, request_id, response, id;
+	struct gw_json_span error, message, Message, detail, error_message, code, type, param, error_type, aws_type,
+	    status, status_code, details, innererror, metadata, request_id, response, id;
 };
 struct reader {
 	struct gw_arena *a;
@@ -131,7 +131,8 @@ static bool on_loc(void *ctx, struct gw_json_span item)
 	struct gw_str part = text_at(r, item);
 
 	if (part.n)
-		r->out->param = r->out->param.n ? gw_arena_printf(r->a, "%.*s.%.*s", GW_FMT(r->out->param), GW_FMT(part)) : part;
+		r->out->param =
+		    r->out->param.n ? gw_arena_printf(r->a, "%.*s.%.*s", GW_FMT(r->out->param), GW_FMT(part)) : part;
 	return r->out->param.n < 256;
 }
 
@@ -145,7 +146,8 @@ static bool on_fault(void *ctx, struct gw_json_span item)
 		return true;
 	if (loc.type == GW_JSON_ARR)
 		gw_json_each_item(r->body, loc, on_loc, r);
-	r->out->message = r->out->param.n ? gw_arena_printf(r->a, "%.*s: %.*s", GW_FMT(r->out->param), GW_FMT(msg)) : msg;
+	r->out->message =
+	    r->out->param.n ? gw_arena_printf(r->a, "%.*s: %.*s", GW_FMT(r->out->param), GW_FMT(msg)) : msg;
 	return false; /* the first says enough */
 }
 
@@ -172,8 +174,8 @@ static bool take_message(struct reader *r, struct gw_json_span s)
 
 static void find_message(struct reader *r, const struct members *top, const struct members *in)
 {
-	const struct gw_json_span order[] = { in->message, in->detail, top->error,   top->message, top->Message,
-					      top->detail, top->error_message };
+	const struct gw_json_span order[] = { in->message,  in->detail,  top->error,        top->message,
+					      top->Message, top->detail, top->error_message };
 
 	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
 		if (take_message(r, order[i]))
@@ -209,8 +211,8 @@ static void take(struct reader *r, struct gw_json_span whole)
 	out->inner_code = text_at(r, member(r, in.innererror, "code"));
 	out->is_flagged = member(r, in.metadata, "reasons").type == GW_JSON_ARR ||
 			  member(r, in.metadata, "flagged_input").type == GW_JSON_STR;
-	if (gw_str_u64(text_at(r, first_of(in.status_code, first_of(top.status_code, in.code))), &number) && number >= 400 &&
-	    number < 600)
+	if (gw_str_u64(text_at(r, first_of(in.status_code, first_of(top.status_code, in.code))), &number) &&
+	    number >= 400 && number < 600)
 		out->status = (int)number;
 	if (in.details.type == GW_JSON_ARR)
 		gw_json_each_item(r->body, in.details, on_detail, r);
@@ -226,7 +228,9 @@ bool gw_error_parts_read(struct gw_arena *a, struct gw_str body, struct gw_error
 {
 	struct reader r = { .a = a, .body = body, .out = out };
 	struct gw_str text = gw_str_trim(body);
-	struct gw_json_span whole = { .type = GW_JSON_OBJ, .off = (uint32_t)(text.p - body.p), .len = (uint32_t)text.n };
+	struct gw_json_span whole = { .type = GW_JSON_OBJ,
+				      .off = (uint32_t)(text.p - body.p),
+				      .len = (uint32_t)text.n };
 
 	*out = (struct gw_error_parts){ 0 };
 	if (text.n == 0 || body.n > GW_ERROR_BODY_BYTES || (text.p[0] != '{' && text.p[0] != '[') ||

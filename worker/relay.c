@@ -41,12 +41,10 @@ static void read_retry_after(struct gw_req *r, const struct gw_up_reply *rep)
 
 static void read_request_id(struct gw_req *r, const struct gw_up_reply *rep)
 {
-	static const char *const names[] = { "x-request-id", "request-id", "x-amzn-requestid", "apim-request-id",
-					     "cf-ray" };
 	struct gw_str id = GW_NIL;
 
-	for (size_t i = 0; i < sizeof names / sizeof names[0] && !id.n; i++)
-		id = header_of(rep, gw_str_z(names[i]));
+	for (const char *const *name = gw_upstream_id_headers; *name && !id.n; name++)
+		id = header_of(rep, gw_str_z(*name));
 	if (id.n > 128)
 		id.n = 128;
 	r->at.upstream_request_id = gw_arena_str(&r->arena, id);
@@ -105,6 +103,8 @@ static void on_head(void *ctx, struct gw_up_req *q, const struct gw_up_reply *re
 	r->at.content_length = rep->content_length;
 	read_request_id(r, rep);
 	read_retry_after(r, rep);
+	if (rep->status >= 400)
+		r->at.error_type = gw_arena_str(&r->arena, header_of(rep, GW_LIT("x-amzn-errortype")));
 	gw_buf_clear(&r->held, 16 << 10);
 	if (!begin_picks(r, rep->status < 300 && r->chat.is_stream && is_type(type, GW_LIT("text/event-stream")))) {
 		fail_attempt(r, GW_E_NOMEM);
@@ -189,6 +189,7 @@ enum gw_err gw_relay_error_event(struct gw_req *r, int status, struct gw_str jso
 	gw_upstream_error_read(&r->arena, status ? status : 200, json, GW_NIL, GW_NIL, secrets,
 			       gw_req_secrets(r, secrets), &ue);
 	r->at.detail = ue.message;
+	r->at.said = ue.code.n ? ue.code : ue.type;
 	r->saw_error_event = true;
 	return ue.err ? ue.err : GW_E_UP_SERVER;
 }

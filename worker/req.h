@@ -39,6 +39,8 @@ struct gw_attempt {
 	struct gw_str detail; /* scrubbed words, in the arena */
 	struct gw_upstream_error told; /* the provider's error reply, classified */
 	struct gw_str upstream_request_id;
+	struct gw_str error_type; /* header x-amzn-errortype of an error reply */
+	struct gw_str said; /* code or type of the provider's error, for the record */
 	uint64_t retry_after_ms;
 	uint64_t begun_ns;
 	struct gw_up_times times;

@@ -24,6 +24,7 @@ static void name_deployment(struct gw_req *r)
 	rec->credential_version = r->use_next_secret ? c->credential_next_version : c->credential_version;
 	rec->upstream_request_id = r->at.upstream_request_id;
 	rec->upstream_status = (uint64_t)r->at.status;
+	rec->upstream_error = r->at.said;
 }
 
 /* The list that a request is billed by: of those of the plan, the first that holds now. Where that is the catalogue's and the provider

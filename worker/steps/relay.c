@@ -8,12 +8,20 @@ static enum gw_err read_error_reply(struct gw_req *r)
 	struct gw_str secrets[GW_REQ_SECRETS];
 	struct gw_upstream_error ue = { 0 };
 
-	gw_upstream_error_read(&r->arena, r->at.status, gw_buf_view(&r->held), GW_NIL, GW_NIL, secrets,
-			       gw_req_secrets(r, secrets), &ue);
+	struct gw_upstream_reply in = { .status = r->at.status,
+					.body = gw_buf_view(&r->held),
+					.error_type = r->at.error_type,
+					.secrets = secrets,
+					.n_secrets = gw_req_secrets(r, secrets) };
+
+	gw_upstream_error_take(&r->arena, &in, &ue);
 	if (r->api)
 		ue.err = gw_api_error(r, ue.err);
 	r->at.detail = ue.message;
 	r->at.told = ue;
+	r->at.said = ue.code.n ? ue.code : ue.type;
+	if (!r->at.upstream_request_id.n)
+		r->at.upstream_request_id = ue.request_id;
 	if (ue.param.n)
 		r->err_param = ue.param;
 	if (ue.retry_after_ms)

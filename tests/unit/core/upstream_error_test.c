@@ -26,47 +26,73 @@ static const struct known {
 	const char *words; /* in the message */
 	uint64_t retry_ms;
 } known[] = {
-	{ "anthropic/count_tokens__anthropic-count-tokens-error__0__http404", 404, GW_E_UP_NOT_FOUND, "claude-does-not-exist", 0 },
-	{ "anthropic/messages__error-handling-with-anthropic-claude-haiku-4-5-raises-appropriate-auth__0__http401", 401, GW_E_UP_AUTH, "invalid x-api-key", 0 },
-	{ "anthropic/messages__real-error-scenarios-anthropic-claude-haiku-4-5-handles-context-length__0__http400", 400, GW_E_UP_CONTEXT, "prompt is too long", 0 },
+	{ "anthropic/count_tokens__anthropic-count-tokens-error__0__http404", 404, GW_E_UP_NOT_FOUND,
+	  "claude-does-not-exist", 0 },
+	{ "anthropic/messages__error-handling-with-anthropic-claude-haiku-4-5-raises-appropriate-auth__0__http401", 401,
+	  GW_E_UP_AUTH, "invalid x-api-key", 0 },
+	{ "anthropic/messages__real-error-scenarios-anthropic-claude-haiku-4-5-handles-context-length__0__http400", 400,
+	  GW_E_UP_CONTEXT, "prompt is too long", 0 },
 	{ "anthropic/messages__vercel-anthropic-web-fetch-tool-error", 200, GW_OK, "", 0 },
-	{ "azure/chat__real-error-scenarios-azure-grok-4-1-fast-non-reasoning-handles-context__0__http429", 429, GW_E_UP_LIMIT, "exceeded rate limit", 0 },
-	{ "bedrock/converse__multimodal-tool-return-matrix-direct-uploaded-file-document-bedrock-no__1__http400", 400, GW_E_UP_BAD_REQUEST, "extraneous key", 0 },
-	{ "bedrock/converse__multimodal-tool-return-matrix-direct-uploaded-file-image-bedrock-claud__1__http400", 400, GW_E_UP_BAD_REQUEST, "s3Uri", 0 },
-	{ "bedrock/converse__multimodal-tool-return-matrix-direct-uploaded-file-video-bedrock-claud__1__http400", 400, GW_E_UP_BAD_REQUEST, "video", 0 },
-	{ "bedrock/converse__multimodal-tool-return-matrix-tool-return-content-uploaded-file-docume__1__http400", 400, GW_E_UP_BAD_REQUEST, "Field required", 0 },
-	{ "bedrock/count_tokens__anthropic-bedrock-count-tokens-error__0__http400", 400, GW_E_UP_BAD_REQUEST, "counting tokens", 0 },
-	{ "cohere/chat__error-handling-with-cohere-command-a-03-2025-raises-appropriate-auth-e__0__http401", 401, GW_E_UP_AUTH, "Incorrect API key", 0 },
+	{ "azure/chat__real-error-scenarios-azure-grok-4-1-fast-non-reasoning-handles-context__0__http429", 429,
+	  GW_E_UP_LIMIT, "exceeded rate limit", 0 },
+	{ "bedrock/converse__multimodal-tool-return-matrix-direct-uploaded-file-document-bedrock-no__1__http400", 400,
+	  GW_E_UP_BAD_REQUEST, "extraneous key", 0 },
+	{ "bedrock/converse__multimodal-tool-return-matrix-direct-uploaded-file-image-bedrock-claud__1__http400", 400,
+	  GW_E_UP_BAD_REQUEST, "s3Uri", 0 },
+	{ "bedrock/converse__multimodal-tool-return-matrix-direct-uploaded-file-video-bedrock-claud__1__http400", 400,
+	  GW_E_UP_BAD_REQUEST, "video", 0 },
+	{ "bedrock/converse__multimodal-tool-return-matrix-tool-return-content-uploaded-file-docume__1__http400", 400,
+	  GW_E_UP_BAD_REQUEST, "Field required", 0 },
+	{ "bedrock/count_tokens__anthropic-bedrock-count-tokens-error__0__http400", 400, GW_E_UP_BAD_REQUEST,
+	  "counting tokens", 0 },
+	{ "cohere/chat__error-handling-with-cohere-command-a-03-2025-raises-appropriate-auth-e__0__http401", 401,
+	  GW_E_UP_AUTH, "Incorrect API key", 0 },
 	{ "cohere/embeddings__testcohere-test-embed-error__0__http404", 404, GW_E_UP_NOT_FOUND, "not found", 0 },
-	{ "deepseek/chat__error-handling-with-deepseek-deepseek-chat-raises-appropriate-auth-err__0__http401", 401, GW_E_UP_AUTH, "Authentication Fails", 0 },
-	{ "deepseek/responses__deepseek-responses-rejects-interleaved-function-calls__0__http400", 400, GW_E_UP_BAD_REQUEST, "No tool output", 0 },
-	{ "gemini/count_tokens__testgoogle-test-count-tokens-error__0__http404", 404, GW_E_UP_NOT_FOUND, "not found for API version", 0 },
-	{ "gemini/embeddings__testgoogle-test-embed-error__0__http404", 404, GW_E_UP_NOT_FOUND, "not found for API version", 0 },
-	{ "gemini/generateContent__real-error-scenarios-gemini-gemini-2-5-flash-handles-context-length-ex__0__http429", 429, GW_E_UP_LIMIT, "exceeded your current quota", 48000 },
+	{ "deepseek/chat__error-handling-with-deepseek-deepseek-chat-raises-appropriate-auth-err__0__http401", 401,
+	  GW_E_UP_AUTH, "Authentication Fails", 0 },
+	{ "deepseek/responses__deepseek-responses-rejects-interleaved-function-calls__0__http400", 400,
+	  GW_E_UP_BAD_REQUEST, "No tool output", 0 },
+	{ "gemini/count_tokens__testgoogle-test-count-tokens-error__0__http404", 404, GW_E_UP_NOT_FOUND,
+	  "not found for API version", 0 },
+	{ "gemini/embeddings__testgoogle-test-embed-error__0__http404", 404, GW_E_UP_NOT_FOUND,
+	  "not found for API version", 0 },
+	{ "gemini/generateContent__real-error-scenarios-gemini-gemini-2-5-flash-handles-context-length-ex__0__http429",
+	  429, GW_E_UP_LIMIT, "exceeded your current quota", 48000 },
 	{ "gemini/generateContent__vercel-google-429-retry-info", 429, GW_E_UP_LIMIT, "quota", 1 },
 	{ "groq/chat__model-name-suggestion-groq__0__http404", 404, GW_E_UP_NOT_FOUND, "does not exist", 0 },
 	{ "groq/chat__tool-regular-error__0__http404", 404, GW_E_UP_NOT_FOUND, "does not exist", 0 },
 	{ "groq/chat__tool-use-failed-error__0__http400", 400, GW_E_UP_TOOL_CALL, "Tool call validation failed", 0 },
 	{ "groq/chat-stream__tool-use-failed-error-streaming__0", 0, GW_E_UP_TOOL_CALL, "Tool c", 0 },
 	{ "groq/chat-stream__tool-use-failed-error-streaming-with-text__0", 0, GW_E_UP_TOOL_CALL, "Tool c", 0 },
-	{ "mistral/chat__error-handling-with-mistral-mistral-small-latest-raises-appropriate-au__0__http401", 401, GW_E_UP_AUTH, "Invalid API Key", 0 },
-	{ "ollama/chat__error-handling-with-ollama-cloud-gpt-oss-120b-raises-appropriate-auth__0__http401", 401, GW_E_UP_AUTH, "Unauthorized", 0 },
+	{ "mistral/chat__error-handling-with-mistral-mistral-small-latest-raises-appropriate-au__0__http401", 401,
+	  GW_E_UP_AUTH, "Invalid API Key", 0 },
+	{ "ollama/chat__error-handling-with-ollama-cloud-gpt-oss-120b-raises-appropriate-auth__0__http401", 401,
+	  GW_E_UP_AUTH, "Unauthorized", 0 },
 	{ "ollama-native/midstream-error.ndjson", 0, GW_E_UP_SERVER, "an error was encountered", 0 },
 	{ "openai/chat__model-name-suggestion-openai-chat__0__http404", 404, GW_E_UP_NOT_FOUND, "gpt-5.2-proo", 0 },
-	{ "openai/chat__openai-web-search-tool-model-not-supported__0__http400", 400, GW_E_UP_BAD_REQUEST, "Web search options", 0 },
+	{ "openai/chat__openai-web-search-tool-model-not-supported__0__http400", 400, GW_E_UP_BAD_REQUEST,
+	  "Web search options", 0 },
 	{ "openai/chat__unknown-model__0__http404", 404, GW_E_UP_NOT_FOUND, "does not exist", 0 },
-	{ "openai/completions__completion-bad-request__0__http400", 400, GW_E_UP_BAD_REQUEST, "integer below minimum", 0 },
+	{ "openai/completions__completion-bad-request__0__http400", 400, GW_E_UP_BAD_REQUEST, "integer below minimum",
+	  0 },
 	{ "openai/completions__completion-unknown-model__0__http404", 404, GW_E_UP_NOT_FOUND, "does not exist", 0 },
 	{ "openai/embeddings__embeddings-unknown-model__0__http404", 404, GW_E_UP_NOT_FOUND, "does not exist", 0 },
 	{ "openai/responses-stream__vercel-openai-error-1", 0, GW_E_UP_BILLING, "exceeded your current quota", 0 },
-	{ "openai/responses__multimodal-tool-return-matrix-direct-url-audio-openai-responses__1__http400", 400, GW_E_UP_BAD_REQUEST, "not supported", 0 },
-	{ "openai/responses__openai-responses-thinking-with-modified-history__1__http400", 400, GW_E_UP_BAD_REQUEST, "without its required", 0 },
-	{ "openai/responses__real-error-scenarios-openai-gpt-5-nano-handles-context-length-exceeded__0__http400", 400, GW_E_UP_CONTEXT, "context window", 0 },
+	{ "openai/responses__multimodal-tool-return-matrix-direct-url-audio-openai-responses__1__http400", 400,
+	  GW_E_UP_BAD_REQUEST, "not supported", 0 },
+	{ "openai/responses__openai-responses-thinking-with-modified-history__1__http400", 400, GW_E_UP_BAD_REQUEST,
+	  "without its required", 0 },
+	{ "openai/responses__real-error-scenarios-openai-gpt-5-nano-handles-context-length-exceeded__0__http400", 400,
+	  GW_E_UP_CONTEXT, "context window", 0 },
 	{ "openai/responses__vercel-openai-error-1", 429, GW_E_UP_BILLING, "exceeded your current quota", 0 },
-	{ "openrouter/chat__error-handling-with-openrouter-claude-haiku-4-5-raises-appropriate-aut__0__http401", 401, GW_E_UP_AUTH, "Missing Authentication", 0 },
-	{ "vertex/generateContent__multimodal-tool-return-matrix-direct-url-image-google-vertex__2__http400", 400, GW_E_UP_BAD_REQUEST, "Cannot fetch content", 0 },
-	{ "vertex/generateContent__real-error-scenarios-vertexai-gemini-2-5-flash-handles-context-length__1__http400", 400, GW_E_UP_CONTEXT, "input token count", 0 },
-	{ "xai/responses__error-handling-with-xai-grok-4-1-fast-non-reasoning-raises-appropriate__0__http400", 400, GW_E_UP_AUTH, "Incorrect API key", 0 },
+	{ "openrouter/chat__error-handling-with-openrouter-claude-haiku-4-5-raises-appropriate-aut__0__http401", 401,
+	  GW_E_UP_AUTH, "Missing Authentication", 0 },
+	{ "vertex/generateContent__multimodal-tool-return-matrix-direct-url-image-google-vertex__2__http400", 400,
+	  GW_E_UP_BAD_REQUEST, "Cannot fetch content", 0 },
+	{ "vertex/generateContent__real-error-scenarios-vertexai-gemini-2-5-flash-handles-context-length__1__http400",
+	  400, GW_E_UP_CONTEXT, "input token count", 0 },
+	{ "xai/responses__error-handling-with-xai-grok-4-1-fast-non-reasoning-raises-appropriate__0__http400", 400,
+	  GW_E_UP_AUTH, "Incorrect API key", 0 },
 };
 
 static const struct known *find_known(struct gw_str dir)
@@ -126,7 +152,8 @@ static bool check_row(struct gw_str row)
 		gw_str_cut(row, '\t', &field[i], &row);
 	snprintf(path, sizeof(path), "fixtures/%.*s/%.*s", GW_FMT(field[0]), GW_FMT(field[6]));
 	body = shared_file(path);
-	is_error = (gw_str_u64(field[4], &http) && http >= 400) || memmem(field[5].p ? field[5].p : "", field[5].n, "error", 5) ||
+	is_error = (gw_str_u64(field[4], &http) && http >= 400) ||
+		   memmem(field[5].p ? field[5].p : "", field[5].n, "error", 5) ||
 		   (gw_str_eq(field[3], GW_LIT("stream")) && body.p && error_line(body).n);
 	k = find_known(field[0]);
 	if (is_error && !k)
@@ -171,46 +198,93 @@ static const struct {
 	const char *message, *code, *param;
 } shapes[] = {
 	/* OpenAI, Responses streams */
-	{ 0, "{\"type\":\"error\",\"code\":\"server_is_overloaded\",\"message\":\"busy\",\"param\":null}", GW_E_UP_OVERLOADED, "busy", "server_is_overloaded", "" },
-	{ 0, "{\"type\":\"response.failed\",\"response\":{\"id\":\"r\",\"error\":{\"code\":\"rate_limit_exceeded\",\"message\":\"slower\"}}}", GW_E_UP_LIMIT, "slower", "rate_limit_exceeded", "" },
-	{ 429, "{\"error\":{\"message\":\"You exceeded your current quota\",\"type\":null,\"code\":null}}", GW_E_UP_BILLING, "You exceeded your current quota", "", "" },
+	{ 0, "{\"type\":\"error\",\"code\":\"server_is_overloaded\",\"message\":\"busy\",\"param\":null}",
+	  GW_E_UP_OVERLOADED, "busy", "server_is_overloaded", "" },
+	{ 0,
+	  "{\"type\":\"response.failed\",\"response\":{\"id\":\"r\",\"error\":{\"code\":\"rate_limit_exceeded\","
+	  "\"message\":\"slower\"}}}",
+	  GW_E_UP_LIMIT, "slower", "rate_limit_exceeded", "" },
+	{ 429, "{\"error\":{\"message\":\"You exceeded your current quota\",\"type\":null,\"code\":null}}",
+	  GW_E_UP_BILLING, "You exceeded your current quota", "", "" },
 	/* Anthropic in a stream */
-	{ 0, "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}", GW_E_UP_OVERLOADED, "Overloaded", "", "" },
+	{ 0, "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}",
+	  GW_E_UP_OVERLOADED, "Overloaded", "", "" },
 	/* Google: an array, a key that is refused with 400, a day's quota, gone bad in a stream */
-	{ 400, "[{\"error\":{\"code\":400,\"message\":\"API key not valid. Please pass a valid API key.\",\"status\":\"INVALID_ARGUMENT\",\"details\":[{\"@type\":\"t\",\"reason\":\"API_KEY_INVALID\"}]}}]", GW_E_UP_AUTH, "API key not valid. Please pass a valid API key.", "400", "" },
-	{ 400, "{\"error\":{\"code\":400,\"message\":\"User location is not supported\",\"status\":\"FAILED_PRECONDITION\"}}", GW_E_UP_PERMISSION, "User location is not supported", "400", "" },
-	{ 0, "{\"error\":{\"code\":503,\"message\":\"The model is overloaded.\",\"status\":\"UNAVAILABLE\"}}", GW_E_UP_OVERLOADED, "The model is overloaded.", "503", "" },
+	{ 400,
+	  "[{\"error\":{\"code\":400,\"message\":\"API key not valid. Please pass a valid API "
+	  "key.\",\"status\":\"INVALID_ARGUMENT\",\"details\":[{\"@type\":\"t\",\"reason\":\"API_KEY_INVALID\"}]}}]",
+	  GW_E_UP_AUTH, "API key not valid. Please pass a valid API key.", "400", "" },
+	{ 400,
+	  "{\"error\":{\"code\":400,\"message\":\"User location is not "
+	  "supported\",\"status\":\"FAILED_PRECONDITION\"}}",
+	  GW_E_UP_PERMISSION, "User location is not supported", "400", "" },
+	{ 0, "{\"error\":{\"code\":503,\"message\":\"The model is overloaded.\",\"status\":\"UNAVAILABLE\"}}",
+	  GW_E_UP_OVERLOADED, "The model is overloaded.", "503", "" },
 	/* Bedrock */
-	{ 403, "{\"__type\":\"com.amazon.coral.service#UnrecognizedClientException\",\"message\":\"The security token included in the request is invalid.\"}", GW_E_UP_AUTH, "The security token included in the request is invalid.", "UnrecognizedClientException", "" },
-	{ 403, "{\"__type\":\"AccessDeniedException\",\"Message\":\"no\"}", GW_E_UP_PERMISSION, "no", "AccessDeniedException", "" },
-	{ 400, "{\"__type\":\"ServiceQuotaExceededException\",\"message\":\"quota\"}", GW_E_UP_LIMIT, "quota", "ServiceQuotaExceededException", "" },
+	{ 403,
+	  "{\"__type\":\"com.amazon.coral.service#UnrecognizedClientException\",\"message\":\"The security token "
+	  "included in the request is invalid.\"}",
+	  GW_E_UP_AUTH, "The security token included in the request is invalid.", "UnrecognizedClientException", "" },
+	{ 403, "{\"__type\":\"AccessDeniedException\",\"Message\":\"no\"}", GW_E_UP_PERMISSION, "no",
+	  "AccessDeniedException", "" },
+	{ 400, "{\"__type\":\"ServiceQuotaExceededException\",\"message\":\"quota\"}", GW_E_UP_LIMIT, "quota",
+	  "ServiceQuotaExceededException", "" },
 	{ 424, "{\"message\":\"model\",\"originalStatusCode\":500}", GW_E_UP_SERVER, "model", "", "" },
-	{ 400, "{\"message\":\"Input is too long for requested model.\"}", GW_E_UP_CONTEXT, "Input is too long for requested model.", "", "" },
+	{ 400, "{\"message\":\"Input is too long for requested model.\"}", GW_E_UP_CONTEXT,
+	  "Input is too long for requested model.", "", "" },
 	/* Azure */
-	{ 400, "{\"error\":{\"code\":\"400\",\"message\":\"filtered\",\"innererror\":{\"code\":\"ResponsibleAIPolicyViolation\"}}}", GW_E_UP_FILTERED, "filtered", "400", "" },
-	{ 401, "{\"error\":{\"code\":\"401\",\"message\":\"Access denied\"}}", GW_E_UP_AUTH, "Access denied", "401", "" },
+	{ 400,
+	  "{\"error\":{\"code\":\"400\",\"message\":\"filtered\",\"innererror\":{\"code\":"
+	  "\"ResponsibleAIPolicyViolation\"}}}",
+	  GW_E_UP_FILTERED, "filtered", "400", "" },
+	{ 401, "{\"error\":{\"code\":\"401\",\"message\":\"Access denied\"}}", GW_E_UP_AUTH, "Access denied", "401",
+	  "" },
 	/* Mistral, FastAPI: faults with their place; a message that is an object */
-	{ 422, "{\"detail\":[{\"loc\":[\"body\",\"messages\",0],\"msg\":\"field required\",\"type\":\"missing\"}]}", GW_E_UP_BAD_REQUEST, "body.messages.0: field required", "", "body.messages.0" },
-	{ 422, "{\"object\":\"error\",\"message\":{\"detail\":[{\"loc\":[\"body\",\"n\"],\"msg\":\"extra\"}]},\"type\":\"invalid_request_error\",\"code\":1234}", GW_E_UP_BAD_REQUEST, "body.n: extra", "1234", "body.n" },
+	{ 422, "{\"detail\":[{\"loc\":[\"body\",\"messages\",0],\"msg\":\"field required\",\"type\":\"missing\"}]}",
+	  GW_E_UP_BAD_REQUEST, "body.messages.0: field required", "", "body.messages.0" },
+	{ 422,
+	  "{\"object\":\"error\",\"message\":{\"detail\":[{\"loc\":[\"body\",\"n\"],\"msg\":\"extra\"}]},\"type\":"
+	  "\"invalid_request_error\",\"code\":1234}",
+	  GW_E_UP_BAD_REQUEST, "body.n: extra", "1234", "body.n" },
 	{ 400, "{\"error\":{\"message\":{\"detail\":\"inner words\"}}}", GW_E_UP_BAD_REQUEST, "inner words", "", "" },
 	/* Cohere */
-	{ 400, "{\"id\":\"i\",\"message\":\"too many tokens: size limit exceeded\",\"error_type\":\"TOO_MANY_TOKENS\"}", GW_E_UP_CONTEXT, "too many tokens: size limit exceeded", "TOO_MANY_TOKENS", "" },
-	{ 429, "{\"message\":\"You are using a Trial key, which is limited to 1000 API calls / month. Upgrade for higher rate limits.\"}", GW_E_UP_BILLING, "You are using a Trial key, which is limited to 1000 API calls / month. Upgrade for higher rate limits.", "", "" },
-	{ 429, "{\"message\":\"You are using a Trial key, which is limited to 10 API calls / minute\"}", GW_E_UP_LIMIT, "You are using a Trial key, which is limited to 10 API calls / minute", "", "" },
+	{ 400, "{\"id\":\"i\",\"message\":\"too many tokens: size limit exceeded\",\"error_type\":\"TOO_MANY_TOKENS\"}",
+	  GW_E_UP_CONTEXT, "too many tokens: size limit exceeded", "TOO_MANY_TOKENS", "" },
+	{ 429,
+	  "{\"message\":\"You are using a Trial key, which is limited to 1000 API calls / month. Upgrade for higher "
+	  "rate limits.\"}",
+	  GW_E_UP_BILLING,
+	  "You are using a Trial key, which is limited to 1000 API calls / month. Upgrade for higher rate limits.", "",
+	  "" },
+	{ 429, "{\"message\":\"You are using a Trial key, which is limited to 10 API calls / minute\"}", GW_E_UP_LIMIT,
+	  "You are using a Trial key, which is limited to 10 API calls / minute", "", "" },
 	{ 498, "{\"message\":\"invalid token\"}", GW_E_UP_AUTH, "invalid token", "", "" },
 	/* Groq */
-	{ 498, "{\"error\":{\"message\":\"busy\",\"code\":\"capacity_exceeded\"}}", GW_E_UP_OVERLOADED, "busy", "capacity_exceeded", "" },
+	{ 498, "{\"error\":{\"message\":\"busy\",\"code\":\"capacity_exceeded\"}}", GW_E_UP_OVERLOADED, "busy",
+	  "capacity_exceeded", "" },
 	{ 0, "{\"error\":{\"message\":\"x\",\"type\":\"t\",\"status_code\":503}}", GW_E_UP_OVERLOADED, "x", "", "" },
-	{ 413, "{\"error\":{\"message\":\"Request too large: tokens per minute (TPM)\",\"type\":\"tokens\",\"code\":\"rate_limit_exceeded\"}}", GW_E_UP_LIMIT, "Request too large: tokens per minute (TPM)", "rate_limit_exceeded", "" },
+	{ 413,
+	  "{\"error\":{\"message\":\"Request too large: tokens per minute "
+	  "(TPM)\",\"type\":\"tokens\",\"code\":\"rate_limit_exceeded\"}}",
+	  GW_E_UP_LIMIT, "Request too large: tokens per minute (TPM)", "rate_limit_exceeded", "" },
 	/* xAI, OpenRouter, Together, DeepSeek, llama.cpp, TGI, Ollama */
-	{ 400, "{\"code\":\"invalid-argument\",\"error\":\"Incorrect API key provided.\"}", GW_E_UP_AUTH, "Incorrect API key provided.", "invalid-argument", "" },
-	{ 403, "{\"error\":{\"code\":403,\"message\":\"m\",\"metadata\":{\"reasons\":[\"violence\"],\"flagged_input\":\"x\"}}}", GW_E_UP_FILTERED, "m", "403", "" },
-	{ 0, "{\"error\":{\"code\":502,\"message\":\"Provider disconnected\"}}", GW_E_UP_SERVER, "Provider disconnected", "502", "" },
-	{ 403, "{\"error\":{\"message\":\"`inputs` tokens + `max_new_tokens` must be <= 4097\"}}", GW_E_UP_CONTEXT, "`inputs` tokens + `max_new_tokens` must be <= 4097", "", "" },
+	{ 400, "{\"code\":\"invalid-argument\",\"error\":\"Incorrect API key provided.\"}", GW_E_UP_AUTH,
+	  "Incorrect API key provided.", "invalid-argument", "" },
+	{ 403,
+	  "{\"error\":{\"code\":403,\"message\":\"m\",\"metadata\":{\"reasons\":[\"violence\"],\"flagged_input\":\"x\"}"
+	  "}}",
+	  GW_E_UP_FILTERED, "m", "403", "" },
+	{ 0, "{\"error\":{\"code\":502,\"message\":\"Provider disconnected\"}}", GW_E_UP_SERVER,
+	  "Provider disconnected", "502", "" },
+	{ 403, "{\"error\":{\"message\":\"`inputs` tokens + `max_new_tokens` must be <= 4097\"}}", GW_E_UP_CONTEXT,
+	  "`inputs` tokens + `max_new_tokens` must be <= 4097", "", "" },
 	{ 402, "{\"error\":{\"message\":\"Insufficient Balance\"}}", GW_E_UP_BILLING, "Insufficient Balance", "", "" },
-	{ 400, "{\"error\":{\"code\":400,\"message\":\"m\",\"type\":\"exceed_context_size_error\"}}", GW_E_UP_CONTEXT, "m", "400", "" },
-	{ 429, "{\"error\":\"Model is overloaded\",\"error_type\":\"overloaded\"}", GW_E_UP_LIMIT, "Model is overloaded", "overloaded", "" },
-	{ 422, "{\"error\":\"Input validation error\",\"error_type\":\"validation\"}", GW_E_UP_BAD_REQUEST, "Input validation error", "validation", "" },
+	{ 400, "{\"error\":{\"code\":400,\"message\":\"m\",\"type\":\"exceed_context_size_error\"}}", GW_E_UP_CONTEXT,
+	  "m", "400", "" },
+	{ 429, "{\"error\":\"Model is overloaded\",\"error_type\":\"overloaded\"}", GW_E_UP_LIMIT,
+	  "Model is overloaded", "overloaded", "" },
+	{ 422, "{\"error\":\"Input validation error\",\"error_type\":\"validation\"}", GW_E_UP_BAD_REQUEST,
+	  "Input validation error", "validation", "" },
 	{ 0, "{\"error\":\"an error was encountered\"}", GW_E_UP_SERVER, "an error was encountered", "", "" },
 	/* a page of a proxy, nothing, and what is no object */
 	{ 413, "<html><h1>413 Request Entity Too Large</h1></html>", GW_E_TOO_BIG, "", "", "" },
@@ -229,18 +303,22 @@ static void each_shape(void **st)
 
 		if (u.err != shapes[i].err || !gw_str_eq(u.message, gw_str_z(shapes[i].message)) ||
 		    !gw_str_eq(u.code, gw_str_z(shapes[i].code)) || !gw_str_eq(u.param, gw_str_z(shapes[i].param)))
-			fail_msg("%d %s: %s '%.*s' code '%.*s' param '%.*s'", shapes[i].status, shapes[i].body, gw_err_info(u.err)->name,
-				 GW_FMT(u.message), GW_FMT(u.code), GW_FMT(u.param));
+			fail_msg("%d %s: %s '%.*s' code '%.*s' param '%.*s'", shapes[i].status, shapes[i].body,
+				 gw_err_info(u.err)->name, GW_FMT(u.message), GW_FMT(u.code), GW_FMT(u.param));
 		gw_arena_reset(&arena, start);
 	}
 }
 
 static void when_to_come_back(void **st)
 {
-	static const char minute[] = "{\"error\":{\"code\":429,\"status\":\"RESOURCE_EXHAUSTED\",\"message\":\"You exceeded your current quota\",\"details\":["
-				     "{\"violations\":[{\"quotaId\":\"GenerateRequestsPerMinutePerProject\"}]},{\"retryDelay\":\"48.9399s\"}]}}";
-	static const char day[] = "{\"error\":{\"code\":429,\"status\":\"RESOURCE_EXHAUSTED\",\"message\":\"You exceeded your current quota\",\"details\":["
-				  "{\"violations\":[{\"quotaId\":\"GenerateRequestsPerDayPerProject\"}]},{\"retryDelay\":\"7s\"}]}}";
+	static const char minute[] =
+	    "{\"error\":{\"code\":429,\"status\":\"RESOURCE_EXHAUSTED\",\"message\":\"You exceeded your current "
+	    "quota\",\"details\":["
+	    "{\"violations\":[{\"quotaId\":\"GenerateRequestsPerMinutePerProject\"}]},{\"retryDelay\":\"48.9399s\"}]}}";
+	static const char day[] =
+	    "{\"error\":{\"code\":429,\"status\":\"RESOURCE_EXHAUSTED\",\"message\":\"You exceeded your current "
+	    "quota\",\"details\":["
+	    "{\"violations\":[{\"quotaId\":\"GenerateRequestsPerDayPerProject\"}]},{\"retryDelay\":\"7s\"}]}}";
 	struct gw_upstream_reply in = { .status = 429, .body = GW_LIT(minute), .retry_after = GW_LIT("2") };
 	struct gw_upstream_error u;
 
@@ -251,20 +329,30 @@ static void when_to_come_back(void **st)
 	assert_true(u.err == GW_E_UP_LIMIT && u.retry_after_ms == 3600000);
 	gw_upstream_error_take(&arena, &in, &u); /* the header says it first */
 	assert_int_equal(u.retry_after_ms, 2000);
-	assert_int_equal(read_error(429, "{\"error\":{\"details\":[{\"retryDelay\":\"-5s\"},{\"retryDelay\":\"99999999s\"},{\"retryDelay\":7}]}}").retry_after_ms, 0);
+	assert_int_equal(read_error(429, "{\"error\":{\"details\":[{\"retryDelay\":\"-5s\"},{\"retryDelay\":"
+					 "\"99999999s\"},{\"retryDelay\":7}]}}")
+			     .retry_after_ms,
+			 0);
 }
 
 static void headers(void **st)
 {
-	struct gw_upstream_reply in = { .status = 400, .error_type = GW_LIT("ExpiredTokenException:http://internal.amazon.com/coral/com.amazon/"),
-					.body = GW_LIT("{\"message\":\"The security token included in the request is expired\"}") };
+	struct gw_upstream_reply in = {
+		.status = 400,
+		.error_type = GW_LIT("ExpiredTokenException:http://internal.amazon.com/coral/com.amazon/"),
+		.body = GW_LIT("{\"message\":\"The security token included in the request is expired\"}")
+	};
 	struct gw_upstream_error u;
 
 	(void)st;
 	gw_upstream_error_take(&arena, &in, &u);
 	assert_int_equal(u.err, GW_E_UP_AUTH);
 	assert_str(u.code, "ExpiredTokenException");
-	assert_str(read_error(401, "{\"type\":\"error\",\"error\":{\"type\":\"authentication_error\"},\"request_id\":\"req_011C\"}").request_id, "req_011C");
+	assert_str(
+	    read_error(401,
+		       "{\"type\":\"error\",\"error\":{\"type\":\"authentication_error\"},\"request_id\":\"req_011C\"}")
+		.request_id,
+	    "req_011C");
 	assert_string_equal(gw_upstream_id_headers[0], "x-request-id");
 	for (const char *const *h = gw_upstream_id_headers; *h; h++)
 		assert_true(h[1] || strcmp(*h, "cf-ray") == 0); /* a proxy's id comes last */
@@ -291,8 +379,9 @@ static void hostile(void **st)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(recorded), cmocka_unit_test(each_shape), cmocka_unit_test(when_to_come_back),
-					    cmocka_unit_test(headers), cmocka_unit_test(hostile) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(recorded), cmocka_unit_test(each_shape),
+					    cmocka_unit_test(when_to_come_back), cmocka_unit_test(headers),
+					    cmocka_unit_test(hostile) };
 	struct gw_str index = shared_file("fixtures/INDEX.tsv");
 	int failed;
 
