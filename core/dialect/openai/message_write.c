@@ -557,9 +557,15 @@ void openai_write_messages(struct openai_write *x)
 
 	gw_jw_key(&x->w, GW_LIT("messages"));
 	gw_jw_arr(&x->w);
-	for (; m && !x->err; m = m->next) {
+	while (m && !x->err) {
+		const struct ir_message *end = m->next;
+
+		/* what the model said in several messages is one, or a result would not follow its call */
+		while (!x->is_home && m->role == IR_ASSISTANT && end && end->role == IR_ASSISTANT)
+			end = end->next;
 		if (!is_strict || m->role == IR_SYSTEM)
-			put_turn(x, &(struct turn){ m, m->next });
+			put_turn(x, &(struct turn){ m, end });
+		m = end;
 	}
 	m = x->rq->messages;
 	while (is_strict && !x->err && ir_next_turn(&m, &run))

@@ -304,6 +304,8 @@ static void put_extras(struct openai_write *x)
 
 		if (has(x, GW_Q_STRICT_FIELDS))
 			is_known = e->of == GW_D_OPENAI && is_strict_known(e->key);
+		if (e->of == GW_D_NONE)
+			continue;
 		if (!is_known) {
 			if (!yyjson_is_null((yyjson_val *)(uintptr_t)e->val))
 				ir_drop_name(x->rq, e->key);

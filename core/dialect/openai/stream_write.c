@@ -233,7 +233,7 @@ static void put_signed(struct writer *wr, struct choice *c, struct open *o, cons
 		open_list(wr, c, "tool_calls", out);
 		gw_buf_puts(out, GW_LIT("{\"index\":"));
 		gw_buf_put_u64(out, o->tool);
-		gw_buf_putc(out, ',');
+		gw_buf_puts(out, GW_LIT(",\"function\":{\"arguments\":\"\"},")); /* SDKs look for it in each piece */
 		put_signature(out, ev->text);
 		gw_buf_putc(out, '}');
 		close_list(wr, out);
