@@ -91,31 +91,38 @@ bool ir_usage_read(struct gw_usage *u, const yyjson_val *root)
 	return values[GW_UP_USAGE].type != GW_JSON_NONE;
 }
 
-static void put_details(struct gw_json_out *w, const char *name, const char *first, uint64_t a, const char *second,
-			uint64_t b, const char *third, uint64_t c)
+static void put_input(struct gw_json_out *w, const struct gw_usage *u, bool is_responses)
 {
-	gw_jw_key(w, gw_str_z(name));
+	uint64_t written = u->cache_write_5m + u->cache_write_1h;
+
+	gw_jw_key(w, is_responses ? GW_LIT("input_tokens_details") : GW_LIT("prompt_tokens_details"));
 	gw_jw_obj(w);
-	gw_jw_ku64(w, first, a);
-	if (second && b)
-		gw_jw_ku64(w, second, b);
-	if (third && c)
-		gw_jw_ku64(w, third, c);
+	gw_jw_ku64(w, "cached_tokens", u->cache_read);
+	if (written || is_responses) /* SDKs ask for it there */
+		gw_jw_ku64(w, "cache_write_tokens", written);
+	if (u->audio_in)
+		gw_jw_ku64(w, "audio_tokens", u->audio_in);
+	gw_jw_end_obj(w);
+}
+
+static void put_output(struct gw_json_out *w, const struct gw_usage *u, bool is_responses)
+{
+	gw_jw_key(w, is_responses ? GW_LIT("output_tokens_details") : GW_LIT("completion_tokens_details"));
+	gw_jw_obj(w);
+	gw_jw_ku64(w, "reasoning_tokens", u->reasoning);
+	if (u->audio_out)
+		gw_jw_ku64(w, "audio_tokens", u->audio_out);
 	gw_jw_end_obj(w);
 }
 
 void ir_usage_write(struct gw_json_out *w, const struct gw_usage *u, bool is_responses)
 {
-	uint64_t written = u->cache_write_5m + u->cache_write_1h;
-
 	gw_jw_obj(w);
 	gw_jw_ku64(w, is_responses ? "input_tokens" : "prompt_tokens", u->input);
 	gw_jw_ku64(w, is_responses ? "output_tokens" : "completion_tokens", u->output);
 	gw_jw_ku64(w, "total_tokens", u->input + u->output);
-	put_details(w, is_responses ? "input_tokens_details" : "prompt_tokens_details", "cached_tokens", u->cache_read,
-		    "cache_write_tokens", written, "audio_tokens", u->audio_in);
-	put_details(w, is_responses ? "output_tokens_details" : "completion_tokens_details", "reasoning_tokens",
-		    u->reasoning, "audio_tokens", u->audio_out, NULL, 0);
+	put_input(w, u, is_responses);
+	put_output(w, u, is_responses);
 	gw_jw_end_obj(w);
 }
 
