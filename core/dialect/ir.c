@@ -121,7 +121,8 @@ void ir_extra_write(const struct ir_extra *list, enum gw_dialect_id of, struct g
 		if (list->of == of) {
 			gw_jw_key(w, list->key);
 			gw_jw_val(w, list->val);
-		} else if (rq && list->of != GW_D_NONE && !yyjson_is_null((yyjson_val *)(uintptr_t)list->val)) { /* null says nothing */
+		} else if (rq && list->of != GW_D_NONE &&
+			   !yyjson_is_null((yyjson_val *)(uintptr_t)list->val)) { /* null says nothing */
 			ir_drop_name(rq, gw_arena_printf(rq->arena, "%s%.*s", where, GW_FMT(list->key)));
 		}
 	}
