@@ -79,11 +79,18 @@ static inline void run_stream(struct dialect_run *r, struct gw_str text)
 
 		if (!gw_str_cut(text, '\n', &line, &text))
 			text = GW_NIL;
-		e = r->d->read_event(&r->in, &(struct gw_frame){ .data = line }, on_fuzz_event, r);
+		struct gw_frame f = { .data = line };
+
+		if (r->d->framing == GW_FRAMING_AWS &&
+		    gw_str_cut(line, ' ', &f.event, &f.data)) /* "name data", "!name data" */
+			f.is_exception = f.event.n && *f.event.p == '!';
+		e = r->d->read_event(&r->in, &f, on_fuzz_event, r);
 		gw_arena_reset(&r->scratch, m);
 	}
 	if (!e)
 		e = r->d->read_end(&r->in, on_fuzz_event, r);
+	if (r->d->writer_done)
+		r->d->writer_done(&r->out);
 }
 
 static inline int run_dialect(const struct gw_dialect *d, const uint8_t *data, size_t n)

@@ -142,6 +142,12 @@ enum gw_err gw_gemini_count_read(struct gw_arena *a, const yyjson_val *root, str
 	enum gw_err e;
 
 	e = gemini_read_request(a, inner ? inner : root, out, param, why);
+	for (struct ir_extra **x = &out->extra; !e && *x; x = &(*x)->next) { /* the path has the model */
+		if (gw_str_eq((*x)->key, GW_LIT("model"))) {
+			*x = (*x)->next;
+			break;
+		}
+	}
 	if (!e && inner && gw_json_get(root, GW_LIT("contents"))) {
 		*param = GW_LIT("contents");
 		*why = GW_LIT("must be given once: in the body, or in generateContentRequest");
