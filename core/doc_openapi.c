@@ -160,8 +160,9 @@ static void put_responses(struct gw_json_out *w, const struct row *r, const char
 {
 	static const struct {
 		const char *status, *name;
-	} errors[] = { { "400", "Invalid" },  { "401", "NotKnown" }, { "403", "NotAllowed" }, { "404", "NotFound" },
-		       { "409", "Conflict" }, { "412", "Stale" },    { "429", "TooMany" },    { "503", "NotNow" } };
+	} errors[] = { { "400", "Invalid" },   { "401", "NotKnown" }, { "403", "NotAllowed" }, { "404", "NotFound" },
+		       { "409", "Conflict" },  { "412", "Stale" },    { "413", "TooLarge" },   { "415", "OtherType" },
+		       { "422", "OtherCall" }, { "429", "TooMany" },  { "503", "NotNow" } };
 	bool is_object = is_kind_row(r) && !is(r, "objects_list") && !is(r, "objects_bulk") && !is(r, "objects_delete");
 
 	key_obj(w, "responses");
@@ -259,6 +260,9 @@ static void put_components(struct gw_json_out *w)
 		{ "NotFound", "There is no such object, or it is another tenant's." },
 		{ "Conflict", "It does not fit the present state; `used_by` names who refers to the object." },
 		{ "Stale", "The object has changed since it was read." },
+		{ "TooLarge", "The body is larger than the API takes." },
+		{ "OtherType", "The body is neither JSON nor YAML." },
+		{ "OtherCall", "This Idempotency-Key was used for another call." },
 		{ "TooMany", "Too many calls, or failed ones; Retry-After says when to come again." },
 		{ "NotNow", "The configuration process does not answer just now." },
 	};
