@@ -197,7 +197,18 @@ int cli_cmd_credential_set(struct cli *c)
 	cli_put_opt(&w, "provider", c->o.provider);
 	cli_put_opt(&w, "org", c->o.org);
 	cli_put_opt(&w, "team", c->o.team);
-	rc = put_secret(c, &w, "secret");
+	cli_put_opt(&w, "type", c->o.type);
+	cli_put_opt(&w, "source", c->o.source);
+	cli_put_opt(&w, "region", c->o.region);
+	cli_put_opt(&w, "role_arn", c->o.role_arn);
+	cli_put_opt(&w, "external_id", c->o.external_id);
+	cli_put_opt(&w, "tenant_id", c->o.tenant_id);
+	cli_put_opt(&w, "client_id", c->o.client_id);
+	cli_put_opt(&w, "scope", c->o.scope);
+	cli_put_opt(&w, "token_url", c->o.token_url);
+	bool has_secret = !c->o.source || strcmp(c->o.source, "secret") == 0;
+
+	rc = has_secret ? put_secret(c, &w, "secret") : CLI_OK;
 	gw_jw_end_obj(&w);
 	/* with a provider the credential is made or replaced, without one it must be there */
 	if (!rc)

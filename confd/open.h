@@ -22,8 +22,10 @@ struct gw_leased {
 	uint64_t version, next_version;
 	struct gw_secret *secret, *next;
 	uint64_t life_ms; /* 0: the usual */
-	struct gw_buf text; /* JSON {"chain", "client_ca", "client_cert"}; {"credential", "provider"} of one that is fetched */
-	bool is_fetched; /* what is leased is a token: the secret (NULL: the machine's own identity) is for the agent alone */
+	struct gw_buf
+	    text; /* JSON {"chain", "client_ca", "client_cert"}; {"credential", "provider"} of one that is fetched */
+	bool
+	    is_fetched; /* what is leased is a token: the secret (NULL: the machine's own identity) is for the agent alone */
 };
 GW_MUST enum gw_err gw_lease(struct gw_core *core, struct gw_str name, uint64_t version, int role,
 			     struct gw_leased *out);

@@ -265,3 +265,21 @@ def shared_gateway(tmp_path_factory):
     g.finish()
 
 
+def play_the_command_line_knows_all_types(gateway, provider, tokens):
+    g = gateway
+    tokens.base_keys = {AWS[0]: (AWS[1], None)}
+    provider.fault = lambda m, path, h, b: signature_fault(h, m, path, b, h["host"], tokens.keys, "bedrock")
+    g.ctl("apply", "-f", "-", stdin=json.dumps([{"kind": "provider", "id": "p", "type": "openai-compatible", "base_url": provider.base_url,
+                                                 "allow_private": ["127.0.0.1/32"]}]))
+    g.ctl("credential", "set", "c", "--provider", "p", "--type", "aws", "--region", "us-east-1", "--role-arn", "arn:aws:iam::1:role/r", "--external-id", "e",
+          "--token-url", tokens.url, stdin=json.dumps({"AccessKeyId": AWS[0], "SecretAccessKey": AWS[1]}, indent=1) + "\n")
+    g.ctl("apply", "-f", "-", stdin=json.dumps([
+        {"kind": "deployment", "id": "d", "provider": "p", "credential": "c", "upstream_model": "m", "activation": "immediate"},
+        {"kind": "model", "id": "mock-1", "targets": [{"deployment": "d"}]}]))
+    chats(g)
+    r = g.ctl("credential", "set", "x", "--provider", "p", "--type", "azure", "--client-id", "i", stdin="s", ok=False)
+    assert r.returncode != 0 and "tenant_id" in r.stdout + r.stderr
+    r = g.ctl("credential", "set", "x", "--provider", "p", "--type", "gcp", stdin="{}", ok=False)
+    assert r.returncode != 0 and "key file" in r.stdout + r.stderr
+    g.ctl("credential", "set", "m", "--provider", "p", "--type", "gcp", "--source", "instance")
+    assert g.admin("GET", "credentials/m").json["source"] == "instance"
