@@ -439,9 +439,10 @@ int gw_agent_main(void)
 	static struct gw_agent agent;
 	static uv_signal_t term;
 	struct gw_agent *ag = &agent;
-	struct gw_upstream_config up = { .idle_ms = 30000, .max_idle_per_endpoint = 2, .has_libcurl = true };
+	struct gw_upstream_config up = { .idle_ms = 30000, .max_idle_per_endpoint = 2 };
 
 	gw_role_begin(&ag->start, "agent", false);
+	up.has_libcurl = ag->start.boot.libcurl;
 	setenv("UV_USE_IO_URING", "0", 1);
 	if (gw_crypto_init() || uv_loop_init(&ag->loop))
 		gw_role_fatal("cannot initialise cryptography or the event loop");

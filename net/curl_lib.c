@@ -16,7 +16,7 @@
 #include "lib/secret.h"
 
 static struct gw_curl_lib lib;
-static bool is_loaded, is_set_up;
+static bool is_loaded, is_set_up, has_failed;
 static char why[160] = "libcurl has not been loaded";
 
 #define SYM(name)                                                                                                      \
@@ -111,8 +111,9 @@ bool gw_curl_load(void)
 	unsigned n_before = 0;
 	void *so;
 
-	if (is_loaded)
-		return true;
+	if (is_loaded || has_failed)
+		return is_loaded;
+	has_failed = true; /* until the end shows otherwise; it is tried once */
 	dl_iterate_phdr(count_object, &n_before);
 	so = dlopen("libcurl.so.4", RTLD_LAZY | RTLD_LOCAL);
 	if (!so) {
@@ -130,6 +131,7 @@ bool gw_curl_load(void)
 	}
 	dl_iterate_phdr(give_back, &n_before);
 	is_loaded = true;
+	has_failed = false;
 	return true;
 }
 
