@@ -26,7 +26,8 @@ static const struct option rows[] = {
 	{ "script", 1, NULL, 's' },   { "tls-cert", 1, NULL, 'C' },
 	{ "tls-key", 1, NULL, 'K' },  { "keep", 1, NULL, 'e' },
 	{ "scripts", 1, NULL, 'S' },  { "script-certs", 1, NULL, 'c' },
-	{ "dns", 1, NULL, 'D' },      { "help", 0, NULL, 'h' },
+	{ "dns", 1, NULL, 'D' },      { "play", 1, NULL, 'P' },
+	{ "help", 0, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -48,6 +49,8 @@ static void help(void)
 	     "/mock/scripts\n"
 	     "                       says how each is reached: as a fault, at an address of its own, by a name\n"
 	     "  --script-certs DIR   expired, wrong-host, selfsigned, good: .pem and .key for the scripts about TLS\n"
+	     "  --play DIR           answers by files: DIR/<model>/<dialect>.json, .stream, .cut or .error (openai, responses,\n"
+	     "                       anthropic, gemini, bedrock, cohere)\n"
 	     "  --dns HOST:PORT      a name server (UDP): good.mock, slow.mock (5 s), flip.mock, silent.mock; no other "
 	     "name exists\n"
 	     "\n"
@@ -151,6 +154,9 @@ static void read_options(int argc, char **argv)
 			break;
 		case 'c':
 			o->script_certs = optarg;
+			break;
+		case 'P':
+			mock_options.play_path = optarg;
 			break;
 		case 'D':
 			set_dns(optarg);

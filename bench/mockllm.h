@@ -15,6 +15,7 @@
  *   mockllm_script.c   the corpus of upstream faults by name; addresses that fail before a request is there
  *   mockllm_dns.c      a name server that fails, dawdles, changes its mind
  *   mockllm_endpoints.c  the endpoints beside chat
+ *   mockllm_play.c    other providers' dialects, by files
  *   mockllm_fault.c    the table of faults: how a bad provider would
  *   mockllm_control.c  /mock/...: rules for the next requests, counters, what was received
  *
@@ -36,7 +37,7 @@ struct mock_options {
 	char host[64];
 	uint16_t port;
 	const char *port_file, *require_key, *cert_path, *key_path, *script_path;
-	const char *scripts_path, *script_certs, *dns_host;
+	const char *scripts_path, *script_certs, *dns_host, *play_path;
 	uint16_t dns_port;
 	uint32_t threads, keep; /* keep: received requests held for /mock/stats */
 	struct mock_tune tune;
@@ -131,6 +132,7 @@ void mock_error(struct mock_conn *c, int status, const char *type, const char *c
 
 void mock_answer(struct mock_conn *c); /* a whole request is there: choose the first step */
 void mock_answer_head(struct mock_conn *c); /* only its head: faults that do not wait for the body */
+bool mock_play(struct mock_conn *c); /* an answer by a file of --play; false: there is none for it */
 bool mock_endpoint(struct mock_conn *c); /* one of the other endpoints; false: no such path */
 void mock_fault_now(struct mock_conn *c); /* the fault that was chosen */
 void mock_chat_start(struct mock_conn *c); /* the good answer */

@@ -121,6 +121,8 @@ static void route(struct mock_conn *c)
 		mock_error(c, 401, "invalid_request_error", "invalid_api_key", "Incorrect API key provided.", "");
 		return;
 	}
+	if (mock_play(c))
+		return;
 	if (gw_str_eq(c->rq.method, GW_LIT("POST")) && ends_with(path, GW_LIT("/chat/completions"))) {
 		chat(c);
 		return;
