@@ -31,7 +31,7 @@ def config(url):
         for case in CASES:
             out += [{"kind": "deployment", "id": f"{case}--{dialect}", "provider": f"m-{dialect}", "credential": f"m-{dialect}", "upstream_model": case,
                      "activation": "immediate"},
-                    {"kind": "model", "id": f"{case}--{dialect}", "name": f"{case}--{dialect}", "retries": 0, "targets": [{"deployment": f"{case}--{dialect}"}]}]
+                    {"kind": "model", "id": f"{case}--{dialect}", "targets": [{"deployment": f"{case}--{dialect}"}]}]
     return "\n---\n".join(json.dumps(o) for o in out)
 
 
@@ -39,9 +39,9 @@ def config(url):
 def gateway(tmp_path_factory):
     where = tmp_path_factory.mktemp("matrix")
     speak.write_scripts(CASES, where / "scripts")
-    mock = Mock(where / "mock", extra=["--play", str(where / "scripts")])
+    mock = Mock(where, extra=["--play", str(where / "scripts")])
     mock.start()
-    gw = Gateway(where / "gw", mock=mock)
+    gw = Gateway(where, mock=mock)
     try:
         gw.start()
         gw.ctl("apply", "-f", "-", stdin=config(mock.url))
