@@ -35,7 +35,7 @@ void gw_translate_close(struct gw_translate *t)
 	else
 		gw_sse_done(&t->frames.sse);
 	gw_serial_done(&t->serial);
-	if (t->out.d->writer_done && t->out.own)
+	if (t->out.d && t->out.d->writer_done && t->out.own)
 		t->out.d->writer_done(&t->out);
 	gw_arena_done(&t->keep);
 	gw_arena_done(&t->scratch);
