@@ -12,13 +12,14 @@ PATHS = r"logs$|logs:export|usage|config:(apply|diff|validate|export)|generation
 
 
 @pytest.mark.skipif(not TOOL.is_file(), reason="no schemathesis: tools/test_clients.sh makes tests/.venv-api")
-def play_documented_statuses_only(gateway):
+def play_documented_statuses_only(gateway, tmp_path):
     g = gateway
     a = g.admin("PATCH", "settings/default", {"admin_rate": 100000, "admin_failures": 100000})
     assert a.status == 200, a.text
     r = subprocess.run([TOOL, "run", g.admin_url + "/openapi.json", "-H", f"Authorization: Bearer {g.token}", "--phases", "fuzzing", "--max-examples", "5",
                         "--seed", "7", "--no-shrink", "--checks", "not_a_server_error,status_code_conformance", "--include-path-regex", PATHS,
-                        "--request-timeout", "20", "--no-color"], capture_output=True, text=True, timeout=60 * SLOW, check=False)
+                        "--request-timeout", "20", "--no-color"], capture_output=True, text=True, timeout=60 * SLOW,
+                       cwd=tmp_path, check=False)
     assert r.returncode == 0, r.stdout[-6000:]
     tested = re.search(r"Tested: (\d+)", r.stdout)
     assert tested and int(tested[1]) >= 30, r.stdout[-3000:]
