@@ -114,6 +114,14 @@ void ir_drop(struct ir_request *rq, const char *name)
 	ir_drop_name(rq, gw_str_z(name));
 }
 
+/* A null or an empty list where others have no such field. */
+static bool says_nothing(const yyjson_val *v)
+{
+	yyjson_val *val = (yyjson_val *)(uintptr_t)v;
+
+	return yyjson_is_null(val) || (yyjson_is_arr(val) && yyjson_arr_size(val) == 0);
+}
+
 void ir_extra_write(const struct ir_extra *list, enum gw_dialect_id of, struct gw_json_out *w, struct ir_request *rq,
 		    const char *where)
 {
@@ -121,8 +129,7 @@ void ir_extra_write(const struct ir_extra *list, enum gw_dialect_id of, struct g
 		if (list->of == of) {
 			gw_jw_key(w, list->key);
 			gw_jw_val(w, list->val);
-		} else if (rq && list->of != GW_D_NONE &&
-			   !yyjson_is_null((yyjson_val *)(uintptr_t)list->val)) { /* null says nothing */
+		} else if (rq && list->of != GW_D_NONE && !says_nothing(list->val)) {
 			ir_drop_name(rq, gw_arena_printf(rq->arena, "%s%.*s", where, GW_FMT(list->key)));
 		}
 	}

@@ -158,6 +158,8 @@ static struct plan plan_of(struct anthropic_out *o)
 	p.effort = r->effort == IR_EFFORT_MINIMAL ? IR_EFFORT_LOW : r->effort;
 	if (p.effort == IR_EFFORT_UNSET && r->budget.is_set && r->budget.v > 0)
 		p.effort = ir_budget_effort(r->budget.v);
+	if (!o->rq->sampling.max_tokens.is_set) /* the default is meant for the answer alone */
+		p.max_tokens += p.effort == IR_EFFORT_UNSET ? DEFAULT_BUDGET : ir_effort_budget(p.effort);
 	return p;
 }
 

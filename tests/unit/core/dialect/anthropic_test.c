@@ -210,173 +210,171 @@ static void wrong_types_are_told_by_place(void **state)
 #define HEAD     "{\"model\":\"m\",\"max_tokens\":4096,"
 #define ONE_USER "\"messages\":[{\"role\":\"user\",\"content\":\"q\"}]"
 
+static const struct {
+	const char *in, *out, *dropped, *model;
+} traps[] = {
+	/* neighbours merge, results come first, blanks go, ids and names fit, a string content stays one */
+	{ "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"user\",\"content\":[{\"type\":"
+	  "\"text\",\"text\":\" \\n\"},"
+	  "{\"type\":\"text\",\"text\":\"b\"}]},{\"role\":\"assistant\",\"content\":[{\"type\":\"text\","
+	  "\"text\":\"\"},"
+	  "{\"type\":\"tool_use\",\"id\":\"call.1\",\"name\":\"get weather\",\"input\":{}},"
+	  "{\"type\":\"tool_use\",\"id\":\"ok-2_x\",\"name\":\"g\",\"input\":{\"a\":1}}]},{\"role\":\"user\","
+	  "\"content\":["
+	  "{\"type\":\"text\",\"text\":\"and\"},{\"type\":\"tool_result\",\"tool_use_id\":\"call.1\","
+	  "\"content\":\"r1\"}]},"
+	  "{\"role\":\"user\",\"content\":[{\"type\":\"tool_result\",\"tool_use_id\":\"ok-2_x\",\"is_error\":"
+	  "true,\"content\":[]}]}]}",
+	  HEAD "\"tools\":[{\"name\":\"get_weather_3e1fb3dd\",\"input_schema\":{\"type\":\"object\"}},{"
+	       "\"name\":\"g\",\"input_schema\":"
+	       "{\"type\":\"object\"}}],\"tool_choice\":{\"type\":\"none\"},\"messages\":[{\"role\":\"user\","
+	       "\"content\":["
+	       "{\"type\":\"text\",\"text\":\"a\"},{\"type\":\"text\",\"text\":\"b\"}]},{\"role\":"
+	       "\"assistant\",\"content\":["
+	       "{\"type\":\"tool_use\",\"id\":\"CALL1\",\"name\":\"GETW\",\"input\":{}},"
+	       "{\"type\":\"tool_use\",\"id\":\"ok-2_x\",\"name\":\"g\",\"input\":{\"a\":1}}]},{\"role\":"
+	       "\"user\",\"content\":["
+	       "{\"type\":\"tool_result\",\"tool_use_id\":\"CALL1\",\"content\":\"r1\"},"
+	       "{\"type\":\"tool_result\",\"tool_use_id\":\"ok-2_x\",\"is_error\":true},{\"type\":\"text\","
+	       "\"text\":\"and\"}]}]}",
+	  "", "m" },
+	/* an empty turn of the model vanishes, and what stood around it becomes one turn */
+	{ "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"assistant\",\"content\":\"\"},"
+	  "{\"role\":\"user\",\"content\":\"b\"}]}",
+	  HEAD "\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\"},{\"type\":"
+	       "\"text\",\"text\":\"b\"}]}]}",
+	  "", "m" },
+	/* system from anywhere, in order; a prefill without blanks at its end */
+	{ "{\"system\":\"s\",\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"system\","
+	  "\"content\":\"t\"},"
+	  "{\"role\":\"assistant\",\"content\":\"so: \\n\"}]}",
+	  HEAD "\"system\":[{\"type\":\"text\",\"text\":\"s\"},{\"type\":\"text\",\"text\":\"t\"}],\"messages\":[{"
+	       "\"role\":\"user\","
+	       "\"content\":\"a\"},{\"role\":\"assistant\",\"content\":[{\"type\":\"text\",\"text\":\"so:\"}]}]}",
+	  "", "m" },
+	/* nothing but instructions */
+	{ "{\"messages\":[{\"role\":\"system\",\"content\":\"only\"}]}",
+	  HEAD "\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"only\"}]}]}", "", "m" },
+	/* temperature ends at 1 and stands alone; blank stops go; what an unknown field was is told */
+	{ "{" ONE_USER ",\"temperature\":1.5,\"top_p\":0.5,\"stop_sequences\":[\"\",\"x\"],\"top_k\":4}",
+	  HEAD "\"temperature\":1.0,\"top_k\":4,\"stop_sequences\":[\"x\"]," ONE_USER "}", "temperature top_p stop",
+	  "m" },
+	{ "{" ONE_USER ",\"top_p\":0.5}", HEAD "\"top_p\":0.5," ONE_USER "}", "", "m" },
+	/* four marks, the last ones */
+	{ "{\"system\":[{\"type\":\"text\",\"text\":\"1\",\"cache_control\":{\"type\":\"ephemeral\"}},{"
+	  "\"type\":\"text\",\"text\":\"2\","
+	  "\"cache_control\":{\"type\":\"ephemeral\"}}],\"messages\":[{\"role\":\"user\",\"content\":[{"
+	  "\"type\":\"text\",\"text\":\"3\","
+	  "\"cache_control\":{\"type\":\"ephemeral\"}},{\"type\":\"text\",\"text\":\"4\",\"cache_control\":{"
+	  "\"type\":\"ephemeral\"}}]}],"
+	  "\"cache_control\":{\"type\":\"ephemeral\",\"ttl\":\"1h\"}}",
+	  HEAD "\"system\":[{\"type\":\"text\",\"text\":\"1\"},{\"type\":\"text\",\"text\":\"2\",\"cache_"
+	       "control\":{\"type\":\"ephemeral\"}}],"
+	       "\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"3\",\"cache_"
+	       "control\":{\"type\":\"ephemeral\"}},"
+	       "{\"type\":\"text\",\"text\":\"4\",\"cache_control\":{\"type\":\"ephemeral\"}}]}],\"cache_"
+	       "control\":{\"type\":\"ephemeral\","
+	       "\"ttl\":\"1h\"}}",
+	  "cache_control", "m" },
+	/* a budget raises the default ceiling, halves into a given one, or raises one that is too small */
+	{ "{" ONE_USER ",\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":2000},\"temperature\":0.2}",
+	  "{\"model\":\"claude-opus-4-5\",\"max_tokens\":6096,\"thinking\":{\"type\":\"enabled\",\"budget_"
+	  "tokens\":2000}," ONE_USER "}",
+	  "temperature", "claude-opus-4-5" },
+	{ "{" ONE_USER ",\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":20000},\"max_tokens\":10000}",
+	  "{\"model\":\"m\",\"max_tokens\":10000,\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":5000}"
+	  "," ONE_USER "}",
+	  "", "m" },
+	{ "{" ONE_USER ",\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":5},\"max_tokens\":100}",
+	  "{\"model\":\"m\",\"max_tokens\":1124,\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":1024}"
+	  "," ONE_USER "}",
+	  "", "m" },
+	/* newer models are told an effort */
+	{ "{" ONE_USER ",\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":9000}}",
+	  "{\"model\":\"claude-sonnet-4-6\",\"max_tokens\":12288,\"thinking\":{\"type\":\"adaptive\","
+	  "\"display\":\"summarized\"},"
+	  "\"output_config\":{\"effort\":\"medium\"}," ONE_USER "}",
+	  "", "claude-sonnet-4-6" },
+	{ "{" ONE_USER ",\"output_config\":{\"effort\":\"low\"}}",
+	  "{\"model\":\"claude-3-7-sonnet-20250219\",\"max_tokens\":5120,\"thinking\":{\"type\":\"enabled\","
+	  "\"budget_tokens\":1024}," ONE_USER "}",
+	  "", "claude-3-7-sonnet-20250219" },
+	{ "{" ONE_USER ",\"thinking\":{\"type\":\"disabled\"}}",
+	  HEAD "\"thinking\":{\"type\":\"disabled\"}," ONE_USER "}", "", "m" },
+	/* thinking forbids forcing a call */
+	{ "{" ONE_USER ",\"thinking\":{\"type\":\"adaptive\"},\"tool_choice\":{\"type\":\"any\"},\"tools\":[{"
+	  "\"name\":\"f\",\"input_schema\":{}}]}",
+	  "{\"model\":\"claude-fable-5\",\"max_tokens\":8192,\"thinking\":{\"type\":\"adaptive\",\"display\":"
+	  "\"summarized\"},\"tools\":[{\"name\":"
+	  "\"f\",\"input_schema\":{\"type\":\"object\",\"properties\":{}}}],\"tool_choice\":{\"type\":\"auto\"}"
+	  "," ONE_USER "}",
+	  "tool_choice", "claude-fable-5" },
+	/* calls under way whose reasoning is not ours to prove: no budget */
+	{ "{\"messages\":[{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":[{\"type\":"
+	  "\"thinking\",\"thinking\":\"h\","
+	  "\"signature\":\"llmgw.gemini.abc\"},{\"type\":\"tool_use\",\"id\":\"i\",\"name\":\"f\",\"input\":{}}"
+	  "]},{\"role\":\"user\",\"content\":["
+	  "{\"type\":\"tool_result\",\"tool_use_id\":\"i\",\"content\":\"r\"}]}],\"thinking\":{\"type\":"
+	  "\"enabled\",\"budget_tokens\":2000}}",
+	  HEAD "\"tools\":[{\"name\":\"f\",\"input_schema\":{\"type\":\"object\"}}],\"tool_choice\":{\"type\":"
+	       "\"none\"},\"messages\":[{\"role\":"
+	       "\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":[{\"type\":\"tool_use\",\"id\":"
+	       "\"i\",\"name\":\"f\",\"input\":{}}]},"
+	       "{\"role\":\"user\",\"content\":[{\"type\":\"tool_result\",\"tool_use_id\":\"i\",\"content\":"
+	       "\"r\"}]}]}",
+	  "reasoning messages[].thinking.signature", "m" },
+	/* its own signatures go back, first in the turn */
+	{ "{\"messages\":[{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":[{\"type\":"
+	  "\"text\",\"text\":\"t\"},"
+	  "{\"type\":\"thinking\",\"thinking\":\"h\",\"signature\":\"sig\"},{\"type\":\"redacted_thinking\","
+	  "\"data\":\"d\"}]},"
+	  "{\"role\":\"user\",\"content\":\"r\"}]}",
+	  HEAD "\"messages\":[{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":[{"
+	       "\"type\":\"thinking\",\"thinking\":"
+	       "\"h\",\"signature\":\"sig\"},{\"type\":\"redacted_thinking\",\"data\":\"d\"},{\"type\":"
+	       "\"text\",\"text\":\"t\"}]},{\"role\":\"user\","
+	       "\"content\":\"r\"}]}",
+	  "", "m" },
+	/* schemas are closed, bounds go */
+	{ "{" ONE_USER ",\"output_config\":{\"format\":{\"type\":\"json_schema\",\"schema\":{\"type\":"
+	  "\"object\",\"properties\":{\"minimum\":"
+	  "{\"type\":\"number\",\"minimum\":1},\"l\":{\"type\":\"array\",\"minItems\":1,\"items\":{\"type\":"
+	  "\"object\",\"properties\":{},"
+	  "\"additionalProperties\":true}}},\"required\":[\"l\"]}}}}",
+	  HEAD "\"output_config\":{\"format\":{\"type\":\"json_schema\",\"schema\":{\"type\":\"object\","
+	       "\"properties\":{\"minimum\":{\"type\":"
+	       "\"number\"},\"l\":{\"type\":\"array\",\"minItems\":1,\"items\":{\"type\":\"object\","
+	       "\"properties\":{},\"additionalProperties\":"
+	       "false}}},\"required\":[\"l\"],\"additionalProperties\":false}}}," ONE_USER "}",
+	  "response_format.json_schema.schema.minimum response_format.json_schema.schema.additionalProperties", "m" },
+	/* one call at a time, without a choice made; hosted tools of its own */
+	{ "{" ONE_USER ",\"tool_choice\":{\"type\":\"auto\",\"disable_parallel_tool_use\":true},\"tools\":[{"
+	  "\"type\":\"bash_20250124\","
+	  "\"name\":\"bash\"}]}",
+	  HEAD "\"tools\":[{\"type\":\"bash_20250124\",\"name\":\"bash\"}],\"tool_choice\":{\"type\":\"auto\","
+	       "\"disable_parallel_tool_use\":true}," ONE_USER "}",
+	  "", "m" },
+	/* tiers and users */
+	{ "{" ONE_USER ",\"service_tier\":\"standard_only\",\"metadata\":{\"user_id\":\"u\"},\"stream\":true}",
+	  HEAD ONE_USER ",\"stream\":true,\"metadata\":{\"user_id\":\"u\"},\"service_tier\":\"standard_only\"}", "",
+	  "m" },
+};
+
 static void each_trap_of_writing(void **state)
 {
-	static const struct {
-		const char *in, *out, *dropped, *model;
-	} cases[] = {
-		/* neighbours merge, results come first, blanks go, ids and names fit, a string content stays one */
-		{ "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"user\",\"content\":[{\"type\":"
-		  "\"text\",\"text\":\" \\n\"},"
-		  "{\"type\":\"text\",\"text\":\"b\"}]},{\"role\":\"assistant\",\"content\":[{\"type\":\"text\","
-		  "\"text\":\"\"},"
-		  "{\"type\":\"tool_use\",\"id\":\"call.1\",\"name\":\"get weather\",\"input\":{}},"
-		  "{\"type\":\"tool_use\",\"id\":\"ok-2_x\",\"name\":\"g\",\"input\":{\"a\":1}}]},{\"role\":\"user\","
-		  "\"content\":["
-		  "{\"type\":\"text\",\"text\":\"and\"},{\"type\":\"tool_result\",\"tool_use_id\":\"call.1\","
-		  "\"content\":\"r1\"}]},"
-		  "{\"role\":\"user\",\"content\":[{\"type\":\"tool_result\",\"tool_use_id\":\"ok-2_x\",\"is_error\":"
-		  "true,\"content\":[]}]}]}",
-		  HEAD "\"tools\":[{\"name\":\"get_weather_3e1fb3dd\",\"input_schema\":{\"type\":\"object\"}},{"
-		       "\"name\":\"g\",\"input_schema\":"
-		       "{\"type\":\"object\"}}],\"tool_choice\":{\"type\":\"none\"},\"messages\":[{\"role\":\"user\","
-		       "\"content\":["
-		       "{\"type\":\"text\",\"text\":\"a\"},{\"type\":\"text\",\"text\":\"b\"}]},{\"role\":"
-		       "\"assistant\",\"content\":["
-		       "{\"type\":\"tool_use\",\"id\":\"CALL1\",\"name\":\"GETW\",\"input\":{}},"
-		       "{\"type\":\"tool_use\",\"id\":\"ok-2_x\",\"name\":\"g\",\"input\":{\"a\":1}}]},{\"role\":"
-		       "\"user\",\"content\":["
-		       "{\"type\":\"tool_result\",\"tool_use_id\":\"CALL1\",\"content\":\"r1\"},"
-		       "{\"type\":\"tool_result\",\"tool_use_id\":\"ok-2_x\",\"is_error\":true},{\"type\":\"text\","
-		       "\"text\":\"and\"}]}]}",
-		  "", "m" },
-		/* an empty turn of the model vanishes, and what stood around it becomes one turn */
-		{ "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"assistant\",\"content\":\"\"},"
-		  "{\"role\":\"user\",\"content\":\"b\"}]}",
-		  HEAD "\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\"},{\"type\":"
-		       "\"text\",\"text\":\"b\"}]}]}",
-		  "", "m" },
-		/* system from anywhere, in order; a prefill without blanks at its end */
-		{ "{\"system\":\"s\",\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"system\","
-		  "\"content\":\"t\"},"
-		  "{\"role\":\"assistant\",\"content\":\"so: \\n\"}]}",
-		  HEAD
-		  "\"system\":[{\"type\":\"text\",\"text\":\"s\"},{\"type\":\"text\",\"text\":\"t\"}],\"messages\":[{"
-		  "\"role\":\"user\","
-		  "\"content\":\"a\"},{\"role\":\"assistant\",\"content\":[{\"type\":\"text\",\"text\":\"so:\"}]}]}",
-		  "", "m" },
-		/* nothing but instructions */
-		{ "{\"messages\":[{\"role\":\"system\",\"content\":\"only\"}]}",
-		  HEAD "\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"only\"}]}]}", "",
-		  "m" },
-		/* temperature ends at 1 and stands alone; blank stops go; what an unknown field was is told */
-		{ "{" ONE_USER ",\"temperature\":1.5,\"top_p\":0.5,\"stop_sequences\":[\"\",\"x\"],\"top_k\":4}",
-		  HEAD "\"temperature\":1.0,\"top_k\":4,\"stop_sequences\":[\"x\"]," ONE_USER "}",
-		  "temperature top_p stop", "m" },
-		{ "{" ONE_USER ",\"top_p\":0.5}", HEAD "\"top_p\":0.5," ONE_USER "}", "", "m" },
-		/* four marks, the last ones */
-		{ "{\"system\":[{\"type\":\"text\",\"text\":\"1\",\"cache_control\":{\"type\":\"ephemeral\"}},{"
-		  "\"type\":\"text\",\"text\":\"2\","
-		  "\"cache_control\":{\"type\":\"ephemeral\"}}],\"messages\":[{\"role\":\"user\",\"content\":[{"
-		  "\"type\":\"text\",\"text\":\"3\","
-		  "\"cache_control\":{\"type\":\"ephemeral\"}},{\"type\":\"text\",\"text\":\"4\",\"cache_control\":{"
-		  "\"type\":\"ephemeral\"}}]}],"
-		  "\"cache_control\":{\"type\":\"ephemeral\",\"ttl\":\"1h\"}}",
-		  HEAD "\"system\":[{\"type\":\"text\",\"text\":\"1\"},{\"type\":\"text\",\"text\":\"2\",\"cache_"
-		       "control\":{\"type\":\"ephemeral\"}}],"
-		       "\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"3\",\"cache_"
-		       "control\":{\"type\":\"ephemeral\"}},"
-		       "{\"type\":\"text\",\"text\":\"4\",\"cache_control\":{\"type\":\"ephemeral\"}}]}],\"cache_"
-		       "control\":{\"type\":\"ephemeral\","
-		       "\"ttl\":\"1h\"}}",
-		  "cache_control", "m" },
-		/* a budget raises the default ceiling, halves into a given one, or raises one that is too small */
-		{ "{" ONE_USER ",\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":2000},\"temperature\":0.2}",
-		  "{\"model\":\"claude-opus-4-5\",\"max_tokens\":6096,\"thinking\":{\"type\":\"enabled\",\"budget_"
-		  "tokens\":2000}," ONE_USER "}",
-		  "temperature", "claude-opus-4-5" },
-		{ "{" ONE_USER ",\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":20000},\"max_tokens\":10000}",
-		  "{\"model\":\"m\",\"max_tokens\":10000,\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":5000}"
-		  "," ONE_USER "}",
-		  "", "m" },
-		{ "{" ONE_USER ",\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":5},\"max_tokens\":100}",
-		  "{\"model\":\"m\",\"max_tokens\":1124,\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":1024}"
-		  "," ONE_USER "}",
-		  "", "m" },
-		/* newer models are told an effort */
-		{ "{" ONE_USER ",\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":9000}}",
-		  "{\"model\":\"claude-sonnet-4-6\",\"max_tokens\":4096,\"thinking\":{\"type\":\"adaptive\","
-		  "\"display\":\"summarized\"},"
-		  "\"output_config\":{\"effort\":\"medium\"}," ONE_USER "}",
-		  "", "claude-sonnet-4-6" },
-		{ "{" ONE_USER ",\"output_config\":{\"effort\":\"low\"}}",
-		  "{\"model\":\"claude-3-7-sonnet-20250219\",\"max_tokens\":5120,\"thinking\":{\"type\":\"enabled\","
-		  "\"budget_tokens\":1024}," ONE_USER "}",
-		  "", "claude-3-7-sonnet-20250219" },
-		{ "{" ONE_USER ",\"thinking\":{\"type\":\"disabled\"}}",
-		  HEAD "\"thinking\":{\"type\":\"disabled\"}," ONE_USER "}", "", "m" },
-		/* thinking forbids forcing a call */
-		{ "{" ONE_USER ",\"thinking\":{\"type\":\"adaptive\"},\"tool_choice\":{\"type\":\"any\"},\"tools\":[{"
-		  "\"name\":\"f\",\"input_schema\":{}}]}",
-		  "{\"model\":\"claude-fable-5\",\"max_tokens\":4096,\"thinking\":{\"type\":\"adaptive\",\"display\":"
-		  "\"summarized\"},\"tools\":[{\"name\":"
-		  "\"f\",\"input_schema\":{\"type\":\"object\",\"properties\":{}}}],\"tool_choice\":{\"type\":\"auto\"}"
-		  "," ONE_USER "}",
-		  "tool_choice", "claude-fable-5" },
-		/* calls under way whose reasoning is not ours to prove: no budget */
-		{ "{\"messages\":[{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":[{\"type\":"
-		  "\"thinking\",\"thinking\":\"h\","
-		  "\"signature\":\"llmgw.gemini.abc\"},{\"type\":\"tool_use\",\"id\":\"i\",\"name\":\"f\",\"input\":{}}"
-		  "]},{\"role\":\"user\",\"content\":["
-		  "{\"type\":\"tool_result\",\"tool_use_id\":\"i\",\"content\":\"r\"}]}],\"thinking\":{\"type\":"
-		  "\"enabled\",\"budget_tokens\":2000}}",
-		  HEAD "\"tools\":[{\"name\":\"f\",\"input_schema\":{\"type\":\"object\"}}],\"tool_choice\":{\"type\":"
-		       "\"none\"},\"messages\":[{\"role\":"
-		       "\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":[{\"type\":\"tool_use\",\"id\":"
-		       "\"i\",\"name\":\"f\",\"input\":{}}]},"
-		       "{\"role\":\"user\",\"content\":[{\"type\":\"tool_result\",\"tool_use_id\":\"i\",\"content\":"
-		       "\"r\"}]}]}",
-		  "reasoning messages[].thinking.signature", "m" },
-		/* its own signatures go back, first in the turn */
-		{ "{\"messages\":[{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":[{\"type\":"
-		  "\"text\",\"text\":\"t\"},"
-		  "{\"type\":\"thinking\",\"thinking\":\"h\",\"signature\":\"sig\"},{\"type\":\"redacted_thinking\","
-		  "\"data\":\"d\"}]},"
-		  "{\"role\":\"user\",\"content\":\"r\"}]}",
-		  HEAD "\"messages\":[{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":[{"
-		       "\"type\":\"thinking\",\"thinking\":"
-		       "\"h\",\"signature\":\"sig\"},{\"type\":\"redacted_thinking\",\"data\":\"d\"},{\"type\":"
-		       "\"text\",\"text\":\"t\"}]},{\"role\":\"user\","
-		       "\"content\":\"r\"}]}",
-		  "", "m" },
-		/* schemas are closed, bounds go */
-		{ "{" ONE_USER ",\"output_config\":{\"format\":{\"type\":\"json_schema\",\"schema\":{\"type\":"
-		  "\"object\",\"properties\":{\"minimum\":"
-		  "{\"type\":\"number\",\"minimum\":1},\"l\":{\"type\":\"array\",\"minItems\":1,\"items\":{\"type\":"
-		  "\"object\",\"properties\":{},"
-		  "\"additionalProperties\":true}}},\"required\":[\"l\"]}}}}",
-		  HEAD "\"output_config\":{\"format\":{\"type\":\"json_schema\",\"schema\":{\"type\":\"object\","
-		       "\"properties\":{\"minimum\":{\"type\":"
-		       "\"number\"},\"l\":{\"type\":\"array\",\"minItems\":1,\"items\":{\"type\":\"object\","
-		       "\"properties\":{},\"additionalProperties\":"
-		       "false}}},\"required\":[\"l\"],\"additionalProperties\":false}}}," ONE_USER "}",
-		  "response_format.json_schema.schema.minimum response_format.json_schema.schema.additionalProperties",
-		  "m" },
-		/* one call at a time, without a choice made; hosted tools of its own */
-		{ "{" ONE_USER ",\"tool_choice\":{\"type\":\"auto\",\"disable_parallel_tool_use\":true},\"tools\":[{"
-		  "\"type\":\"bash_20250124\","
-		  "\"name\":\"bash\"}]}",
-		  HEAD "\"tools\":[{\"type\":\"bash_20250124\",\"name\":\"bash\"}],\"tool_choice\":{\"type\":\"auto\","
-		       "\"disable_parallel_tool_use\":true}," ONE_USER "}",
-		  "", "m" },
-		/* tiers and users */
-		{ "{" ONE_USER ",\"service_tier\":\"standard_only\",\"metadata\":{\"user_id\":\"u\"},\"stream\":true}",
-		  HEAD ONE_USER ",\"stream\":true,\"metadata\":{\"user_id\":\"u\"},\"service_tier\":\"standard_only\"}",
-		  "", "m" },
-	};
 	struct room *r = *state;
 
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+	for (size_t i = 0; i < sizeof(traps) / sizeof(traps[0]); i++) {
 		struct gw_str name = ir_tool_name(&r->a, GW_LIT("get weather"), 128),
 			      id = ir_tool_name(&r->a, GW_LIT("call.1"), 64);
 		char want[4096], *at;
 
-		assert_int_equal(read_in(r, cases[i].in), GW_OK);
-		assert_int_equal(write_as(r, GW_D_GEMINI, cases[i].model, 0), GW_OK);
+		assert_int_equal(read_in(r, traps[i].in), GW_OK);
+		assert_int_equal(write_as(r, GW_D_GEMINI, traps[i].model, 0), GW_OK);
 		/* names that the hash makes */
-		assert_true(strlen(cases[i].out) < 3000);
+		assert_true(strlen(traps[i].out) < 3000);
 		memset(want, 0, sizeof(want));
-		for (const char *p = cases[i].out; *p;) {
+		for (const char *p = traps[i].out; *p;) {
 			at = want + strlen(want);
 			if (!strncmp(p, "CALL1", 5)) {
 				memcpy(at, id.p, id.n);
@@ -389,7 +387,7 @@ static void each_trap_of_writing(void **state)
 			}
 		}
 		same_value(r, gw_buf_view(&r->out), want);
-		same_text(dropped(r), cases[i].dropped);
+		same_text(dropped(r), traps[i].dropped);
 	}
 }
 

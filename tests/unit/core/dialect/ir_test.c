@@ -79,10 +79,12 @@ static void extras_go_home_and_nowhere_else(void **state)
 	yyjson_val *key, *val;
 	size_t i, max;
 
-	assert_int_equal(gw_json_tree(&r->a, GW_LIT("{\"top_a\":0.5,\"x\":[1]}"), NULL, &root, NULL), GW_OK);
+	assert_int_equal(
+	    gw_json_tree(&r->a, GW_LIT("{\"top_a\":0.5,\"x\":[1],\"none\":null,\"empty\":[]}"), NULL, &root, NULL),
+	    GW_OK);
 	yyjson_obj_foreach((yyjson_val *)(uintptr_t)root, i, max, key, val)
 	{
-		assert_true(ir_extra_add(&r->a, &list, i ? GW_D_OPENAI : GW_D_COHERE, key, val));
+		assert_true(ir_extra_add(&r->a, &list, i == 1 ? GW_D_OPENAI : GW_D_COHERE, key, val));
 	}
 	gw_buf_init(&b, 1000);
 	gw_jw_init(&w, &b);
@@ -91,6 +93,7 @@ static void extras_go_home_and_nowhere_else(void **state)
 	gw_jw_end_obj(&w);
 	IS(gw_buf_view(&b), "{\"x\":[1]}");
 	IS(r->rq.dropped->name, "tools[].top_a");
+	assert_null(r->rq.dropped->next); /* null and [] said nothing */
 	gw_buf_done(&b);
 }
 
