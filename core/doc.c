@@ -2,6 +2,7 @@
 #include "core/doc.h"
 
 #include "core/config_impl.h"
+#include "core/dialect/id.h"
 #include "core/provider.h"
 #include "core/record.h"
 #include "lib/text.h"
@@ -12,6 +13,7 @@ const struct gw_doc_topic gw_doc_topics[] = {
 	{ "admin_record", "Fields of the record of administrative acts." },
 	{ "errors", "Errors: status, type and code, and what follows them." },
 	{ "providers", "Providers that are known without configuration." },
+	{ "dialects", "What becomes of each feature between client and provider." },
 	{ "metrics", "Metrics of /metrics." },
 };
 const unsigned gw_doc_n_topics = sizeof(gw_doc_topics) / sizeof(gw_doc_topics[0]);
@@ -267,6 +269,55 @@ static void print_providers(struct gw_buf *out)
 	}
 }
 
+/* ---- dialects ---- */
+
+struct feature {
+	const char *name, *cells[GW_D_COUNT], *doc;
+};
+#define GW_FEATURE(name, openai, responses, anthropic, gemini, bedrock, cohere, doc)                                   \
+	{ name, { #openai, #responses, #anthropic, #gemini, #bedrock, #cohere }, doc },
+static const struct feature features[] = {
+#include "schemas/features.def"
+};
+#undef GW_FEATURE
+
+static void put_lower(struct gw_buf *out, const char *word)
+{
+	gw_buf_putc(out, ' ');
+	for (; *word; word++)
+		gw_buf_putc(out, (char)(*word | 0x20));
+	gw_buf_puts(out, GW_LIT(" |"));
+}
+
+static void print_dialects(struct gw_buf *out)
+{
+	put_head(
+	    out, "Dialects",
+	    "What becomes of each feature of a chat when the provider speaks the dialect of the column, whatever the "
+	    "client speaks.\n"
+	    "*carried*: the provider gets it as it is meant. *mapped*: in other words that come to the same, or "
+	    "nearly. "
+	    "*own*: carried for clients\n"
+	    "of the same dialect, dropped for others. *dropped*: left out, and named in the answer's `x-llmgw-dropped` "
+	    "and in the record;\n"
+	    "with `x-llmgw-strict: true` it is a 400 instead. *refused*: a 400 that says what to do. Rows marked "
+	    "(reply) "
+	    "are about what a client\n"
+	    "of the dialect reads. The same dialect on both sides passes bytes as they are.\n");
+	gw_buf_puts(out, GW_LIT("| feature |"));
+	for (int d = 0; d < GW_D_COUNT; d++)
+		put_cell_z(out, gw_dialect_name((enum gw_dialect_id)d));
+	gw_buf_puts(out, GW_LIT(" |\n|---|---|---|---|---|---|---|---|\n"));
+	for (size_t i = 0; i < sizeof(features) / sizeof(features[0]); i++) {
+		gw_buf_putc(out, '|');
+		put_cell_z(out, features[i].name);
+		for (int d = 0; d < GW_D_COUNT; d++)
+			put_lower(out, features[i].cells[d]);
+		put_cell_z(out, features[i].doc);
+		gw_buf_putc(out, '\n');
+	}
+}
+
 /* ---- metrics ---- */
 
 struct metric {
@@ -323,8 +374,13 @@ enum gw_err gw_doc_print(struct gw_str topic, struct gw_buf *out)
 		const char *name;
 		void (*print)(struct gw_buf *out);
 	} all[] = {
-		{ "config", print_config }, { "record", print_record },       { "admin_record", print_admin_record },
-		{ "errors", print_errors }, { "providers", print_providers }, { "metrics", print_metrics },
+		{ "config", print_config },
+		{ "record", print_record },
+		{ "admin_record", print_admin_record },
+		{ "errors", print_errors },
+		{ "providers", print_providers },
+		{ "metrics", print_metrics },
+		{ "dialects", print_dialects },
 	};
 	enum gw_cf_kind kind;
 

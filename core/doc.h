@@ -7,7 +7,7 @@ struct gw_doc_topic {
 	const char *name; /* "config" */
 	const char *doc; /* what it is, one line */
 };
-extern const struct gw_doc_topic gw_doc_topics[]; /* config record admin_record errors providers metrics */
+extern const struct gw_doc_topic gw_doc_topics[]; /* config record admin_record errors providers dialects metrics */
 extern const unsigned gw_doc_n_topics;
 /* Markdown of a topic, or, for "schema.<kind>", the JSON Schema of that kind. GW_E_NOT_FOUND, or the buffer's error. */
 GW_MUST enum gw_err gw_doc_print(struct gw_str topic, struct gw_buf *out);

@@ -7,7 +7,7 @@ import sys
 
 ROW = re.compile(r"^(GW_[A-Z_]+)\((.*)$", re.M)
 # Macros whose first value is no name of a row by itself: how many values are.
-KEYS = {"GW_FIELD_DEF": 2, "GW_ENDPOINT": 4, "GW_ROUTE": 1}
+KEYS = {"GW_FIELD_DEF": 2, "GW_ENDPOINT": 4, "GW_ROUTE": 1, "GW_UPERR_CODE": 2, "GW_UPERR_WORDS": 3}
 # Of these a later value must be unlike too (a URL of a method, a path of a method).
 MORE = {"GW_ENDPOINT": (2, 3), "GW_ROUTE": (1, 2)}
 

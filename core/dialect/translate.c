@@ -22,7 +22,7 @@ static struct gw_str join(struct gw_arena *keep, const struct ir_name *list)
 		for (size_t i = 0; i < list->name.n; i++) {
 			char c = list->name.p[i];
 
-			gw_buf_putc(&b, c > ' ' && c < 0x7f && c != ','
+			gw_buf_putc(&b, c >= ' ' && c < 0x7f && c != ','
 					    ? c
 					    : '?'); /* the client's own words: a header value stays one */
 		}

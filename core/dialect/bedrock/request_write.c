@@ -474,7 +474,7 @@ static void note_dropped(struct bedrock_writer *w)
 	if (rq->cache_key.n)
 		ir_drop(rq, "prompt_cache_key");
 	for (const struct ir_extra *x = rq->extra; x; x = x->next) {
-		if (x->of != GW_D_BEDROCK)
+		if (x->of != GW_D_BEDROCK && x->of != GW_D_NONE) /* NONE: kept for the reply alone */
 			ir_drop_name(rq, x->key);
 	}
 	for (const struct ir_extra *x = rq->reasoning.extra; x; x = x->next)

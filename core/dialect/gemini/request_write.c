@@ -535,7 +535,7 @@ static void note_dropped(struct gemini_writer *w)
 	    !gw_str_eq(rq->service_tier, GW_LIT("default")))
 		ir_drop(rq, "service_tier");
 	for (const struct ir_extra *x = rq->extra; x; x = x->next) {
-		if (x->of != GW_D_GEMINI)
+		if (x->of != GW_D_GEMINI && x->of != GW_D_NONE) /* NONE: kept for the reply alone */
 			ir_drop_name(rq, x->key);
 	}
 }

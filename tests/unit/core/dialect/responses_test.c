@@ -91,7 +91,7 @@ static void requests_are_understood(void **state)
 		  "\"1\"}",
 		  NULL },
 		{ &gw_responses, &gw_openai, "{\"input\":\"x\",\"tools\":[{\"type\":\"web_search\"}]}", "\"messages\"",
-		  "tools[]?(web_search)" },
+		  "tools[] (web_search)" },
 		{ &gw_responses, &gw_openai,
 		  "{\"input\":\"x\",\"text\":{\"verbosity\":\"low\",\"format\":{\"type\":\"json_object\"}}}",
 		  "\"verbosity\":\"low\"", NULL },
