@@ -105,7 +105,7 @@ def responses_reply(case, model, items=None, status=None):
             "output": _items(case) if items is None else items, "parallel_tool_calls": True, "temperature": 1.0, "tool_choice": "auto", "tools": [],
             "top_p": 1.0, "metadata": {}, "text": {"format": {"type": "text"}},
             "usage": None if status == "in_progress" else {
-                "input_tokens": u["input"], "input_tokens_details": {"cached_tokens": 0}, "output_tokens": u["output"],
+                "input_tokens": u["input"], "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0}, "output_tokens": u["output"],
                 "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": u["input"] + u["output"]}}
 
 

@@ -15,6 +15,7 @@ static void begin_again(struct gw_req *r)
 	r->has_sse = false;
 	r->saw_done = r->saw_content = r->saw_error_event = false;
 	r->ev_head = r->ev_end = false;
+	r->up_err = GW_OK;
 	r->hold_until_ns = r->first_content_ns = r->done_ns = 0;
 	r->usage = (struct gw_usage){ 0 };
 	r->tail = GW_NIL;

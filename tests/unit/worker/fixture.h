@@ -228,8 +228,8 @@ static inline int tear_down(void **state)
 	for (size_t i = 0; i < sizeof map / sizeof map[0]; i++)
 		gw_unmap(&map[i]);
 	/* leases are a table that lives as long as the process */
-	gw_lease_drop(w, GW_LIT("cred"));
-	gw_lease_drop(w, GW_LIT("turning"));
+	gw_lease_drop(w, GW_LIT("cred"), false);
+	gw_lease_drop(w, GW_LIT("turning"), false);
 	free(w->leases);
 	free(w->loads);
 	gw_hmac_free(w->pepper);

@@ -255,7 +255,7 @@ static void cells_come_back(void **state)
 		gw_lease_forget_waiter(w, &waiter);
 		confd_answers(0, GW_OK, 0, 1, "s", 0, NULL);
 		assert_int_equal(w->n_leases, 1);
-		gw_lease_drop(w, gw_str(id, (size_t)n));
+		gw_lease_drop(w, gw_str(id, (size_t)n), false);
 		assert_int_equal(w->n_leases, 0);
 	}
 	fake.n_asks = 0;

@@ -340,7 +340,7 @@ static void ten_thousand(void **state)
 			fake.n_asks = is_open ? fake.n_asks : 0;
 		}
 		if (below(200) == 0)
-			gw_lease_drop(w, GW_LIT("cred"));
+			gw_lease_drop(w, GW_LIT("cred"), false);
 		if (below(50) == 0)
 			pass(50 + below(100) * 50);
 		read_records(&e);
@@ -354,8 +354,8 @@ static void ten_thousand(void **state)
 	assert_int_equal(n_start + e.n_start, 10000);
 	assert_int_equal(n_end + e.n_end, 10000);
 	assert_nothing_left();
-	gw_lease_drop(w, GW_LIT("cred"));
-	gw_lease_drop(w, GW_LIT("turning"));
+	gw_lease_drop(w, GW_LIT("cred"), false);
+	gw_lease_drop(w, GW_LIT("turning"), false);
 	assert_int_equal(w->n_leases, 0);
 }
 
