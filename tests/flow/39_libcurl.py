@@ -60,6 +60,9 @@ def g(tmp_path_factory):
     tls.url = f"https://localhost:{tls.port}/v1"
     names = ("http_proxy", "https_proxy", "HTTPS_PROXY", "ALL_PROXY", "all_proxy")
     os.environ.update(dict.fromkeys(names, trap.url))
+    # what AddressSanitizer keeps of freed memory would count as held
+    names += ("ASAN_OPTIONS",)
+    os.environ["ASAN_OPTIONS"] = ":".join(filter(None, [os.environ.get("ASAN_OPTIONS"), "quarantine_size_mb=4:thread_local_quarantine_size_kb=64"]))
     gw = Gateway(where, mock=mock)
     try:
         gw.start()

@@ -129,7 +129,8 @@ def responses_stream(case, model):
             put("response.output_item.added", output_index=i, item={**item, "status": "in_progress", "arguments": ""})
             for piece in halves(item["arguments"]):
                 put("response.function_call_arguments.delta", item_id=item["id"], output_index=i, delta=piece)
-            put("response.function_call_arguments.done", item_id=item["id"], output_index=i, arguments=item["arguments"])
+            put("response.function_call_arguments.done", item_id=item["id"], output_index=i, name=item["name"],
+                arguments=item["arguments"])
         else:
             text = item["summary"][0]["text"]
             put("response.output_item.added", output_index=i, item={**item, "summary": []})
