@@ -219,10 +219,10 @@ static const struct {
 	{ "confd/edit_fields.c", "compares a submitted secret with the stored one, checks its form" },
 	{ "agent/probe.c", "writes the auth header, takes the secret out of what comes back" },
 	{ "confd/idem.c", "the kept answer of a call that made a key" },
-	{ "worker/api.c", "takes the secret out of what a provider sends back" },
+	{ "confd/edit_credential.c", "judges a submitted secret by its credential's type, takes from it what may be shown" },
+	{ "confd/token.c", "keeps a fetched token and hands it to the processes that use it" },
+	{ "worker/req.c", "lists what is taken out of what a provider sends back" },
 	{ "worker/steps/send.c", "writes the auth header" },
-	{ "worker/steps/relay.c", "takes the secret out of what a provider sends back" },
-	{ "worker/relay.c", "takes the secret out of what a provider sends back" },
 };
 
 static bool is_listed(const char *path)

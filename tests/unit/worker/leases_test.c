@@ -241,7 +241,8 @@ static void refusals_that_pass(void **state)
 static void cells_come_back(void **state)
 {
 	(void)state;
-	struct gw_req waiter = { .w = w };
+	struct gw_candidate one = { 0 };
+	struct gw_req waiter = { .w = w, .plan = { .candidates = &one, .n_candidates = 1 } };
 	char id[32];
 
 	for (int i = 0; i < 5000; i++) {
