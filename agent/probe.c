@@ -1,11 +1,11 @@
-/* One call to a deployment: lease the credential, send a small request, judge the answer. A probe by listing models costs nothing at the
- * provider; where it has no such list (404, 405) one token is asked for instead. */
+/* One call to a deployment: lease the credential, send the smallest request of the provider's dialect (core/probe_call.h), judge the answer.
+ * A probe by listing models costs nothing at the provider; where it has no such list (404, 405) one token is asked for instead. */
 #include <stdlib.h>
 #include "agent/agent.h"
 #include "core/auth.h"
 #include "core/error_body.h"
+#include "core/probe_call.h"
 #include "lib/json_scan.h"
-#include "lib/json_write.h"
 #include "lib/sys/clock.h"
 
 enum { ARENA = 96 << 10, BODY_MAX = 32 << 10, LEASE_MS = 15000, PROBE_MS = 10000, PROBE_MODELS = 0, PROBE_NONE = 2 };
@@ -19,7 +19,7 @@ struct probe {
 	struct gw_secret *secret, *proxy_secret;
 	struct gw_up_req *up;
 	struct gw_buf reply;
-	struct gw_str body;
+	struct gw_probe_call call;
 	bool is_chat;
 	int status;
 	uint64_t begun_ns;
@@ -65,18 +65,20 @@ static void on_body(void *ctx, struct gw_up_req *q, struct gw_str piece)
 static void judge_reply(struct probe *p)
 {
 	struct gw_str secrets[GW_AUTH_PARTS], body = gw_buf_view(&p->reply);
-	static const struct gw_scan_node tree[] = { GW_SCAN_NODE("", 1, 1, -1), GW_SCAN_NODE("model", 0, 0, 0) };
+	static const struct gw_scan_node tree[] = { GW_SCAN_NODE("", 1, 2, -1), GW_SCAN_NODE("model", 0, 0, 0),
+						    GW_SCAN_NODE("modelVersion", 0, 0, 1) };
 	struct gw_upstream_error ue = { 0 };
-	struct gw_scan_value model = { 0 };
+	struct gw_scan_value model[2] = { 0 };
 	struct gw_json_scan scan;
 
 	if (p->status >= 200 && p->status < 300) {
-		gw_json_scan_init(&scan, tree, &model, 1);
+		gw_json_scan_init(&scan, tree, model, 2);
 		gw_json_scan_feed(&scan, body.p, body.n);
 		if (scan.is_broken)
 			finish(p, GW_E_UP_GARBLED, GW_LIT("The answer is not JSON: is the base URL right?"), GW_NIL);
 		else
-			finish(p, GW_OK, GW_NIL, gw_arena_str(&p->arena, gw_scan_str(&model)));
+			finish(p, GW_OK, GW_NIL,
+			       gw_arena_str(&p->arena, gw_scan_str(gw_scan_str(&model[0]).n ? &model[0] : &model[1])));
 		return;
 	}
 	if (p->status < 400) {
@@ -101,7 +103,7 @@ static void on_end(void *ctx, struct gw_up_req *q, enum gw_err err, struct gw_st
 		finish(p, err, gw_scrub(&p->arena, detail, NULL, 0), GW_NIL);
 		return;
 	}
-	if (!p->is_chat && (p->status == 404 || p->status == 405)) {
+	if (!p->call.is_chat && (p->status == 404 || p->status == 405)) {
 		p->is_chat = true;
 		gw_buf_clear(&p->reply, BODY_MAX);
 		enum gw_err e = send_call(p);
@@ -113,24 +115,6 @@ static void on_end(void *ctx, struct gw_up_req *q, enum gw_err err, struct gw_st
 }
 
 static const struct gw_up_ops ops = { on_head, on_body, on_end };
-
-static enum gw_err write_chat(struct probe *p)
-{
-	struct gw_json_out w;
-	struct gw_buf b;
-
-	gw_buf_init(&b, 4096);
-	gw_jw_init(&w, &b);
-	gw_jw_obj(&w);
-	gw_jw_kstr(&w, "model", p->plan.candidates[0].upstream_model);
-	gw_jw_key(&w, GW_LIT("messages"));
-	gw_jw_raw(&w, GW_LIT("[{\"role\":\"user\",\"content\":\"ping\"}]"));
-	gw_jw_ku64(&w, "max_tokens", 1);
-	gw_jw_end_obj(&w);
-	p->body = b.err ? GW_NIL : gw_arena_str(&p->arena, gw_buf_view(&b));
-	gw_buf_done(&b);
-	return p->body.p ? GW_OK : GW_E_NOMEM;
-}
 
 static enum gw_err endpoint_of(struct probe *p, const struct gw_candidate *c, struct gw_endpoint **out)
 {
@@ -150,20 +134,42 @@ static enum gw_err endpoint_of(struct probe *p, const struct gw_candidate *c, st
 	return gw_upstream_endpoint(p->ag->upstream, &d, out);
 }
 
+/* All headers of the call, those that carry the key too: they may depend on the others. */
+static enum gw_err headers_of(struct probe *p, struct gw_up_send *s, struct gw_auth_add *add, char room[GW_AUTH_ROOM],
+			      struct gw_up_header *h)
+{
+	const struct gw_auth_header plain[] = {
+		{ GW_LIT("content-type"), GW_LIT("application/json") },
+		{ GW_LIT("user-agent"), GW_LIT("llmgw/" LLMGW_VERSION " probe") },
+		{ p->call.header, p->call.header_value },
+	};
+	const struct gw_candidate *c = &p->plan.candidates[0];
+	struct gw_auth_request rq = { .method = s->method,
+				      .path = s->path,
+				      .headers = plain,
+				      .n_headers = p->call.header.n ? 3 : 2,
+				      .body = s->body,
+				      .n_body = s->n_body,
+				      .now_us = gw_unix_us() };
+	enum gw_err e = gw_auth_make(c, p->secret ? gw_secret_expose(p->secret) : GW_NIL, &rq, room, add);
+
+	for (uint32_t i = 0; i < rq.n_headers + add->n; i++) {
+		const struct gw_auth_header *from = i < rq.n_headers ? &plain[i] : &add->v[i - rq.n_headers];
+
+		h[s->n_headers++] = (struct gw_up_header){ from->name, from->value };
+	}
+	s->path = add->path;
+	return e;
+}
+
 static enum gw_err send_call(struct probe *p)
 {
-	static const struct gw_auth_header usual[] = {
-		{ { "content-type", 12 }, { "application/json", 16 } },
-		{ { "user-agent", 10 },
-		  { "llmgw/" LLMGW_VERSION " probe", sizeof("llmgw/" LLMGW_VERSION " probe") - 1 } },
-	};
-	enum { USUAL = sizeof(usual) / sizeof(usual[0]) };
 	const struct gw_candidate *c = &p->plan.candidates[0];
-	struct gw_up_header h[USUAL + GW_AUTH_ADDS];
+	struct gw_up_header h[3 + GW_AUTH_ADDS];
 	struct gw_auth_add add;
 	struct gw_endpoint *ep;
 	char room[GW_AUTH_ROOM];
-	enum gw_err e = p->is_chat ? write_chat(p) : GW_OK;
+	enum gw_err e = gw_probe_call(&p->arena, c, p->is_chat, &p->call);
 
 	if (!e)
 		e = endpoint_of(p, c, &ep);
@@ -171,32 +177,16 @@ static enum gw_err send_call(struct probe *p)
 		return e;
 	struct gw_up_send s = {
 		.endpoint = ep,
-		.method = p->is_chat ? GW_LIT("POST") : GW_LIT("GET"),
-		.path = gw_arena_printf(&p->arena, "%.*s%s", GW_FMT(c->base_path),
-					p->is_chat ? "/chat/completions" : "/models"),
+		.method = p->call.method,
+		.path = p->call.path,
 		.headers = h,
-		.body = &p->body,
-		.n_body = p->is_chat ? 1 : 0,
+		.body = &p->call.body,
+		.n_body = p->call.body.n ? 1 : 0,
 		.deadlines = { PROBE_MS, 5000, PROBE_MS, PROBE_MS, PROBE_MS },
 		.proxy_auth = p->proxy_secret ? gw_secret_expose(p->proxy_secret) : GW_NIL,
 	};
-	struct gw_auth_request rq = { .method = s.method,
-				      .path = s.path,
-				      .headers = usual,
-				      .n_headers = USUAL,
-				      .body = s.body,
-				      .n_body = s.n_body,
-				      .now_us = gw_unix_us() };
 
-	if (!s.path.p)
-		return GW_E_NOMEM;
-	e = gw_auth_make(c, p->secret ? gw_secret_expose(p->secret) : GW_NIL, &rq, room, &add);
-	for (uint32_t i = 0; i < USUAL + add.n; i++) {
-		const struct gw_auth_header *from = i < USUAL ? &usual[i] : &add.v[i - USUAL];
-
-		h[s.n_headers++] = (struct gw_up_header){ from->name, from->value };
-	}
-	s.path = add.path;
+	e = headers_of(p, &s, &add, room, h);
 	if (!e)
 		e = gw_upstream_send(p->ag->upstream, &s, &ops, p, &p->up);
 	gw_wipe(room, add.room_n);

@@ -13,6 +13,8 @@ static const char *list_of(const struct gw_provider *p)
 	switch (p->dialect_id) {
 	case GW_D_OPENAI:
 		return p->quirks & GW_Q_DEPLOYMENT_PATH ? NULL : "/models";
+	case GW_D_RESPONSES:
+		return "/models";
 	case GW_D_ANTHROPIC:
 		return "/models?limit=1";
 	case GW_D_GEMINI: /* Vertex AI has no such list below its publishers */

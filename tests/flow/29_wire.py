@@ -1,0 +1,102 @@
+"""What stands around conversations, in each provider's own dialect: probes and :test."""
+import pytest
+
+from harness import Gateway, until
+from vendors import Server, as_json
+
+KEY = "sk-upstream-wire-key"
+BAD = "sk-upstream-wrong-one"
+CHAT = [{"role": "user", "content": "ping"}]
+
+
+class Vendor(Server):
+    """A provider of each dialect behind one port. What it says follows the vendors' references; keys go where each wants them."""
+
+    def key_of(self, path, headers):
+        if path.startswith("/v1beta/"):
+            return headers.get("x-goog-api-key")
+        return headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer ")
+
+    def refuse(self, path):
+        if path.startswith("/v1beta/"):
+            return as_json(400, {"error": {"code": 400, "message": "API key not valid. Please pass a valid API key.", "status": "INVALID_ARGUMENT",
+                                           "details": [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}]}})
+        if path.startswith("/anthropic/"):
+            return as_json(401, {"type": "error", "error": {"type": "authentication_error", "message": "invalid x-api-key"}})
+        if path.startswith("/model/"):
+            return as_json(403, {"Message": "Authentication failed: Please make sure your API Key is valid."})
+        return as_json(401, {"id": "1", "message": "invalid api token"})
+
+    def handle(self, method, path, headers, body):
+        if self.key_of(path, headers) != KEY:
+            return self.refuse(path)
+        if path.startswith("/anthropic/") and "anthropic-version" not in headers:
+            return as_json(400, {"type": "error", "error": {"type": "invalid_request_error", "message": "anthropic-version: header is required"}})
+        answer = ANSWERS.get((method, path))
+        return as_json(200, answer) if answer else as_json(404, {"message": "not here"})
+
+
+ANSWERS = {
+    ("GET", "/anthropic/v1/models?limit=1"): {"data": [], "has_more": False, "first_id": None, "last_id": None},
+    ("POST", "/anthropic/v1/messages"): {"id": "msg_1", "type": "message", "role": "assistant", "model": "up-1", "content": [{"type": "text", "text": "p"}],
+                                         "stop_reason": "max_tokens", "stop_sequence": None, "usage": {"input_tokens": 8, "output_tokens": 1}},
+    ("GET", "/v1beta/models?pageSize=1"): {"models": []},
+    ("POST", "/v1beta/models/up-1:generateContent"): {"candidates": [{"content": {"role": "model", "parts": [{"text": "p"}]}, "finishReason": "MAX_TOKENS"}],
+                                                      "modelVersion": "up-1"},
+    ("POST", "/model/up-1/converse"): {"output": {"message": {"role": "assistant", "content": [{"text": "p"}]}}, "stopReason": "max_tokens",
+                                       "usage": {"inputTokens": 1, "outputTokens": 1, "totalTokens": 2}},
+    ("GET", "/v1/models?page_size=1"): {"models": []},
+    ("POST", "/v2/chat"): {"id": "c", "finish_reason": "MAX_TOKENS", "message": {"role": "assistant", "content": [{"type": "text", "text": "p"}]}},
+}
+BASES = {"anthropic": "/anthropic/v1", "gemini": "/v1beta", "bedrock": "", "cohere": ""}
+LISTS = {"anthropic": "GET", "gemini": "GET", "bedrock": "POST", "cohere": "GET"}
+
+
+@pytest.fixture(scope="module")
+def vendor():
+    v = Vendor()
+    yield v
+    v.stop()
+
+
+@pytest.fixture(scope="module")
+def g(tmp_path_factory, vendor):
+    gw = Gateway(tmp_path_factory.mktemp("wire"))
+    try:
+        gw.start()
+        yield gw
+    finally:
+        gw.stop()
+
+
+def put(g, path, obj):
+    a = g.admin("PUT", path, obj)
+    assert a.status in (200, 201, 202), a.text
+
+
+def deploy(g, vendor, dialect, name, secret, **more):
+    put(g, f"providers/{name}", {"type": dialect, "base_url": vendor.url + BASES[dialect], "allow_private": ["127.0.0.1/32"]})
+    put(g, f"credentials/{name}", {"provider": name, "secret": secret})
+    put(g, f"deployments/{name}", {"provider": name, "credential": name, "upstream_model": "up-1", **more})
+
+
+@pytest.mark.parametrize("dialect", BASES)
+def play_first_probe_and_test(g, vendor, dialect):
+    """A deployment turns active by a probe that its provider understands; :test asks it for one token."""
+    name = f"probe-{dialect}"
+    deploy(g, vendor, dialect, name, KEY)
+    until(lambda: g.admin("GET", f"deployments/{name}:health").json.get("state") == "active", 15, "the first probe")
+    probes = [s for s in vendor.seen if s[2].get("user-agent", "").endswith(" probe")]
+    assert any(s[0] == LISTS[dialect] for s in probes), probes
+    a = g.admin("POST", f"deployments/{name}:test")
+    assert a.status == 200 and a.json["ok"] is True, a.text
+
+
+@pytest.mark.parametrize("dialect", BASES)
+def play_a_bad_key_is_told(g, vendor, dialect):
+    name = f"bad-{dialect}"
+    deploy(g, vendor, dialect, name, BAD, probe="none", activation="immediate")
+    a = g.admin("POST", f"deployments/{name}:test")
+    assert a.json["ok"] is False, a.text
+    assert "key" in a.text.lower() or "token" in a.text.lower(), a.text
+    assert BAD not in a.text
