@@ -145,3 +145,32 @@ enum gw_dialect_id gw_endpoint_dialect(struct gw_str path)
 	}
 	return GW_D_NONE;
 }
+
+const struct gw_endpoint_info *gw_endpoint_for(const struct gw_endpoint_info *e, enum gw_dialect_id dialect)
+{
+#define GW_MODELS_AS(d)                                                                                                \
+	{                                                                                                              \
+		{ .id = GW_EP_MODELS,                                                                                  \
+		  .name = "models.list",                                                                               \
+		  .method = "GET",                                                                                     \
+		  .path = "/v1/models",                                                                                \
+		  .needs = "",                                                                                         \
+		  .fallback = "",                                                                                      \
+		  .dialect = (d) },                                                                                    \
+		    { .id = GW_EP_MODEL,                                                                               \
+		      .name = "models.get",                                                                            \
+		      .method = "GET",                                                                                 \
+		      .path = "/v1/models/{path}",                                                                     \
+		      .needs = "",                                                                                     \
+		      .fallback = "",                                                                                  \
+		      .dialect = (d) },                                                                                \
+	}
+	static const struct gw_endpoint_info anthropic[] = GW_MODELS_AS(GW_D_ANTHROPIC),
+					     gemini[] = GW_MODELS_AS(GW_D_GEMINI);
+#undef GW_MODELS_AS
+	const struct gw_endpoint_info *as = dialect == GW_D_ANTHROPIC ? anthropic : gemini;
+
+	if (e->dialect != GW_D_NONE)
+		return e;
+	return e->id == GW_EP_MODELS ? &as[0] : e->id == GW_EP_MODEL ? &as[1] : e;
+}

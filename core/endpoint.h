@@ -40,5 +40,8 @@ extern const unsigned gw_n_endpoints;
  * (/openai/deployments/{model}/...) find the same rows, with the model as *arg. */
 /* Whose client is likely to call this path, also when nothing is there: for errors that come before a request is. */
 enum gw_dialect_id gw_endpoint_dialect(struct gw_str path);
+/* The row as clients of this dialect (Anthropic's, Gemini's) read its answer: lists of models have the same paths there. `e` itself for all
+ * else. */
+const struct gw_endpoint_info *gw_endpoint_for(const struct gw_endpoint_info *e, enum gw_dialect_id dialect);
 GW_MUST enum gw_err gw_endpoint_find(struct gw_str method, struct gw_str path, const struct gw_endpoint_info **out,
 				     struct gw_str *arg, struct gw_str *allow);

@@ -1,12 +1,14 @@
-"""What stands around conversations, in each provider's own dialect: probes and :test."""
+"""What stands around conversations, in each dialect: probes and :test, lists of models, counts of tokens, embeddings, reranking, old completions."""
+import anthropic
+import openai
 import pytest
+from google import genai
 
-from harness import Gateway, until
+from harness import Gateway, Mock, http_ask, until
 from vendors import Server, as_json
 
 KEY = "sk-upstream-wire-key"
 BAD = "sk-upstream-wrong-one"
-CHAT = [{"role": "user", "content": "ping"}]
 
 
 class Vendor(Server):
@@ -61,12 +63,16 @@ def vendor():
 
 @pytest.fixture(scope="module")
 def g(tmp_path_factory, vendor):
-    gw = Gateway(tmp_path_factory.mktemp("wire"))
+    where = tmp_path_factory.mktemp("wire")
+    mock = Mock(where)
+    mock.start()
+    gw = Gateway(where, mock=mock)
     try:
         gw.start()
         yield gw
     finally:
         gw.stop()
+        mock.stop()
 
 
 def put(g, path, obj):
@@ -100,3 +106,60 @@ def play_a_bad_key_is_told(g, vendor, dialect):
     assert a.json["ok"] is False, a.text
     assert "key" in a.text.lower() or "token" in a.text.lower(), a.text
     assert BAD not in a.text
+
+
+# --- lists of models ---
+def names_of(g):
+    a = ask(g, "GET", "/v1/models")
+    assert a.status == 200, a.text
+    return {m["id"] for m in a.json["data"]}
+
+
+def ask(g, method, path, body=None, **headers):
+    return http_ask(method, g.url + path, body, {"Authorization": f"Bearer {g.key}", **{k.replace("_", "-"): v for k, v in headers.items()}})
+
+
+@pytest.fixture(scope="module")
+def models(g, vendor):
+    deploy(g, vendor, "anthropic", "m", KEY, probe="none", activation="immediate")
+    for name in ("m-1", "m-2"):
+        put(g, f"models/{name}", {"targets": [{"deployment": "m"}]})
+    put(g, "models/m-hidden", {"targets": [{"deployment": "m"}], "hidden": True})
+    return names_of(g)
+
+
+def play_models_for_anthropic(g, models):
+    client = anthropic.Anthropic(base_url=g.url, api_key=g.key, max_retries=0)
+    page = client.models.list(limit=1)
+    assert {m.id for m in page.data} == models and "m-hidden" not in models and {"m-1", "m-2"} <= models
+    assert not page.has_more and page.first_id == page.data[0].id and page.last_id == page.data[-1].id
+    assert client.models.retrieve("m-1").type == "model"
+    with pytest.raises(anthropic.NotFoundError) as e:
+        client.models.retrieve("m-none")
+    assert e.value.body["type"] == "error" and e.value.request_id
+
+
+def play_models_for_gemini(g, models):
+    client = genai.Client(api_key=g.key, http_options={"base_url": g.url})
+    assert {m.name for m in client.models.list()} == {f"models/{n}" for n in models}
+    assert {m["name"] for m in ask(g, "GET", "/v1beta/models?pageSize=1").json["models"]} == {f"models/{n}" for n in models}
+    one = client.models.get(model="m-1")
+    assert one.name == "models/m-1" and "generateContent" in one.supported_actions
+    a = ask(g, "GET", "/v1beta/models/m-none")
+    assert a.status == 404 and a.json["error"]["status"] == "NOT_FOUND"
+
+
+def play_models_for_the_rest(g, models):
+    client = openai.OpenAI(base_url=g.url + "/v1", api_key=g.key, max_retries=0)
+    assert {m.id for m in client.models.list()} == models
+    assert client.models.retrieve("m-1").object == "model"
+
+
+# --- signatures ---
+def play_a_signature_is_told_what_to_send(g):
+    signed = "AWS4-HMAC-SHA256 Credential=AKIA0/20261122/us-east-1/bedrock/aws4_request, SignedHeaders=host;x-amz-date, Signature=00"
+    a = http_ask("POST", g.url + "/model/m-1/converse", {"messages": []}, {"Authorization": signed})
+    assert a.status == 401 and "AWS_BEARER_TOKEN_BEDROCK" in a.json["message"] and "Bearer" in a.json["message"], a.text
+    assert "AKIA0" not in a.text
+    a = http_ask("POST", g.url + "/v1/chat/completions", {"messages": []}, {"Authorization": "Basic eDp5"})
+    assert a.status == 401 and "AWS" not in a.text

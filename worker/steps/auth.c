@@ -30,11 +30,12 @@ static void name_subject(struct gw_req *r)
 
 enum gw_step_id gw_step_auth(struct gw_req *r)
 {
-	enum gw_err e = r->err ? r->err : look_up(r); /* before: no key, or two */
+	struct gw_str why = r->err ? r->parse_why : GW_NIL; /* before: no key, or two */
+	enum gw_err e = r->err ? r->err : look_up(r);
 
 	if (!r->subject.key.n) {
 		gw_count(&r->w->page->metric[GW_M_requests_unauthenticated], 1);
-		return gw_req_fail(r, e ? e : GW_E_BUG, GW_NIL);
+		return gw_req_fail(r, e ? e : GW_E_BUG, why);
 	}
 	name_subject(r);
 	enum gw_err started = gw_record_start(r);

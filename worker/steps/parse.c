@@ -26,7 +26,7 @@ static struct gw_str trace_id(struct gw_str t)
 static void read_headers(struct gw_req *r, const struct gw_h1_request *rq, struct gw_key_headers *keys)
 {
 	struct gw_record *rec = &r->rec;
-	struct gw_str timing = GW_NIL, strict = GW_NIL;
+	struct gw_str timing = GW_NIL, strict = GW_NIL, anthropic = GW_NIL;
 	const struct {
 		struct gw_str name;
 		struct gw_str *out;
@@ -44,6 +44,7 @@ static void read_headers(struct gw_req *r, const struct gw_h1_request *rq, struc
 		{ GW_LIT("x-llmgw-tags"), &rec->tags, 300 },
 		{ GW_LIT("x-llmgw-timing"), &timing, 8 },
 		{ GW_LIT("x-llmgw-strict"), &strict, 8 },
+		{ GW_LIT("anthropic-version"), &anthropic, 32 },
 	};
 
 	for (uint32_t i = 0; i < rq->n_headers; i++) {
@@ -55,6 +56,10 @@ static void read_headers(struct gw_req *r, const struct gw_h1_request *rq, struc
 			break;
 		}
 	}
+	if (anthropic.n)
+		r->endpoint = gw_endpoint_for(r->endpoint, GW_D_ANTHROPIC);
+	else if (keys->x_goog_api_key.n)
+		r->endpoint = gw_endpoint_for(r->endpoint, GW_D_GEMINI);
 	rec->trace_id = trace_id(r->traceparent);
 	r->wants_timing = gw_str_eq(timing, GW_LIT("1")) || gw_str_ieq(timing, GW_LIT("true"));
 	r->is_timed |= r->wants_timing;
@@ -102,6 +107,15 @@ static void read_path(struct gw_req *r)
 	r->rec.requested_model = shown_model(r, r->path_arg);
 }
 
+/* Signatures name an account of a provider, never a key of ours: whoever signs has to be told what to set instead. */
+static void say_how_to_sign_in(struct gw_req *r, struct gw_str authorization)
+{
+	if (r->err == GW_E_NO_KEY && gw_str_has_prefix(gw_str_trim(authorization), GW_LIT("AWS4-HMAC-SHA256")))
+		r->parse_why =
+		    GW_LIT("AWS signatures are not taken here. Send the gateway's API key as \"Authorization: "
+			   "Bearer KEY\": AWS SDKs do when AWS_BEARER_TOKEN_BEDROCK is set to it.");
+}
+
 enum gw_step_id gw_step_parse(struct gw_req *r)
 {
 	struct gw_key_headers keys = { 0 };
@@ -112,6 +126,8 @@ enum gw_step_id gw_step_parse(struct gw_req *r)
 	r->rec.client_ip = gw_edge_client(r->w, r->conn, r->rq, &r->arena);
 	r->rec.worker = r->w->slot;
 	r->err = gw_key_from_headers(&keys, &r->token_header);
+	if (r->err)
+		say_how_to_sign_in(r, keys.authorization);
 	if (r->err || r->endpoint->id == GW_EP_MODELS)
 		return GW_STEP_auth;
 	if (r->endpoint->id == GW_EP_MODEL) {

@@ -16,7 +16,7 @@ void gw_gemini_count_path(const struct gw_path_in *in, struct gw_buf *out);
 bool gw_gemini_count_reply_read(const yyjson_val *root, uint64_t *tokens);
 void gw_gemini_count_reply_write(uint64_t tokens, struct gw_buf *out);
 
-/* {"models":[...]}: begin, one call a model, end. */
+/* {"models":[...]}: begin, one call a model, end. One model alone: its call between gw_jw_init of w and nothing. */
 struct gw_gemini_models {
 	struct gw_json_out w;
 };

@@ -52,6 +52,8 @@ static void found(void **st)
 	expect("POST", "/v1/responses/input_tokens", GW_EP_API, "");
 	expect("POST", "/v1/messages", GW_EP_API, "");
 	expect("POST", "/v1beta/models/gemini-x:streamGenerateContent", GW_EP_API, "gemini-x:streamGenerateContent");
+	expect("GET", "/v1beta/models", GW_EP_MODELS, "");
+	expect("GET", "/v1beta/models/gemini-x", GW_EP_MODEL, "gemini-x");
 	expect("POST", "/model/a%3A0/converse", GW_EP_API, "a%3A0/converse");
 	expect("POST", "/v2/chat", GW_EP_API, "");
 	expect("POST", "/openai/deployments/my-gpt.4/chat/completions", GW_EP_CHAT, "my-gpt.4");
@@ -59,6 +61,27 @@ static void found(void **st)
 	expect("POST", "/openai/v1/chat/completions", GW_EP_CHAT, "");
 	expect("GET", "/openai/v1/models", GW_EP_MODELS, "");
 	expect("GET", "/providers/p/a/b", GW_EP_API, "p/a/b");
+}
+
+/* Three vendors have their lists of models at one place. */
+static void models_as(void **st)
+{
+	const struct gw_endpoint_info *e = NULL, *as;
+	struct gw_str arg, allow;
+
+	(void)st;
+	assert_int_equal(gw_endpoint_find(GW_LIT("GET"), GW_LIT("/v1/models"), &e, &arg, &allow), GW_OK);
+	as = gw_endpoint_for(e, GW_D_ANTHROPIC);
+	assert_int_equal(as->id, GW_EP_MODELS);
+	assert_int_equal(as->dialect, GW_D_ANTHROPIC);
+	assert_string_equal(as->name, e->name);
+	assert_int_equal(gw_endpoint_find(GW_LIT("GET"), GW_LIT("/v1/models/x"), &e, &arg, &allow), GW_OK);
+	as = gw_endpoint_for(e, GW_D_GEMINI);
+	assert_int_equal(as->id, GW_EP_MODEL);
+	assert_int_equal(as->dialect, GW_D_GEMINI);
+	assert_string_equal(as->path, e->path);
+	assert_int_equal(gw_endpoint_find(GW_LIT("POST"), GW_LIT("/v1/files"), &e, &arg, &allow), GW_OK);
+	assert_ptr_equal(gw_endpoint_for(e, GW_D_GEMINI), e);
 }
 
 static void not_found(void **st)
@@ -109,7 +132,8 @@ static void not_found(void **st)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(found), cmocka_unit_test(not_found) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(found), cmocka_unit_test(models_as),
+					    cmocka_unit_test(not_found) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -64,9 +64,11 @@ static void tokens(void **st)
 	expect("cohere", "", true, "POST", "/v2/chat",
 	       "{\"model\":\"a model\",\"messages\":[{\"role\":\"user\",\"content\":\"ping\"}],\"max_tokens\":1}");
 	expect("gemini", "/v1beta", true, "POST", "/v1beta/models/a%20model:generateContent",
-	       "{\"contents\":[{\"role\":\"user\",\"parts\":[{\"text\":\"ping\"}]}],\"generationConfig\":{\"maxOutputTokens\":1}}");
+	       "{\"contents\":[{\"role\":\"user\",\"parts\":[{\"text\":\"ping\"}]}],\"generationConfig\":{"
+	       "\"maxOutputTokens\":1}}");
 	expect("bedrock", "", true, "POST", "/model/a%20model/converse",
-	       "{\"messages\":[{\"role\":\"user\",\"content\":[{\"text\":\"ping\"}]}],\"inferenceConfig\":{\"maxTokens\":1}}");
+	       "{\"messages\":[{\"role\":\"user\",\"content\":[{\"text\":\"ping\"}]}],\"inferenceConfig\":{"
+	       "\"maxTokens\":1}}");
 }
 
 /* Where nothing can be listed, one token is asked for at once. */
