@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The clients that tests use: Python environments in tests/.venv and tests/.venv-api, and the Node SDK in tests/node_modules. Does nothing when
+# The clients that tests use: Python environments in tests/.venv and tests/.venv-api, and the Node SDKs in tests/node_modules. Does nothing when
 # they are there in the pinned versions.
 set -euo pipefail
 cd "$(dirname "$0")/../tests"

@@ -10,29 +10,14 @@ from harness import ROOT, Gateway, Mock, http_ask
 
 sys.path[:0] = [str(ROOT / "tests/matrix"), str(ROOT / "tests/fixtures")]
 import ask  # noqa: E402
+import objects  # noqa: E402
 import speak  # noqa: E402
 import vendor_types as vendor  # noqa: E402
 
 from client import last_request  # noqa: E402
 
 CASES = {p.parent.name: json.loads(p.read_text()) for p in sorted((ROOT / "tests/matrix/cases").glob("*/case.json"))}
-TYPES = {"openai": "openai-compatible", "responses": "openai-responses", "anthropic": "anthropic", "gemini": "gemini", "bedrock": "bedrock",
-         "cohere": "cohere"}
 PAIRS = [(c, p) for c in vendor.DIALECTS for p in vendor.DIALECTS]
-
-
-def config(url):
-    root = url.removesuffix("/v1")
-    out = []
-    for dialect, kind in TYPES.items():
-        base = {"gemini": root + "/v1beta", "bedrock": root, "cohere": root}.get(dialect, url)
-        out += [{"kind": "provider", "id": f"m-{dialect}", "type": kind, "base_url": base, "allow_private": ["127.0.0.1/32"]},
-                {"kind": "credential", "id": f"m-{dialect}", "provider": f"m-{dialect}", "secret": "sk-upstream-matrix-key"}]
-        for case in CASES:
-            out += [{"kind": "deployment", "id": f"{case}--{dialect}", "provider": f"m-{dialect}", "credential": f"m-{dialect}", "upstream_model": case,
-                     "activation": "immediate"},
-                    {"kind": "model", "id": f"{case}--{dialect}", "targets": [{"deployment": f"{case}--{dialect}"}]}]
-    return "\n---\n".join(json.dumps(o) for o in out)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +29,7 @@ def gateway(tmp_path_factory):
     gw = Gateway(where, mock=mock)
     try:
         gw.start()
-        gw.ctl("apply", "-f", "-", stdin=config(mock.url))
+        gw.ctl("apply", "-f", "-", stdin=objects.config(CASES, mock.url))
         yield gw
     finally:
         gw.stop()
