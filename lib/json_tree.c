@@ -1,6 +1,6 @@
 /* JSON into a tree whose memory is an arena's: for what is read, turned into something else and forgotten (dialects). Nothing is freed alone;
  * the arena's ceiling is the tree's. */
-#include "lib/json.h"
+#include "lib/json_impl.h"
 
 static void *tree_alloc(void *ctx, size_t n)
 {
@@ -26,10 +26,20 @@ static void tree_free(void *ctx, void *p)
 	(void)p;
 }
 
+/* Behind the string that began before p. */
+static const uint8_t *string_end(const uint8_t *p, const uint8_t *end)
+{
+	for (p = gw_json_plain_end(p, end); p < end && *p != '"'; p = gw_json_plain_end(p + 1, end)) {
+		if (*p == '\\' && ++p == end)
+			break;
+	}
+	return p;
+}
+
 /* Nesting deeper than max, strings passed over. */
 static bool is_too_deep(struct gw_str text, uint32_t max)
 {
-	const char *p = text.p, *end = text.p + text.n;
+	const uint8_t *p = (const uint8_t *)text.p, *end = p + text.n;
 	uint32_t depth = 0;
 
 	for (; p < end; p++) {
@@ -40,9 +50,7 @@ static bool is_too_deep(struct gw_str text, uint32_t max)
 			if (depth)
 				depth--;
 		} else if (*p == '"') {
-			for (p++; p < end && *p != '"'; p++)
-				if (*p == '\\')
-					p++;
+			p = string_end(p + 1, end);
 		}
 	}
 	return false;

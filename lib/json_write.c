@@ -1,5 +1,6 @@
 /* Writing JSON into a gw_buf (lib/json_write.h). */
 #include "lib/json_write.h"
+#include "lib/json_impl.h"
 #include "lib/utf8.h"
 
 #include <math.h>
@@ -230,29 +231,41 @@ static void put_escape(struct gw_buf *b, uint8_t c)
 	gw_buf_printf(b, "\\u%04x", c);
 }
 
-void gw_json_quote(struct gw_buf *b, struct gw_str s)
+/* First byte of s at or after i that may not stand as it is; UTF-8 that is right may. */
+static size_t plain_until(struct gw_str s, size_t i)
 {
 	const uint8_t *p = (const uint8_t *)s.p;
-	size_t from = 0, i = 0;
+
+	while (i < s.n) {
+		size_t len;
+
+		i = (size_t)(gw_json_plain_end(p + i, p + s.n) - p);
+		if (i == s.n || p[i] < 0x80)
+			return i;
+		len = gw_utf8_len(p + i, s.n - i);
+		if (!len)
+			return i;
+		i += len;
+	}
+	return i;
+}
+
+void gw_json_quote(struct gw_buf *b, struct gw_str s)
+{
+	size_t from = 0;
 
 	gw_buf_putc(b, '"');
-	while (i < s.n) {
-		uint8_t c = p[i];
-		size_t len = c < 0x80 ? 1 : gw_utf8_len(p + i, s.n - i);
-		bool is_plain = c >= 0x20 && c != '"' && c != '\\' && len;
+	for (size_t i = plain_until(s, 0); i < s.n; i = plain_until(s, from)) {
+		uint8_t c = (uint8_t)s.p[i];
 
-		if (is_plain) {
-			i += len;
-			continue;
-		}
 		gw_buf_put(b, s.p + from, i - from);
-		if (len)
+		if (c < 0x80)
 			put_escape(b, c);
 		else
 			gw_buf_puts(b, GW_LIT("\xef\xbf\xbd")); /* U+FFFD */
-		from = ++i;
+		from = i + 1;
 	}
-	if (i > from)
-		gw_buf_put(b, s.p + from, i - from);
+	if (s.n > from)
+		gw_buf_put(b, s.p + from, s.n - from);
 	gw_buf_putc(b, '"');
 }
