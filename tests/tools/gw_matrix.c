@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include "core/dialect/translate.h"
+#include "lib/sys/clock.h"
 
 enum {
 	TEXT_BYTES = 1024,
@@ -189,14 +189,6 @@ static void run(struct cell *c, unsigned n)
 	}
 }
 
-static int64_t cpu_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
 static int by_size(const void *a, const void *b)
 {
 	const double x = *(const double *)a, y = *(const double *)b;
@@ -204,24 +196,24 @@ static int by_size(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static void time_cell(struct cell *c, unsigned rounds)
+static void time_cell(struct cell *c, uint64_t rounds)
 {
 	double ns[MAX_ROUNDS];
 	unsigned n = 1;
-	int64_t took;
+	uint64_t took;
 
 	do { /* as many as make a round */
-		int64_t from = cpu_ns();
+		uint64_t from = gw_cpu_ns();
 
 		n *= 2;
 		run(c, n);
-		took = cpu_ns() - from;
+		took = gw_cpu_ns() - from;
 	} while (took < ROUND_NS && n < 1u << 20);
-	for (unsigned i = 0; i < rounds; i++) {
-		int64_t from = cpu_ns();
+	for (uint64_t i = 0; i < rounds; i++) {
+		uint64_t from = gw_cpu_ns();
 
 		run(c, n);
-		ns[i] = (double)(cpu_ns() - from) / n / (c->kind == STREAM ? EVENTS : 1);
+		ns[i] = (double)(gw_cpu_ns() - from) / n / (c->kind == STREAM ? EVENTS : 1);
 	}
 	qsort(ns, rounds, sizeof(ns[0]), by_size);
 	printf("%s %s %s %.0f\n", c->client->name, c->provider->name, kind_names[c->kind], ns[rounds / 2]);
@@ -240,9 +232,10 @@ static void count_cell(struct cell *c)
 int main(int argc, char **argv)
 {
 	bool is_time = argc == 3 && !strcmp(argv[1], "time");
-	unsigned rounds = is_time ? (unsigned)strtoul(argv[2], NULL, 10) : 0;
+	uint64_t rounds = 0;
 
-	if (is_time ? rounds < 1 || rounds > MAX_ROUNDS : argc != 2 || strcmp(argv[1], "count")) {
+	if (is_time ? !gw_str_u64(gw_str_z(argv[2]), &rounds) || rounds < 1 || rounds > MAX_ROUNDS
+		    : argc != 2 || strcmp(argv[1], "count")) {
 		fprintf(stderr, "usage: matrix time ROUNDS (at most %d) | matrix count\n", MAX_ROUNDS);
 		return 2;
 	}
