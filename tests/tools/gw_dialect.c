@@ -4,11 +4,20 @@
  *   {"op":"reply","from":D,"to":D,"body":TEXT}                   -> {"err","finish","model","usage":{..},"body":TEXT}
  *   {"op":"stream","from":D,"to":D,"body":TEXT|"b64":B64}        -> {"err","error_json","finish","model","usage","content","body"|"b64"}
  *       "splits": N: the stream is also fed cut at each of up to N places, and byte by byte; "split_fault": first place with another result
+ *   {"op":"error","status":N,"body":TEXT}   -> {"err":row,"http","message","told":{dialect:TEXT,..}}
+ *   {"op":"embed","shape":S,"inputs":N,"body":TEXT}   -> {"err","usage","body":TEXT in OpenAI's shape}
+ *   {"op":"rerank","documents":N,"body":TEXT}   -> {"err","usage","results":[[index,score],..]}
+ *   {"op":"scan","kind":"chat"|"text","stream":BOOL,"body":TEXT}   -> {"broken","usage","done"}: what passthru reads of a reply
+ *   {"op":"token","body":TEXT}   -> {"err"}: a token endpoint's answer
  *   options of all: "model", "quirks", "usage" (client asked for it, default true), "framing":"array" */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include "core/api.h"
+#include "core/dialect/embed.h"
 #include "core/dialect/translate.h"
+#include "core/error_body.h"
+#include "core/token.h"
 #include "lib/json_write.h"
 #include "lib/text.h"
 
@@ -21,6 +30,7 @@ struct job {
 	struct gw_str body;
 	struct gw_carry carry;
 	struct gw_json_out w;
+	void (*fn)(struct job *j);
 };
 
 static struct gw_str text(const struct job *j, const char *key)
@@ -185,12 +195,156 @@ static void do_stream(struct job *j)
 	gw_buf_done(&out);
 }
 
+static void do_error(struct job *j)
+{
+	struct gw_upstream_error ue = { 0 };
+	struct gw_error_told told;
+	struct gw_buf b;
+
+	gw_upstream_error_read(&j->a, (int)number(j, "status"), j->body, GW_NIL, GW_NIL, NULL, 0, &ue);
+	put_err(j, ue.err);
+	gw_jw_kstr(&j->w, "message", ue.message);
+	gw_error_tell_upstream(&told, &ue, j->carry.request_id);
+	gw_jw_ku64(&j->w, "http", (uint64_t)told.http);
+	gw_jw_key(&j->w, GW_LIT("told"));
+	gw_jw_obj(&j->w);
+	for (int id = 0; id < GW_D_COUNT; id++) {
+		gw_buf_init(&b, 64 << 10);
+		gw_dialect_error((enum gw_dialect_id)id, &told, &b);
+		gw_jw_kstr(&j->w, gw_dialect_name((enum gw_dialect_id)id), gw_buf_view(&b));
+		gw_buf_done(&b);
+	}
+	gw_jw_end_obj(&j->w);
+}
+
+static void put_usage(struct job *j, const struct gw_usage *u)
+{
+	struct gw_told t = { .usage = *u };
+
+	put_told(j, &t);
+}
+
+static void do_embed(struct job *j)
+{
+	uint32_t n = (uint32_t)number(j, "inputs");
+	struct embed_reply reply = { 0 };
+	const yyjson_val *root;
+	struct gw_buf out;
+	enum gw_err e = gw_json_tree(&j->a, j->body, NULL, &root, NULL);
+
+	gw_buf_init(&out, MAX_BODY);
+	if (!e)
+		e = embed_reply_init(&j->a, n, &reply);
+	if (!e)
+		e = embed_reply_read(&j->a, root, embed_shape_find(text(j, "shape")), 0, n, &reply);
+	if (!e)
+		e = embed_reply_write(&reply, false, GW_LIT("the-model"), &out);
+	put_err(j, e);
+	put_usage(j, &reply.usage);
+	gw_jw_kstr(&j->w, "body", gw_buf_view(&out));
+	gw_buf_done(&out);
+}
+
+static void do_rerank(struct job *j)
+{
+	struct rerank_reply reply = { 0 };
+	const yyjson_val *root;
+	enum gw_err e = gw_json_tree(&j->a, j->body, NULL, &root, NULL);
+
+	if (!e)
+		e = rerank_reply_read(&j->a, root, (uint32_t)number(j, "documents"), &reply);
+	put_err(j, e);
+	put_usage(j, &reply.usage);
+	gw_jw_key(&j->w, GW_LIT("results"));
+	gw_jw_arr(&j->w);
+	for (uint32_t i = 0; i < reply.n; i++) {
+		gw_jw_arr(&j->w);
+		gw_jw_u64(&j->w, reply.results[i].index);
+		gw_jw_double(&j->w, reply.results[i].score);
+		gw_jw_end_arr(&j->w);
+	}
+	gw_jw_end_arr(&j->w);
+}
+
+struct passed {
+	enum gw_ep_usage kind;
+	struct gw_usage usage;
+	struct gw_scan_value values[GW_UP_PATHS];
+	struct gw_buf scratch;
+	bool is_broken, is_done;
+};
+
+static void on_passed(void *ctx, const struct gw_sse_event *ev)
+{
+	struct passed *p = ctx;
+	struct gw_chat_event ce = { 0 };
+
+	if (gw_api_event(p->kind, ev, true, false, p->values, &p->scratch, &ce))
+		p->is_broken = true;
+	if (ce.has_values)
+		gw_usage_take(&p->usage, p->values);
+	p->is_done |= ce.kind == GW_EV_DONE;
+}
+
+static void do_scan(struct job *j)
+{
+	struct passed p = { .kind = gw_str_eq(text(j, "kind"), GW_LIT("text")) ? GW_EPU_TEXT : GW_EPU_CHAT };
+	struct gw_json_scan scan;
+	struct gw_sse sse;
+
+	gw_buf_init(&p.scratch, 1 << 20);
+	if (flag(j, "stream", false)) {
+		gw_sse_init(&sse, 1 << 20, 4 << 20);
+		p.is_broken |= gw_sse_feed(&sse, j->body.p, j->body.n, on_passed, &p) != GW_OK;
+		gw_sse_done(&sse);
+	} else {
+		gw_json_scan_init(&scan, gw_api_usage_tree(p.kind), p.values, GW_UP_PATHS);
+		gw_json_scan_feed(&scan, j->body.p, j->body.n);
+		gw_usage_take(&p.usage, p.values);
+		p.is_broken = scan.is_broken || !scan.is_done;
+	}
+	gw_jw_kbool(&j->w, "broken", p.is_broken);
+	gw_jw_kbool(&j->w, "done", p.is_done);
+	put_usage(j, &p.usage);
+	gw_buf_done(&p.scratch);
+}
+
+static void do_token(struct job *j)
+{
+	struct gw_token_got got = { 0 };
+
+	gw_buf_init(&got.value, 16 << 10);
+
+	put_err(j, gw_token_read_oauth(&j->a, j->body, &got));
+	gw_buf_done(&got.value);
+}
+
+static const struct {
+	const char *op;
+	void (*fn)(struct job *j);
+	bool has_dialects;
+} ops[] = {
+	{ "request", do_request, true }, { "reply", do_reply, true },  { "stream", do_stream, true },
+	{ "error", do_error, false },    { "embed", do_embed, false }, { "rerank", do_rerank, false },
+	{ "scan", do_scan, false },      { "token", do_token, false },
+};
+enum { N_OPS = sizeof(ops) / sizeof(ops[0]) };
+
 static const char *set_up(struct job *j, struct gw_str line)
 {
 	if (gw_json_tree(&j->a, line, NULL, &j->cmd, NULL) || !yyjson_is_obj((yyjson_val *)(uintptr_t)j->cmd))
 		return "the command is no JSON object";
 	j->from = gw_dialect_find(text(j, "from"));
 	j->to = gw_dialect_find(text(j, "to"));
+	for (unsigned i = 0; i < N_OPS && !j->fn; i++) {
+		if (gw_str_eq(text(j, "op"), gw_str_z(ops[i].op))) {
+			j->fn = ops[i].fn;
+			if (!ops[i].has_dialects)
+				j->from = j->to = gw_dialect_of(GW_D_OPENAI);
+		}
+	}
+	if (!j->fn)
+		return "there is no such op";
 	if (!j->from || !j->to)
 		return "unknown dialect: has it a row in schemas/dialects.def?";
 	j->body = text(j, "body");
@@ -218,17 +372,10 @@ static void answer(struct gw_str line)
 	gw_jw_init(&j.w, &out);
 	gw_jw_obj(&j.w);
 	why = set_up(&j, line);
-	struct gw_str op = why ? GW_NIL : text(&j, "op");
 	if (why)
 		gw_jw_kstr(&j.w, "bad", gw_str_z(why));
-	else if (gw_str_eq(op, GW_LIT("request")))
-		do_request(&j);
-	else if (gw_str_eq(op, GW_LIT("reply")))
-		do_reply(&j);
-	else if (gw_str_eq(op, GW_LIT("stream")))
-		do_stream(&j);
 	else
-		gw_jw_kstr(&j.w, "bad", GW_LIT("op is request, reply or stream"));
+		j.fn(&j);
 	gw_jw_end_obj(&j.w);
 	gw_buf_putc(&out, '\n');
 	if (out.err)
