@@ -123,7 +123,7 @@ static enum gw_err begin_upload(struct gw_req *r, struct gw_api *a)
 /* A call whose path says both what model and what to do with it. */
 struct call {
 	struct gw_str model;
-	bool is_stream;
+	bool is_stream, is_count;
 };
 
 static enum gw_err read_call(struct gw_req *r, struct call *out)
@@ -131,12 +131,14 @@ static enum gw_err read_call(struct gw_req *r, struct call *out)
 	static const struct {
 		enum gw_dialect_id dialect;
 		const char *tail;
-		bool is_stream;
+		bool is_stream, is_count;
 	} calls[] = {
-		{ GW_D_GEMINI, ":generateContent", false },
-		{ GW_D_GEMINI, ":streamGenerateContent", true },
-		{ GW_D_BEDROCK, "/converse", false },
-		{ GW_D_BEDROCK, "/converse-stream", true },
+		{ GW_D_GEMINI, ":generateContent", false, false },
+		{ GW_D_GEMINI, ":streamGenerateContent", true, false },
+		{ GW_D_GEMINI, ":countTokens", false, true },
+		{ GW_D_BEDROCK, "/converse", false, false },
+		{ GW_D_BEDROCK, "/converse-stream", true, false },
+		{ GW_D_BEDROCK, "/count-tokens", false, true },
 	};
 	struct gw_buf b;
 	bool ok;
@@ -151,6 +153,7 @@ static enum gw_err read_call(struct gw_req *r, struct call *out)
 		ok = gw_url_decode(&b, gw_str(arg.p, arg.n - tail.n)) && !b.err;
 		out->model = ok ? gw_arena_str(&r->arena, gw_buf_view(&b)) : GW_NIL;
 		out->is_stream = calls[i].is_stream;
+		out->is_count = calls[i].is_count;
 		gw_buf_done(&b);
 		return out->model.p ? GW_OK : GW_E_NO_ROUTE;
 	}
@@ -185,6 +188,9 @@ enum gw_err gw_api_parse(struct gw_req *r)
 		if (r->endpoint->model == GW_EPM_IN_PATH) {
 			r->chat.model = call.model;
 			r->chat.is_stream = call.is_stream;
+			a->is_count = call.is_count;
+		} else {
+			a->is_count = gw_str_eq(gw_str_z(r->endpoint->name), GW_LIT("messages.count_tokens"));
 		}
 		return e;
 	case GW_EPB_FORM:

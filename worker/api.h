@@ -36,6 +36,7 @@ struct gw_api {
 	struct gw_api_units units;
 	struct gw_upload *up; /* NULL: no body, or one that is held whole */
 	bool is_json; /* the reply is JSON: its usage is looked for */
+	bool is_count; /* how many tokens it has is asked, not for an answer */
 	bool is_raw_error; /* the provider's own error goes out as it is */
 };
 

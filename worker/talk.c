@@ -2,9 +2,11 @@
 #include "worker/talk.h"
 
 #include "core/provider.h"
+#include "lib/json.h"
 #include "lib/sys/clock.h"
 #include "lib/url.h"
 #include "worker/api.h"
+#include "worker/single.h"
 
 enum { DROPPED_IN_RECORD = 300 };
 
@@ -19,6 +21,8 @@ bool gw_talk_is_needed(const struct gw_req *r, const struct gw_candidate *c)
 	const struct gw_provider *p = &gw_providers[c->provider_type];
 	enum gw_dialect_id client = r->endpoint->dialect;
 
+	if (r->api && gw_single_of(r, c))
+		return true;
 	if (client == GW_D_NONE)
 		return false;
 	if (client == GW_D_OPENAI && p->dialect_id == GW_D_OPENAI)
@@ -32,6 +36,8 @@ static enum gw_framing framing_of(const struct gw_req *r, const struct gw_dialec
 {
 	struct gw_str alt;
 
+	if (!client)
+		return GW_FRAMING_SSE;
 	if (client->id == GW_D_GEMINI &&
 	    !(gw_query_get(r->api->query, GW_LIT("alt"), &alt) && gw_str_eq(alt, GW_LIT("sse"))))
 		return GW_FRAMING_ARRAY;
@@ -60,7 +66,8 @@ static struct gw_talk *begin(struct gw_req *r, const struct gw_candidate *c)
 		return NULL;
 	t->provider = gw_dialect_of(gw_providers[c->provider_type].dialect_id);
 	t->client = client_of(r);
-	if (!t->provider || !t->client)
+	t->single = r->api ? gw_single_of(r, c) : NULL;
+	if (!t->provider || (!t->client && !t->single))
 		return NULL;
 	fill_carry(r, t);
 	t->is_same = t->provider == t->client && (!r->chat.is_stream || t->carry.framing == t->client->framing);
@@ -120,12 +127,37 @@ static enum gw_err body_of(struct gw_req *r, const struct gw_candidate *c, struc
 {
 	enum gw_err e;
 
+	if (t->single) {
+		pieces[0] = gw_buf_view(&t->body);
+		*n = 1;
+		return GW_OK;
+	}
 	if (t->is_same && r->api)
 		return gw_api_splice(&r->arena, r->endpoint, r->body, &r->chat, c->upstream_model, pieces, n);
 	e = translate(r, c, t);
 	pieces[0] = gw_buf_view(&t->body);
 	*n = 1;
 	return e;
+}
+
+/* The body, for a question with one answer; its path. */
+static struct gw_str write_single(struct gw_req *r, const struct gw_candidate *c, struct gw_talk *t, enum gw_err *e)
+{
+	struct gw_str path = GW_NIL;
+	struct gw_buf b;
+
+	gw_buf_init(&b, 4096);
+	gw_buf_clear(&t->body, SIZE_MAX);
+	*e = t->single->write(r, c, t, &b);
+	r->rec.dropped = t->dropped;
+	if (r->rec.dropped.n > DROPPED_IN_RECORD)
+		r->rec.dropped.n = DROPPED_IN_RECORD;
+	if (!*e)
+		*e = refuse_drops(r, t);
+	if (!*e)
+		path = b.err ? GW_NIL : gw_arena_str(&r->arena, gw_buf_view(&b));
+	gw_buf_done(&b);
+	return path;
 }
 
 static struct gw_str path_of(struct gw_req *r, const struct gw_candidate *c, const struct gw_talk *t)
@@ -166,35 +198,42 @@ static uint32_t headers_of(const struct gw_req *r, const struct gw_talk *t, stru
 	return n < GW_API_PASS ? n : GW_API_PASS;
 }
 
-enum gw_err gw_talk_dispatch(struct gw_req *r, const struct gw_candidate *c)
+static enum gw_err send_call(struct gw_req *r, const struct gw_candidate *c, struct gw_talk *t)
 {
 	struct gw_up_header h[GW_API_PASS + 1];
-	struct gw_str *pieces = GW_NEW_N(&r->arena, struct gw_str, 8), path;
-	struct gw_talk *t;
+	struct gw_str *pieces = GW_NEW_N(&r->arena, struct gw_str, 8), path = GW_NIL;
+	enum gw_err e = GW_OK;
 	uint32_t n = 0;
-	enum gw_err e;
 
-	gw_talk_done(r);
-	t = begin(r, c);
-	if (!t || !pieces)
+	if (!pieces)
 		return GW_E_NOMEM;
-	r->talk = t;
-	e = body_of(r, c, t, pieces, &n);
+	if (t->single)
+		path = write_single(r, c, t, &e);
+	if (!e)
+		e = body_of(r, c, t, pieces, &n);
 	if (e)
 		return e;
-	path = path_of(r, c, t);
+	if (!t->single)
+		path = path_of(r, c, t);
 	if (!path.p)
 		return GW_E_NOMEM;
 	struct gw_send_more more = {
 		.method = GW_LIT("POST"),
 		.content_type = GW_LIT("application/json"),
-		.accept = !r->chat.is_stream                       ? GW_LIT("application/json")
+		.accept = !r->chat.is_stream || t->single          ? GW_LIT("application/json")
 			  : t->provider->framing == GW_FRAMING_AWS ? GW_LIT("application/vnd.amazon.eventstream")
 								   : GW_LIT("text/event-stream"),
 		.pass = h,
 		.n_pass = headers_of(r, t, h),
 	};
 	return gw_send_with(r, c, path, pieces, n, &more);
+}
+
+enum gw_err gw_talk_dispatch(struct gw_req *r, const struct gw_candidate *c)
+{
+	gw_talk_done(r);
+	r->talk = begin(r, c);
+	return r->talk ? send_call(r, c, r->talk) : GW_E_NOMEM;
 }
 
 /* ---- what comes back ---- */
@@ -211,7 +250,7 @@ bool gw_talk_head(struct gw_req *r, const struct gw_up_reply *rep, struct gw_str
 								    : GW_LIT("text/event-stream");
 
 	(void)rep;
-	if (!r->chat.is_stream)
+	if (!r->chat.is_stream || t->single)
 		return is_type(content_type, GW_LIT("application/json"));
 	if (!is_type(content_type, want) ||
 	    gw_translate_open(&t->stream, t->provider, t->is_same ? NULL : t->client, &t->carry))
@@ -311,6 +350,23 @@ static enum gw_err end_of_stream(struct gw_req *r, struct gw_talk *t)
 	return e;
 }
 
+/* Some questions take several calls. */
+static enum gw_err end_of_single(struct gw_req *r, struct gw_talk *t)
+{
+	const yyjson_val *root;
+	enum gw_err e;
+
+	t->arena.max_bytes += (1 << 20) + GW_TALK_BODY_FACTOR * gw_buf_len(&t->in);
+	e = gw_json_tree(&t->arena, gw_buf_view(&t->in), NULL, &root, NULL);
+	e = e == GW_E_SYNTAX ? GW_E_UP_GARBLED : e ? e : t->single->read(r, t, root);
+	if (e != GW_E_AGAIN)
+		return e;
+	gw_buf_clear(&t->in, GW_TALK_REPLY_MAX);
+	r->ev_head = r->ev_end = false;
+	e = send_call(r, &r->plan.candidates[r->at.candidate], t);
+	return e ? e : GW_E_AGAIN;
+}
+
 enum gw_err gw_talk_end(struct gw_req *r)
 {
 	struct gw_talk *t = r->talk;
@@ -321,6 +377,8 @@ enum gw_err gw_talk_end(struct gw_req *r)
 		return end_of_stream(r, t);
 	if (r->up_err)
 		return r->up_err;
+	if (t->single)
+		return end_of_single(r, t);
 	if (!t->carry.echo) { /* the request's tree is gone, the reply's may be larger */
 		gw_arena_done(&t->arena);
 		gw_arena_init(&t->arena, NULL, 0, (1 << 20) + GW_TALK_BODY_FACTOR * gw_buf_len(&t->in));
@@ -336,7 +394,7 @@ enum gw_err gw_talk_end(struct gw_req *r)
 
 struct gw_str gw_talk_whole(const struct gw_talk *t)
 {
-	return gw_buf_view(t->is_same ? &t->in : &t->out);
+	return gw_buf_view(t->is_same && !t->single ? &t->in : &t->out);
 }
 
 void gw_talk_done(struct gw_req *r)

@@ -9,8 +9,11 @@
  * pass as they are and are only looked at. */
 enum { GW_TALK_REPLY_MAX = 8 << 20, GW_TALK_BODY_FACTOR = 16 };
 
+struct gw_single;
 struct gw_talk {
 	const struct gw_dialect *provider, *client;
+	const struct gw_single *single; /* no conversation: single.h; client may be NULL then */
+	void *asked; /* its own, in arena */
 	bool is_same; /* bytes pass */
 	bool is_open; /* stream is */
 	struct gw_carry carry;
@@ -25,7 +28,7 @@ GW_MUST enum gw_err gw_talk_dispatch(struct gw_req *r, const struct gw_candidate
 /* relay: the head of a reply below 300; false: not one that can be read. */
 bool gw_talk_head(struct gw_req *r, const struct gw_up_reply *rep, struct gw_str content_type);
 GW_MUST enum gw_err gw_talk_piece(struct gw_req *r, struct gw_str piece);
-/* The provider has ended its answer. A whole one is ready in out (or in, when bytes pass). */
+/* The provider has ended its answer. A whole one is ready in out (or in, when bytes pass). GW_E_AGAIN: another call is under way. */
 GW_MUST enum gw_err gw_talk_end(struct gw_req *r);
 struct gw_str gw_talk_whole(const struct gw_talk *t);
 void gw_talk_done(struct gw_req *r);

@@ -3,8 +3,7 @@
 
 #include "lib/json.h"
 
-/* The names of what was dropped, as one header value. */
-static struct gw_str join(struct gw_arena *keep, const struct ir_name *list)
+struct gw_str gw_translate_names(struct gw_arena *keep, const struct ir_name *list)
 {
 	struct gw_buf b;
 	struct gw_str out;
@@ -69,7 +68,7 @@ enum gw_err gw_translate_request(struct gw_arena *a, struct gw_arena *keep, cons
 		return fault(keep, out, e);
 	if (rq->is_drop_lost || out->body->err)
 		return out->body->err == GW_E_TOO_BIG ? GW_E_TOO_BIG : GW_E_NOMEM;
-	out->dropped = join(keep, rq->dropped);
+	out->dropped = gw_translate_names(keep, rq->dropped);
 	return rq->dropped && !out->dropped.n ? GW_E_NOMEM : GW_OK;
 }
 

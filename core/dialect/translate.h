@@ -21,6 +21,8 @@ struct gw_translate_out {
 	struct gw_str dropped; /* "seed, logit_bias", in keep; NIL when nothing was */
 	struct gw_str param, why; /* of an error; in keep */
 };
+/* Names of what was dropped, as one header value; in keep. */
+struct gw_str gw_translate_names(struct gw_arena *keep, const struct ir_name *list);
 GW_MUST enum gw_err gw_translate_request(struct gw_arena *a, struct gw_arena *keep, const struct gw_translate_in *in,
 					 struct gw_translate_out *out);
 

@@ -1,5 +1,8 @@
 """What stands around conversations, in each dialect: probes and :test, lists of models, counts of tokens, embeddings, reranking, old completions."""
+import json
+
 import anthropic
+import cohere
 import openai
 import pytest
 from google import genai
@@ -163,3 +166,144 @@ def play_a_signature_is_told_what_to_send(g):
     assert "AKIA0" not in a.text
     a = http_ask("POST", g.url + "/v1/chat/completions", {"messages": []}, {"Authorization": "Basic eDp5"})
     assert a.status == 401 and "AWS" not in a.text
+
+
+# --- questions with one answer ---
+class Asked(Server):
+    """Counts, embeds and reranks in the shape of each vendor; remembers what it was asked."""
+
+    def handle(self, method, path, headers, body):
+        doc = json.loads(body) if body else {}
+        if path.endswith("/count_tokens"):
+            return as_json(200, {"input_tokens": 41})
+        if path.endswith(":countTokens"):
+            return as_json(200, {"totalTokens": 42, "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 42}]})
+        if path.endswith("/count-tokens"):
+            return as_json(200, {"inputTokens": 43})
+        if path.endswith(":batchEmbedContents"):
+            return as_json(200, {"embeddings": [{"values": vector(r["content"]["parts"][0]["text"])} for r in doc["requests"]]})
+        if path == "/v2/embed":
+            return as_json(200, {"id": "e", "embeddings": {"float": [vector(t) for t in doc["texts"]]}, "texts": doc["texts"],
+                                 "meta": {"api_version": {"version": "2"}, "billed_units": {"input_tokens": 7}}})
+        if path.endswith("/invoke"):
+            return as_json(200, {"embedding": vector(doc["inputText"]), "inputTextTokenCount": 3})
+        if path == "/v2/rerank":
+            n = min(doc.get("top_n", 99), len(doc["documents"]))
+            return as_json(200, {"id": "rr", "results": [{"index": i, "relevance_score": 0.5 / (i + 1)} for i in range(n)],
+                                 "meta": {"billed_units": {"search_units": 1}}})
+        if path == "/v1/rerank":
+            return as_json(200, {"model": doc["model"], "results": [{"index": 1, "relevance_score": 0.75}], "usage": {"total_tokens": 12}})
+        return as_json(404, {"message": "not here"})
+
+
+def record_of(g, model, endpoint):
+    """The latest record of such a call; records come a moment after the answer."""
+    return until(lambda: next((r for r in g.logs("--limit", "8") if (r.get("requested_model"), r["endpoint"]) == (model, endpoint)), None), 10,
+                 f"the record of {endpoint}")
+
+
+def vector(text):
+    return [len(text), 0.5, -0.25]
+
+
+WIRE = {"anthropic": "/v1", "gemini": "/v1beta", "bedrock": "", "cohere": "", "openai-compatible": "/v1"}
+
+
+@pytest.fixture(scope="module")
+def asked(g):
+    v = Asked()
+    for kind, base in WIRE.items():
+        name = f"w-{kind}"
+        put(g, f"providers/{name}", {"type": kind, "base_url": v.url + base, "allow_private": ["127.0.0.1/32"]})
+        put(g, f"credentials/{name}", {"provider": name, "secret": KEY})
+        upstream = "amazon.titan-embed-text-v2:0" if kind == "bedrock" else "up-1"
+        put(g, f"deployments/{name}", {"provider": name, "credential": name, "upstream_model": upstream, "probe": "none", "activation": "immediate"})
+        put(g, f"models/{name}", {"targets": [{"deployment": name}]})
+    yield v
+    v.stop()
+
+
+COUNTS = {"anthropic": 41, "gemini": 42, "bedrock": 43}
+QUESTION = [{"role": "user", "content": "How long is this?"}]
+
+
+@pytest.mark.parametrize("provider", COUNTS)
+def play_counts_for_anthropic(g, asked, provider):
+    client = anthropic.Anthropic(base_url=g.url, api_key=g.key, max_retries=0)
+    got = client.messages.count_tokens(model=f"w-{provider}", messages=QUESTION, system="Be short.")
+    assert got.input_tokens == COUNTS[provider]
+    sent = asked.seen[-1][3].decode()
+    assert "How long is this?" in sent and "Be short." in sent and "max_tokens" not in sent and f"w-{provider}" not in sent
+
+
+@pytest.mark.parametrize("provider", COUNTS)
+def play_counts_for_gemini(g, asked, provider):
+    client = genai.Client(api_key=g.key, http_options={"base_url": g.url})
+    assert client.models.count_tokens(model=f"w-{provider}", contents="How long is this?").total_tokens == COUNTS[provider]
+    assert "How long is this?" in asked.seen[-1][3].decode()
+
+
+def play_counts_for_bedrock(g, asked):
+    body = {"input": {"converse": {"messages": [{"role": "user", "content": [{"text": "How long is this?"}]}]}}}
+    a = ask(g, "POST", "/model/w-anthropic/count-tokens", body)
+    assert a.status == 200 and a.json == {"inputTokens": 41}, a.text
+    a = ask(g, "POST", "/model/w-anthropic/count-tokens", {})
+    assert a.status == 400 and "input.converse" in a.text
+
+
+@pytest.mark.parametrize("provider", ["openai-compatible", "cohere"])
+def play_who_does_not_count_says_so(g, asked, provider):
+    client = anthropic.Anthropic(base_url=g.url, api_key=g.key, max_retries=0)
+    n = len(asked.seen)
+    with pytest.raises(anthropic.NotFoundError) as e:
+        client.messages.count_tokens(model=f"w-{provider}", messages=QUESTION)
+    assert "does not count tokens" in str(e.value) and len(asked.seen) == n
+
+
+@pytest.mark.parametrize("provider,tokens,calls", [("gemini", 0, 1), ("cohere", 7, 1), ("bedrock", 9, 3)])
+def play_embeddings(g, asked, provider, tokens, calls):
+    """As numbers and as base64, which the SDK asks for and unpacks by itself; Titan takes one text a call."""
+    client = openai.OpenAI(base_url=g.url + "/v1", api_key=g.key, max_retries=0)
+    texts = ["a", "bb", "ccc"]
+    for more in ({}, {"encoding_format": "float"}):
+        n = len(asked.seen)
+        got = client.embeddings.create(model=f"w-{provider}", input=texts, **more)
+        assert [e.embedding for e in got.data] == [vector(t) for t in texts] and [e.index for e in got.data] == [0, 1, 2]
+        assert got.usage.prompt_tokens == tokens and got.model == f"w-{provider}" and len(asked.seen) == n + calls
+    record = record_of(g, f"w-{provider}", "embeddings")
+    assert record.get("tokens_input", 0) == tokens and record["attempts"] == 1, record
+
+
+def play_bad_embeddings(g, asked):
+    n = len(asked.seen)
+    for model, more, word in (("w-gemini", {"input": []}, "input"), ("w-gemini", {"input": [1, 2]}, "texts, not tokens"),
+                              ("w-cohere", {"input": "x", "dimensions": 9}, "dimensions"), ("w-bedrock", {"input": ["x"] * 33}, "at most 32 texts"),
+                              ("w-anthropic", {"input": "x"}, "has no embeddings")):
+        a = ask(g, "POST", "/v1/embeddings", {"model": model, **more})
+        assert a.status == 400 and word in a.json["error"]["message"], a.text
+    assert len(asked.seen) == n
+    a = ask(g, "POST", "/v1/embeddings", {"model": "w-gemini", "input": "x", "user": "me"})
+    assert a.status == 200 and a.headers["x-llmgw-dropped"] == "user"
+    a = ask(g, "POST", "/v1/embeddings", {"model": "w-gemini", "input": "x", "user": "me"}, x_llmgw_strict="true")
+    assert a.status == 400 and "user" in a.json["error"]["message"]
+
+
+def play_rerank(g, asked):
+    client = cohere.ClientV2(api_key=g.key, base_url=g.url)
+    got = client.rerank(model="w-cohere", query="q", documents=["x", "y", "z"], top_n=2)
+    assert [(r.index, r.relevance_score) for r in got.results] == [(0, 0.5), (1, 0.25)] and got.meta.billed_units.search_units == 1
+    record = record_of(g, "w-cohere", "rerank")
+    assert record["unit"] == "query" and record["units"] == 1, record
+    a = ask(g, "POST", "/v1/rerank", {"model": "w-openai-compatible", "query": "q", "documents": ["x", {"text": "y"}], "return_documents": True})
+    assert a.status == 200 and a.json["results"] == [{"index": 1, "relevance_score": 0.75, "document": {"text": "y"}}], a.text
+    assert json.loads(asked.seen[-1][3])["model"] == "up-1"
+    assert record_of(g, "w-openai-compatible", "rerank")["tokens_input"] == 12
+
+
+def play_bad_rerank(g, asked):
+    for body, word in (({"query": "q"}, "documents"), ({"documents": ["x"]}, "query"), ({"query": "q", "documents": []}, "documents"),
+                       ({"query": "q", "documents": ["x"], "top_n": 0}, "top_n")):
+        a = ask(g, "POST", "/v2/rerank", {"model": "w-cohere", **body})
+        assert a.status == 400 and word in a.json["message"], a.text
+    a = ask(g, "POST", "/v2/rerank", {"model": "w-gemini", "query": "q", "documents": ["x"]})
+    assert a.status == 400 and "no reranking" in a.json["message"]

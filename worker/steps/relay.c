@@ -102,6 +102,10 @@ enum gw_step_id gw_step_relay(struct gw_req *r)
 	if (!r->ev_end)
 		return GW_STEP_wait;
 	r->at.err = how_it_ended(r);
+	if (r->at.err == GW_E_AGAIN) { /* one part of several */
+		r->at.err = GW_OK;
+		return GW_STEP_wait;
+	}
 	if (!r->at.err || (r->api && r->api->is_raw_error))
 		return done_well(r);
 	if (r->out == GW_OUT_NONE) {

@@ -56,6 +56,9 @@ static void found(void **st)
 	expect("GET", "/v1beta/models/gemini-x", GW_EP_MODEL, "gemini-x");
 	expect("POST", "/model/a%3A0/converse", GW_EP_API, "a%3A0/converse");
 	expect("POST", "/v2/chat", GW_EP_API, "");
+	expect("POST", "/v2/rerank", GW_EP_API, "");
+	expect("POST", "/rerank", GW_EP_API, "");
+	expect("POST", "/v1/messages/count_tokens", GW_EP_API, "");
 	expect("POST", "/openai/deployments/my-gpt.4/chat/completions", GW_EP_CHAT, "my-gpt.4");
 	expect("POST", "/openai/deployments/e/embeddings", GW_EP_API, "e");
 	expect("POST", "/openai/v1/chat/completions", GW_EP_CHAT, "");

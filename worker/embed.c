@@ -1,0 +1,156 @@
+/* Embeddings and reranking at providers of another shape (single.h; core/dialect/embed.h). More texts than a provider takes at once are asked for
+ * in several calls, one after the other. */
+#include "worker/single.h"
+
+#include "core/dialect/embed.h"
+#include "core/provider.h"
+
+enum { MAX_CALLS = 32 };
+
+struct embedding {
+	enum embed_shape shape;
+	struct embed_request rq;
+	struct embed_reply reply;
+	uint32_t first, n; /* of the call under way */
+};
+
+static enum embed_shape shape_of(const struct gw_candidate *c)
+{
+	const struct gw_provider *p = &gw_providers[c->provider_type];
+	struct gw_str m = c->upstream_model;
+
+	if (p->dialect_id == GW_D_COHERE)
+		return EMBED_COHERE;
+	if (p->dialect_id == GW_D_GEMINI) /* Vertex AI's are another API */
+		return p->quirks & GW_Q_GEMINI_FETCHES_URLS ? EMBED_COUNT : EMBED_GEMINI;
+	if (p->dialect_id == GW_D_BEDROCK && memmem(m.p, m.n, "titan-embed", 11))
+		return EMBED_TITAN;
+	if (p->dialect_id == GW_D_BEDROCK && memmem(m.p, m.n, "cohere.embed", 12))
+		return EMBED_BEDROCK_COHERE;
+	return EMBED_COUNT;
+}
+
+static struct gw_str base_of(const struct gw_candidate *c)
+{
+	struct gw_str base = c->base_path, v2 = GW_LIT("/v2");
+
+	if (base.n >= v2.n && gw_str_eq(gw_str_skip(base, base.n - v2.n), v2))
+		base.n -= v2.n; /* the paths say it themselves */
+	return base;
+}
+
+static enum gw_err embed_begin(struct gw_req *r, const struct gw_candidate *c, struct gw_talk *t)
+{
+	struct embedding *x = GW_NEW(&t->arena, struct embedding);
+	struct gw_str param = GW_NIL, why = GW_NIL;
+	const yyjson_val *root;
+	enum gw_err e;
+
+	if (!x)
+		return GW_E_NOMEM;
+	x->shape = shape_of(c);
+	if (x->shape == EMBED_COUNT)
+		return gw_single_refuse(r, c, "embeddings");
+	e = gw_single_tree(r, t, &root);
+	if (!e)
+		e = embed_request_read(&t->arena, root, &x->rq, &param, &why);
+	if (!e)
+		e = embed_reply_init(&t->arena, x->rq.n, &x->reply);
+	if (e)
+		return gw_single_fault(r, e, param, why);
+	uint64_t most = (uint64_t)embed_limits[x->shape].max_batch * MAX_CALLS;
+
+	if (x->rq.n > most) {
+		r->err_param = GW_LIT("input");
+		r->at.detail = gw_arena_printf(&r->arena, "input: at most %llu texts at once for this model.",
+					       (unsigned long long)most);
+		return GW_E_INVALID;
+	}
+	t->asked = x;
+	return GW_OK;
+}
+
+static enum gw_err embed_write(struct gw_req *r, const struct gw_candidate *c, struct gw_talk *t, struct gw_buf *path)
+{
+	struct gw_str param = GW_NIL, why = GW_NIL;
+	enum gw_err e = t->asked ? GW_OK : embed_begin(r, c, t);
+	struct embedding *x = t->asked;
+
+	if (e)
+		return e;
+	x->n = x->rq.n - x->first;
+	if (x->n > embed_limits[x->shape].max_batch)
+		x->n = embed_limits[x->shape].max_batch;
+	e = embed_request_write(&x->rq, x->shape, c->upstream_model, x->first, x->n, &t->body, &param, &why);
+	if (e)
+		return gw_single_fault(r, e, param, why);
+	embed_path_write(x->shape, base_of(c), c->upstream_model, path);
+	t->dropped = gw_translate_names(&r->arena, x->rq.notes.dropped);
+	return GW_OK;
+}
+
+static enum gw_err embed_read(struct gw_req *r, struct gw_talk *t, const yyjson_val *root)
+{
+	struct embedding *x = t->asked;
+	enum gw_err e = embed_reply_read(&t->arena, root, x->shape, x->first, x->n, &x->reply);
+
+	if (e)
+		return e;
+	x->first += x->n;
+	if (x->first < x->rq.n)
+		return GW_E_AGAIN;
+	r->usage = x->reply.usage;
+	gw_usage_settle(&r->usage);
+	return embed_reply_write(&x->reply, x->rq.wants_base64, r->chat.model, &t->out);
+}
+
+const struct gw_single gw_single_embed = { embed_write, embed_read };
+
+/* ---- reranking ---- */
+
+static enum gw_err rerank_write(struct gw_req *r, const struct gw_candidate *c, struct gw_talk *t, struct gw_buf *path)
+{
+	const struct gw_provider *p = &gw_providers[c->provider_type];
+	bool is_cohere = p->dialect_id == GW_D_COHERE;
+	struct rerank_request *rq = GW_NEW(&t->arena, struct rerank_request);
+	struct gw_str param = GW_NIL, why = GW_NIL;
+	const yyjson_val *root;
+	enum gw_err e;
+
+	if (!rq)
+		return GW_E_NOMEM;
+	if (!is_cohere && p->dialect_id != GW_D_OPENAI)
+		return gw_single_refuse(r, c, "reranking");
+	t->asked = rq;
+	e = gw_single_tree(r, t, &root);
+	if (!e)
+		e = rerank_request_read(&t->arena, root, rq, &param, &why);
+	if (e)
+		return gw_single_fault(r, e, param, why);
+	e = rerank_request_write(rq, is_cohere ? RERANK_COHERE : RERANK_JINA, c->upstream_model, &t->body);
+	if (is_cohere)
+		rerank_path_write(RERANK_COHERE, base_of(c), path);
+	else
+		gw_provider_path(p, c->base_path, c->upstream_model, c->api_version, GW_LIT("/rerank"), GW_NIL, path);
+	t->dropped = gw_translate_names(&r->arena, rq->notes.dropped);
+	return e;
+}
+
+static enum gw_err rerank_read(struct gw_req *r, struct gw_talk *t, const yyjson_val *root)
+{
+	const struct rerank_request *rq = t->asked;
+	struct rerank_reply reply;
+	enum gw_err e = rerank_reply_read(&t->arena, root, rq->n, &reply);
+
+	if (e)
+		return e;
+	r->usage = reply.usage;
+	gw_usage_settle(&r->usage);
+	if (r->usage.queries) {
+		r->rec.unit = GW_LIT("query");
+		r->rec.units = r->usage.queries;
+	}
+	return rerank_reply_write(&reply, rq, r->chat.model, gw_str(r->id_text, sizeof(r->id_text)), &t->out);
+}
+
+const struct gw_single gw_single_rerank = { rerank_write, rerank_read };
