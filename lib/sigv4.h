@@ -8,7 +8,8 @@
  *
  * Nothing is allocated and the body is not seen: the caller gives its SHA-256, so it may lie in pieces or be streamed
  * ("UNSIGNED-PAYLOAD" where the service takes that). Pure: the clock is an argument.
- * Cost: 21,000 instructions for a Bedrock call on a machine with SHA instructions, half of them for the signing key (callgrind). */
+ * Cost: 35,000 instructions for a small Bedrock call on a machine without SHA instructions, three quarters of them the five HMACs
+ * (callgrind, release build). */
 enum { GW_SIGV4_HEADERS = 48, GW_SIGV4_PARAMS = 64, GW_SIGV4_DATE = 16, GW_SIGV4_AUTH_MAX = 2048 };
 
 struct gw_sigv4_header {
