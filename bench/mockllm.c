@@ -19,16 +19,12 @@ struct mock_options mock_options = {
 };
 
 static const struct option rows[] = {
-	{ "listen", 1, NULL, 'l' },   { "port-file", 1, NULL, 'p' },
-	{ "threads", 1, NULL, 't' },  { "delay-ms", 1, NULL, 'd' },
-	{ "chunk-ms", 1, NULL, 'm' }, { "chunks", 1, NULL, 'n' },
-	{ "bytes", 1, NULL, 'b' },    { "require-key", 1, NULL, 'k' },
-	{ "script", 1, NULL, 's' },   { "tls-cert", 1, NULL, 'C' },
-	{ "tls-key", 1, NULL, 'K' },  { "keep", 1, NULL, 'e' },
-	{ "scripts", 1, NULL, 'S' },  { "script-certs", 1, NULL, 'c' },
-	{ "dns", 1, NULL, 'D' },      { "play", 1, NULL, 'P' },
-	{ "help", 0, NULL, 'h' },
-	{ NULL, 0, NULL, 0 },
+	{ "listen", 1, NULL, 'l' },   { "port-file", 1, NULL, 'p' },    { "threads", 1, NULL, 't' },
+	{ "delay-ms", 1, NULL, 'd' }, { "chunk-ms", 1, NULL, 'm' },     { "chunks", 1, NULL, 'n' },
+	{ "bytes", 1, NULL, 'b' },    { "require-key", 1, NULL, 'k' },  { "script", 1, NULL, 's' },
+	{ "tls-cert", 1, NULL, 'C' }, { "tls-key", 1, NULL, 'K' },      { "keep", 1, NULL, 'e' },
+	{ "scripts", 1, NULL, 'S' },  { "script-certs", 1, NULL, 'c' }, { "dns", 1, NULL, 'D' },
+	{ "play", 1, NULL, 'P' },     { "help", 0, NULL, 'h' },         { NULL, 0, NULL, 0 },
 };
 
 static void help(void)
@@ -49,7 +45,8 @@ static void help(void)
 	     "/mock/scripts\n"
 	     "                       says how each is reached: as a fault, at an address of its own, by a name\n"
 	     "  --script-certs DIR   expired, wrong-host, selfsigned, good: .pem and .key for the scripts about TLS\n"
-	     "  --play DIR           answers by files: DIR/<model>/<dialect>.json, .stream, .cut or .error (openai, responses,\n"
+	     "  --play DIR           answers by files: DIR/<model>/<dialect>.json, .stream, .cut or .error (openai, "
+	     "responses,\n"
 	     "                       anthropic, gemini, bedrock, cohere)\n"
 	     "  --dns HOST:PORT      a name server (UDP): good.mock, slow.mock (5 s), flip.mock, silent.mock; no other "
 	     "name exists\n"

@@ -40,14 +40,10 @@ static bool read_call(struct gw_str path, struct call *out)
 		const char *tail, *dialect;
 		bool is_stream, is_in_path;
 	} rows[] = {
-		{ "/chat/completions", "openai", false, false },
-		{ "/responses", "responses", false, false },
-		{ "/messages", "anthropic", false, false },
-		{ "/v2/chat", "cohere", false, false },
-		{ ":generateContent", "gemini", false, true },
-		{ ":streamGenerateContent", "gemini", true, true },
-		{ "/converse", "bedrock", false, true },
-		{ "/converse-stream", "bedrock", true, true },
+		{ "/chat/completions", "openai", false, false }, { "/responses", "responses", false, false },
+		{ "/messages", "anthropic", false, false },      { "/v2/chat", "cohere", false, false },
+		{ ":generateContent", "gemini", false, true },   { ":streamGenerateContent", "gemini", true, true },
+		{ "/converse", "bedrock", false, true },         { "/converse-stream", "bedrock", true, true },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

@@ -243,7 +243,9 @@ static void open_shared(struct gw_worker *w)
 
 static void open_sockets(struct gw_worker *w)
 {
-	struct gw_upstream_config up = { .idle_ms = 60000, .max_idle_per_endpoint = 1024, .has_libcurl = w->start.boot.libcurl };
+	struct gw_upstream_config up = { .idle_ms = 60000,
+					 .max_idle_per_endpoint = 1024,
+					 .has_libcurl = w->start.boot.libcurl };
 	struct gw_h1_limits lim = gw_h1_default_limits;
 
 	lim.may_put = true; /* raw relay; elsewhere the endpoint says 405 */

@@ -146,6 +146,7 @@ def memory(g):
 def junk_names(g, n):
     assert g.chat().status == 200
     junk(g, 5000)  # warm
+    until(lambda: "llmgw_trail_bytes" in metrics(g), 20, "the first look at the trail")
     before, kib = series(metrics(g)), memory(g)
     done = junk(g, n)
     after = until(lambda: (t := metrics(g)) and value(t, 'llmgw_errors_total{error="MODEL_NOT_FOUND"}') >= done + 5000 and t, 20)

@@ -82,6 +82,7 @@ CELLS = {
                     "200 404 404 403 403 403 403 403"),
     "dep_test": ("POST", "/admin/v1/deployments/%(org)s-d:test", None, "200 200 200 403 403 403 403 403", "200 404 404 403 403 403 403 403"),
     "dep_health": ("GET", "/admin/v1/deployments/%(org)s-d:health", None, "200 200 200 403 200 403 200 403", "200 404 404 403 404 403 200 403"),
+    "dep_healths": ("GET", "/admin/v1/deployments:health", None, "200 200 200 403 200 403 200 403", "="),
     "account_password": ("POST", "/admin/v1/accounts/%(org)s-a:password" + DRY, '{"password":"a long enough password"}',
                          "200 200 200 404 403 403 403 403", "200 404 404 404 404 404 403 403"),
     "config_apply": ("POST", "/admin/v1/config:apply" + DRY, '[{"kind":"model","id":"%(org)s-m","org":"%(org)s","team":"%(team)s","hidden":true,'

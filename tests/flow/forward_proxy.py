@@ -64,6 +64,16 @@ class ForwardProxy:
             self.requests.append(head)
         return head, rest
 
+    def drain(self, s, head, rest):
+        """What is not read when a socket is closed makes the peer lose the answer."""
+        length = next((int(line.split(":")[1]) for line in head.split("\r\n") if line.lower().startswith("content-length:")), 0)
+        got = len(rest)
+        while got < length:
+            more = s.recv(65536)
+            if not more:
+                return
+            got += len(more)
+
     def is_allowed(self, head):
         want = "proxy-authorization: basic " + base64.b64encode((self.user or "").encode()).decode()
         return not self.user or any(line.lower() == want.lower() and line[-4:] == want[-4:] for line in head.split("\r\n"))
@@ -82,6 +92,7 @@ class ForwardProxy:
         if status is None and self.fail:
             status = self.fail
         if status:
+            self.drain(s, head, rest)
             # what it was sent is in its answer: nothing of that may get further
             body = f"no: {head}".encode("latin-1")
             s.sendall(b"HTTP/1.1 %d No\r\nProxy-Authenticate: Basic realm=\"x\"\r\nContent-Length: %d\r\n\r\n" % (status, len(body)) + body)

@@ -22,7 +22,7 @@ static int tear_down(void **state)
 #define HI     "\"messages\":[{\"role\":\"user\",\"content\":[{\"text\":\"Hi\"}]}]"
 #define CALL(id, name)                                                                                                 \
 	"{\"id\":\"" id "\",\"type\":\"function\",\"function\":{\"name\":\"" name "\",\"arguments\":\"{\\\"a\\\":1}"   \
-										  "\"}}"
+	"\"}}"
 #define TOOL                                                                                                           \
 	"\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"parameters\":{\"type\":\"object\","          \
 	"\"properties\":{\"a\":{\"type\":\"string\"}}}}}]"
@@ -41,23 +41,23 @@ static void home_trips_lose_nothing(void **state)
 		"{" HI "}",
 		"{" HI ",\"system\":[],\"inferenceConfig\":{}}",
 		"{" HI ",\"system\":[{\"text\":\"s\"},{\"cachePoint\":{\"type\":\"default\",\"ttl\":\"1h\"}},{"
-		       "\"guardContent\":{\"text\":{\"text\":\"g\"}}}],"
+		"\"guardContent\":{\"text\":{\"text\":\"g\"}}}],"
 		"\"inferenceConfig\":{\"maxTokens\":5,\"temperature\":0.5,\"topP\":1,\"stopSequences\":[\"a\"]}}",
 		"{" HI ",\"additionalModelRequestFields\":{\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":2048},"
-		       "\"top_k\":5,\"x\":[1]}}",
+		"\"top_k\":5,\"x\":[1]}}",
 		"{" HI ",\"additionalModelRequestFields\":{\"thinking\":{\"type\":\"adaptive\"},\"output_config\":{"
-		       "\"effort\":\"high\"}}}",
+		"\"effort\":\"high\"}}}",
 		"{" HI ",\"additionalModelRequestFields\":{\"reasoningConfig\":{\"type\":\"enabled\","
-		       "\"maxReasoningEffort\":\"low\"},\"inferenceConfig\":{"
+		"\"maxReasoningEffort\":\"low\"},\"inferenceConfig\":{"
 		"\"topK\":5}}}",
 		"{" HI ",\"toolConfig\":{\"tools\":[" SPEC
 		",{\"cachePoint\":{\"type\":\"default\"}},{\"systemTool\":{\"name\":\"nova_grounding\"}}],"
 		"\"toolChoice\":{\"tool\":{\"name\":\"f\"}}}}",
 		"{" HI ",\"outputConfig\":{\"textFormat\":{\"type\":\"json_schema\",\"structure\":{\"jsonSchema\":{"
-		       "\"schema\":\"{ \\\"type\\\": \\\"object\\\"}\","
+		"\"schema\":\"{ \\\"type\\\": \\\"object\\\"}\","
 		"\"name\":\"n\"}}}}}",
 		"{" HI ",\"guardrailConfig\":{\"guardrailIdentifier\":\"g\"},\"performanceConfig\":{\"latency\":"
-		       "\"optimized\"},\"serviceTier\":{\"type\":"
+		"\"optimized\"},\"serviceTier\":{\"type\":"
 		"\"flex\"},\"requestMetadata\":{\"a\":\"b\"},\"additionalModelResponseFieldPaths\":[\"/x\"]}",
 		"{\"messages\":[{\"role\":\"user\",\"content\":[{\"image\":{\"format\":\"png\",\"source\":{\"bytes\":"
 		"\"aGk=\"}}},{\"document\":{\"format\":"
@@ -168,22 +168,22 @@ static void settings_go_where_the_family_has_them(void **state)
 		   "{\"model\":\"m\"," USER
 		   ",\"temperature\":1.5,\"reasoning_effort\":\"xhigh\",\"seed\":1,\"max_tokens\":9}",
 		   "{" HI ",\"inferenceConfig\":{\"maxTokens\":9,\"temperature\":1.0},\"additionalModelRequestFields\":"
-			  "{\"reasoningConfig\":{\"type\":"
+		   "{\"reasoningConfig\":{\"type\":"
 		   "\"enabled\",\"maxReasoningEffort\":\"high\"}}}",
 		   "seed");
 	to_bedrock(*state, CLAUDE,
 		   "{\"model\":\"m\"," USER ",\"temperature\":0.5,\"reasoning_effort\":\"low\",\"max_tokens\":100}",
 		   "{" HI ",\"inferenceConfig\":{\"maxTokens\":1124},\"additionalModelRequestFields\":{\"thinking\":{"
-			  "\"type\":\"enabled\",\"budget_tokens\":"
+		   "\"type\":\"enabled\",\"budget_tokens\":"
 		   "1024}}}",
 		   "temperature");
 	to_bedrock(*state, "meta.llama3-1-70b", "{\"model\":\"m\"," USER ",\"reasoning_effort\":\"low\"}", "{" HI "}",
 		   "reasoning_effort");
 	to_bedrock(*state, CLAUDE,
 		   "{\"model\":\"m\"," USER ",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":"
-					    "\"n\",\"schema\":{\"type\":\"object\"}}}}",
+		   "\"n\",\"schema\":{\"type\":\"object\"}}}}",
 		   "{" HI ",\"outputConfig\":{\"textFormat\":{\"type\":\"json_schema\",\"structure\":{\"jsonSchema\":{"
-			  "\"schema\":\"{\\\"type\\\":"
+		   "\"schema\":\"{\\\"type\\\":"
 		   "\\\"object\\\"}\",\"name\":\"n\"}}}}}",
 		   "");
 	room_refuses(*state, &gw_openai, &gw_bedrock, CLAUDE, "{\"model\":\"m\"," USER ",\"n\":2}", "n");
