@@ -4,7 +4,6 @@
 
 #include <dirent.h>
 
-#include "lib/crc32.h"
 #include "lib/json.h"
 #include "lib/text.h"
 
