@@ -1,6 +1,7 @@
 /* Conversations between dialects (talk.h). */
 #include "worker/talk.h"
 
+#include "core/dialect/text.h"
 #include "core/provider.h"
 #include "lib/json.h"
 #include "lib/sys/clock.h"
@@ -12,7 +13,7 @@ enum { DROPPED_IN_RECORD = 300 };
 
 static const struct gw_dialect *client_of(const struct gw_req *r)
 {
-	return gw_dialect_of(r->endpoint->dialect);
+	return r->endpoint->usage == GW_EPU_TEXT ? &gw_text : gw_dialect_of(r->endpoint->dialect);
 }
 
 /* Chat to chat and responses to those who have them pass as bytes, by code that knows them by heart. */
@@ -23,6 +24,8 @@ bool gw_talk_is_needed(const struct gw_req *r, const struct gw_candidate *c)
 
 	if (r->api && gw_single_of(r, c))
 		return true;
+	if (r->endpoint->usage == GW_EPU_TEXT) /* those who have them are asked for text completions as they are */
+		return p->dialect_id != GW_D_OPENAI && p->dialect_id != GW_D_RESPONSES;
 	if (client == GW_D_NONE)
 		return false;
 	if (client == GW_D_OPENAI && p->dialect_id == GW_D_OPENAI)

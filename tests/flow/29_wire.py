@@ -169,11 +169,29 @@ def play_a_signature_is_told_what_to_send(g):
 
 
 # --- questions with one answer ---
+MESSAGE = {"id": "msg_1", "type": "message", "role": "assistant", "model": "up-1", "content": [{"type": "text", "text": "upon a time"}],
+           "stop_reason": "end_turn", "stop_sequence": None, "usage": {"input_tokens": 5, "output_tokens": 3}}
+MESSAGE_STREAM = "".join(f"event: {e['type']}\ndata: {json.dumps(e)}\n\n" for e in [
+    {"type": "message_start", "message": {**MESSAGE, "content": [], "stop_reason": None}},
+    {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+    {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "upon "}},
+    {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "a time"}},
+    {"type": "content_block_stop", "index": 0},
+    {"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": None}, "usage": {"output_tokens": 3}},
+    {"type": "message_stop"}])
+
+
 class Asked(Server):
     """Counts, embeds and reranks in the shape of each vendor; remembers what it was asked."""
 
     def handle(self, method, path, headers, body):
         doc = json.loads(body) if body else {}
+        if path == "/v1/messages":
+            return (200, {"content-type": "text/event-stream"}, MESSAGE_STREAM.encode()) if doc.get("stream") else as_json(200, MESSAGE)
+        if path == "/v1/completions":
+            return as_json(200, {"id": "cmpl-up", "object": "text_completion", "created": 1, "model": "up-1", "echoed": doc,
+                                 "choices": [{"text": "real", "index": 0, "logprobs": None, "finish_reason": "stop"}],
+                                 "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}})
         if path.endswith("/count_tokens"):
             return as_json(200, {"input_tokens": 41})
         if path.endswith(":countTokens"):
@@ -307,3 +325,32 @@ def play_bad_rerank(g, asked):
         assert a.status == 400 and word in a.json["message"], a.text
     a = ask(g, "POST", "/v2/rerank", {"model": "w-gemini", "query": "q", "documents": ["x"]})
     assert a.status == 400 and "no reranking" in a.json["message"]
+
+
+# --- completions of old ---
+def play_completions_of_a_chat_model(g, asked):
+    client = openai.OpenAI(base_url=g.url + "/v1", api_key=g.key, max_retries=0)
+    got = client.completions.create(model="w-anthropic", prompt="Once", max_tokens=20)
+    assert got.choices[0].text == "upon a time" and got.choices[0].finish_reason == "stop" and got.object == "text_completion"
+    assert got.usage.completion_tokens == 3 and got.model == "w-anthropic"
+    sent = json.loads(asked.seen[-1][3])
+    assert sent["messages"] == [{"role": "user", "content": "Once"}] and sent["max_tokens"] == 20, sent
+    parts = list(client.completions.create(model="w-anthropic", prompt="Once", stream=True, stream_options={"include_usage": True}))
+    assert "".join(p.choices[0].text for p in parts if p.choices) == "upon a time"
+    assert parts[-2].choices[0].finish_reason == "stop" and parts[-1].usage.total_tokens == 8
+    record = record_of(g, "w-anthropic", "completions")
+    assert record["tokens_output"] == 3 and record["finish_reason"] == "stop"
+
+
+def play_completions_that_a_chat_model_cannot_do(g, asked):
+    n = len(asked.seen)
+    for more, field in (({"prompt": ["a", "b"]}, "prompt"), ({"prompt": [1, 2]}, "prompt"), ({"echo": True}, "echo"), ({"best_of": 3}, "best_of"),
+                        ({"suffix": "end"}, "suffix"), ({"logprobs": 2}, "logprobs")):
+        a = ask(g, "POST", "/v1/completions", {"model": "w-anthropic", "prompt": "Once", **more})
+        assert a.status == 400 and a.json["error"]["param"] == field and "chat model" in a.json["error"]["message"], a.text
+    assert len(asked.seen) == n
+
+
+def play_completions_where_there_are_some(g, asked):
+    a = ask(g, "POST", "/v1/completions", {"model": "w-openai-compatible", "prompt": ["a", "b"], "echo": True})
+    assert a.status == 200 and a.json["echoed"] == {"model": "up-1", "prompt": ["a", "b"], "echo": True}, a.text
