@@ -123,10 +123,11 @@ static const char stream_in[] = EV(
 	    EV("content_block_stop", "\"index\":0")
 		EV("content_block_start", "\"index\":1,\"content_block\":{\"type\":\"text\",\"text\":\"\"}")
 		    EV("content_block_delta", "\"index\":1,\"delta\":{\"type\":\"text_delta\",\"text\":\"upon\"}")
-			EV("content_block_delta", "\"index\":1,\"delta\":{\"type\":\"text_delta\",\"text\":\" a\"}") EV(
-			    "content_block_stop", "\"index\":1")
-			    EV("message_delta", "\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":"
-						"4}") "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
+			EV("content_block_delta", "\"index\":1,\"delta\":{\"type\":\"text_delta\",\"text\":\" a\"}")
+			    EV("content_block_stop", "\"index\":1")
+				EV("message_delta",
+				   "\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":"
+				   "4}") "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
 
 static void stream_cut_at(size_t cut, struct gw_buf *out)
 {
