@@ -1,14 +1,23 @@
 /* Building the IR: lists that keep their order, in the arena. Walking it: turns, names of calls, what was dropped. */
 #include "core/dialect/ir_reply.h"
 
-/* Appends `node` to a list of its type; lists are short or built once. */
+/* Appends `node` to a list of its type. The first of a list remembers the last one, so that a body with a hundred thousand parts costs what
+ * it weighs; who puts a list together by hand need not: the walk goes on from what is remembered. */
 #define APPEND(list, node)                                                                                             \
 	do {                                                                                                           \
-		__typeof__(list) at_ = (list);                                                                         \
-		while (*at_)                                                                                           \
-			at_ = &(*at_)->next;                                                                           \
-		*at_ = (node);                                                                                         \
+		__typeof__(*(list)) at_ = *(list);                                                                     \
+		if (!at_) {                                                                                            \
+			*(list) = (node);                                                                              \
+		} else {                                                                                               \
+			at_ = at_->last ? at_->last : at_;                                                             \
+			while (at_->next)                                                                              \
+				at_ = at_->next;                                                                       \
+			at_->next = (node);                                                                            \
+		}                                                                                                      \
+		(*(list))->last = (node);                                                                              \
 	} while (0)
+
+enum { MAX_DROPS = 200 }; /* that are named; a header has no room for more */
 
 struct ir_message *ir_message_add(struct gw_arena *a, struct ir_request *rq, enum ir_role role)
 {
@@ -90,7 +99,7 @@ bool ir_extra_add(struct gw_arena *a, struct ir_extra **list, enum gw_dialect_id
 
 	if (!x)
 		return false;
-	*x = (struct ir_extra){ NULL, of, gw_json_str(key), val };
+	*x = (struct ir_extra){ .of = of, .key = gw_json_str(key), .val = val };
 	APPEND(list, x);
 	return true;
 }
@@ -99,10 +108,11 @@ bool ir_extra_add(struct gw_arena *a, struct ir_extra **list, enum gw_dialect_id
 
 void ir_drop_name(struct ir_request *rq, struct gw_str name)
 {
+	unsigned count = 0;
 	struct ir_name *n;
 
 	for (n = rq->dropped; n; n = n->next) {
-		if (gw_str_eq(n->name, name))
+		if (++count == MAX_DROPS || gw_str_eq(n->name, name))
 			return;
 	}
 	if (!ir_name_add(rq->arena, &rq->dropped, gw_arena_str(rq->arena, name)))

@@ -20,9 +20,9 @@
  * spelling bits (content as a string or as a list, max_tokens or max_completion_tokens, ...): only the dialect that set them reads
  * them, and only when the request's `source` is itself. */
 
-/* A member as it came, under its own name. */
+/* A member as it came, under its own name. `last`, here and below: of the list that begins here, for ir_*_add alone. */
 struct ir_extra {
-	struct ir_extra *next;
+	struct ir_extra *next, *last;
 	enum gw_dialect_id of;
 	struct gw_str key;
 	const yyjson_val *val;
@@ -64,14 +64,14 @@ struct ir_media {
 	struct gw_str detail; /* OpenAI image detail low|high|auto; NIL */
 };
 struct ir_citation {
-	struct ir_citation *next;
+	struct ir_citation *next, *last;
 	struct gw_str url, title, quoted; /* NIL when not told */
 	int64_t start, end; /* characters of the text, -1 = not told */
 	enum gw_dialect_id of; /* `raw` is this dialect's own object; NULL when there is none */
 	const yyjson_val *raw;
 };
 struct ir_block {
-	struct ir_block *next;
+	struct ir_block *next, *last;
 	enum ir_block_kind kind;
 	uint16_t form;
 	enum ir_cache cache;
@@ -112,7 +112,7 @@ struct ir_message {
 
 enum ir_tool_kind { IR_TOOL_FUNCTION, IR_TOOL_CUSTOM, IR_TOOL_HOSTED };
 struct ir_tool {
-	struct ir_tool *next;
+	struct ir_tool *next, *last;
 	enum ir_tool_kind kind;
 	uint16_t form;
 	struct gw_str name, description; /* HOSTED: name is its type */
@@ -134,7 +134,7 @@ enum ir_choice_kind {
 	IR_CHOICE_ALLOWED
 };
 struct ir_name {
-	struct ir_name *next;
+	struct ir_name *next, *last;
 	struct gw_str name;
 };
 struct ir_tool_choice {

@@ -140,7 +140,7 @@ bool ir_read_keep(struct ir_read *r, const struct ir_at *at, const yyjson_val *v
 
 	if (!x)
 		return ir_read_nomem(r);
-	*x = (struct ir_extra){ NULL, of, at->key, v };
+	*x = (struct ir_extra){ .of = of, .key = at->key, .val = v };
 	while (*extra)
 		extra = &(*extra)->next;
 	*extra = x;

@@ -16,7 +16,7 @@ enum ir_finish {
 	IR_FINISH_PAUSE /* a server tool paused; the caller sends again */
 };
 struct ir_choice {
-	struct ir_choice *next;
+	struct ir_choice *next, *last;
 	uint32_t index;
 	struct ir_block *blocks;
 	enum ir_finish finish;

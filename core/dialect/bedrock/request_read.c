@@ -26,8 +26,9 @@ static enum gw_err keep(struct bedrock_reader *r, const char *prefix, struct gw_
 	*at = GW_NEW(r->a, struct ir_extra);
 	if (!*at)
 		return GW_E_NOMEM;
-	**at = (struct ir_extra){ NULL, GW_D_BEDROCK,
-				  *prefix ? gw_arena_printf(r->a, "%s%.*s", prefix, GW_FMT(key)) : key, v };
+	**at = (struct ir_extra){ .of = GW_D_BEDROCK,
+				  .key = *prefix ? gw_arena_printf(r->a, "%s%.*s", prefix, GW_FMT(key)) : key,
+				  .val = v };
 	return (*at)->key.p ? GW_OK : GW_E_NOMEM;
 }
 

@@ -91,8 +91,9 @@ static bool put_extra(struct gemini_reader *r, struct ir_extra **list, const cha
 	*at = GW_NEW(r->a, struct ir_extra);
 	if (!*at)
 		return false;
-	**at = (struct ir_extra){ NULL, GW_D_GEMINI,
-				  *prefix ? gw_arena_printf(r->a, "%s%.*s", prefix, GW_FMT(key)) : key, v };
+	**at = (struct ir_extra){ .of = GW_D_GEMINI,
+				  .key = *prefix ? gw_arena_printf(r->a, "%s%.*s", prefix, GW_FMT(key)) : key,
+				  .val = v };
 	return true;
 }
 

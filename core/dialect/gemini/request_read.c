@@ -30,7 +30,7 @@ static enum gw_err keep_extra(struct gemini_reader *r, struct ir_extra **list, c
 	x = GW_NEW(r->a, struct ir_extra);
 	if (!x)
 		return GW_E_NOMEM;
-	*x = (struct ir_extra){ NULL, GW_D_GEMINI, key, val };
+	*x = (struct ir_extra){ .of = GW_D_GEMINI, .key = key, .val = val };
 	if (*prefix)
 		x->key = gw_arena_printf(r->a, "%s%.*s", prefix, GW_FMT(key));
 	*at = x;

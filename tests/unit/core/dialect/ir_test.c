@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <cmocka.h>
 #include "core/dialect/ir_text.h"
@@ -97,6 +98,39 @@ static void extras_go_home_and_nowhere_else(void **state)
 	gw_buf_done(&b);
 }
 
+/* Lists keep their order however they were put together, and long ones cost what they weigh. */
+static void lists_are_long_and_in_order(void **state)
+{
+	struct room *r = *state;
+	struct gw_arena a;
+	struct ir_block *list = NULL, *b;
+	char name[16];
+	unsigned n = 0;
+
+	gw_arena_init(&a, NULL, 0, 256 << 20);
+	for (unsigned i = 0; i < 200000; i++) {
+		b = ir_block_add(&a, &list, IR_TEXT);
+		assert_non_null(b);
+		b->text.n = i;
+	}
+	for (b = list; b; b = b->next)
+		assert_int_equal(b->text.n, n++);
+	assert_int_equal(n, 200000);
+	list = list->next; /* the first is taken off: the next one knows nothing of the end */
+	assert_ptr_equal(ir_block_add(&a, &list, IR_TEXT)->next, NULL);
+	for (n = 0, b = list; b; b = b->next)
+		n++;
+	assert_int_equal(n, 200000);
+	gw_arena_done(&a);
+	for (unsigned i = 0; i < 1000; i++) {
+		snprintf(name, sizeof(name), "field-%u", i);
+		ir_drop(&r->rq, name);
+	}
+	for (n = 0; r->rq.dropped; r->rq.dropped = r->rq.dropped->next)
+		n++;
+	assert_in_range(n, 100, 300);
+}
+
 static void arguments_become_an_object(void **state)
 {
 	struct room *r = *state;
@@ -183,6 +217,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_is_dropped_counts_once, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(extras_go_home_and_nowhere_else, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(arguments_become_an_object, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(lists_are_long_and_in_order, set_up, tear_down),
 		cmocka_unit_test(data_urls_are_taken_apart),
 		cmocka_unit_test_setup_teardown(tool_names_fit, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(ids_are_the_same_for_the_same_seed, set_up, tear_down),
