@@ -186,6 +186,10 @@ class Asked(Server):
 
     def handle(self, method, path, headers, body):
         doc = json.loads(body) if body else {}
+        if b"break it" in body:
+            return as_json(200, {"embeddings": [{"values": "x"}], "embedding": {}, "results": [{"index": 9}], "totalTokens": "many"})
+        if b"fail it" in body:
+            return as_json(400, {"message": "fail it please is not a text"})
         if path == "/v1/messages":
             return (200, {"content-type": "text/event-stream"}, MESSAGE_STREAM.encode()) if doc.get("stream") else as_json(200, MESSAGE)
         if path == "/v1/completions":
@@ -304,6 +308,18 @@ def play_bad_embeddings(g, asked):
     assert a.status == 200 and a.headers["x-llmgw-dropped"] == "user"
     a = ask(g, "POST", "/v1/embeddings", {"model": "w-gemini", "input": "x", "user": "me"}, x_llmgw_strict="true")
     assert a.status == 400 and "user" in a.json["error"]["message"]
+
+
+@pytest.mark.parametrize("text,status", [("break it", 502), ("fail it", 400)])
+def play_answers_that_are_none(g, asked, text, status):
+    """Garbled or refused, also in the middle of several calls: an error, and the next request is none the worse."""
+    rerank = {"query": text, "documents": ["x"]}
+    for path, model, more in (("/v1/embeddings", "w-gemini", {"input": text}), ("/v1/embeddings", "w-bedrock", {"input": ["a", text, "c"]}),
+                              ("/v2/rerank", "w-cohere", rerank), ("/v1/messages/count_tokens", "w-gemini", {"messages": [{"role": "user", "content": text}]})):
+        a = ask(g, "POST", path, {"model": model, **more})
+        assert a.status == status, (path, model, a.status, a.text)
+    a = ask(g, "POST", "/v1/embeddings", {"model": "w-bedrock", "input": ["a", "b"]})
+    assert a.status == 200 and len(a.json["data"]) == 2
 
 
 def play_rerank(g, asked):
