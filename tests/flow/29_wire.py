@@ -219,8 +219,9 @@ class Asked(Server):
 
 
 def record_of(g, model, endpoint):
-    """The latest record of such a call; records come a moment after the answer."""
-    return until(lambda: next((r for r in g.logs("--limit", "8") if (r.get("requested_model"), r["endpoint"]) == (model, endpoint)), None), 10,
+    """The latest record of such a call that went well; records come a moment after the answer."""
+    return until(lambda: next((r for r in g.logs("--limit", "20") if (r.get("requested_model"), r["endpoint"], r.get("status")) == (model, endpoint, 200)),
+                              None), 10,
                  f"the record of {endpoint}")
 
 
