@@ -1,5 +1,5 @@
 """Coding tools as people start them, one turn each: from their own dialect to a provider of that dialect and to another one. Each has a home of
-its own, reports home to nobody, and has a minute. A tool that is not installed (tests/cli/package.json) is skipped."""
+its own, reports home to nobody, and has a minute. The large tools (tests/cli/package.json) are asked where they are installed: `tools/test_clients.sh long`."""
 import json
 import os
 import pathlib
@@ -42,11 +42,12 @@ def opencode(home, model):
     return ["opencode", "run", ASK], {"OPENCODE_CONFIG": str(home / "opencode.json"), "OPENCODE_DISABLE_AUTOUPDATE": "1", "OPENCODE_DISABLE_MODELS_FETCH": "1"}
 
 
-@pytest.mark.parametrize("tool, provider", [(claude, "anthropic"), (claude, "openai"), (codex, "responses"), (codex, "anthropic"), (gemini, "gemini"),
-                                            (gemini, "anthropic"), (opencode, "openai"), (opencode, "anthropic")])
+TURNS = [(claude, "anthropic"), (claude, "openai"), (gemini, "gemini"), (gemini, "anthropic")]
+LARGE = [(codex, "responses"), (codex, "anthropic"), (opencode, "openai"), (opencode, "anthropic")]
+
+
+@pytest.mark.parametrize("tool, provider", TURNS + [turn for turn in LARGE if (BIN / turn[0].__name__).exists()])
 def test_one_turn(tmp_path, tool, provider):
-    if not (BIN / tool.__name__).exists():
-        pytest.skip(f"{tool.__name__} is not installed: tools/test_clients.sh long")
     home, work = tmp_path / "home", tmp_path / "work"
     home.mkdir()
     work.mkdir()
