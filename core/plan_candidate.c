@@ -176,23 +176,32 @@ static void share_endpoint(const struct gw_candidate *from, struct gw_candidate 
 	c->api_version = from->api_version;
 }
 
+/* A credential in use: a secret goes only to the provider that it was given for. GW_E_NOT_FOUND: disabled, or another provider's. */
+static enum gw_err credential_of(struct gw_plan_room *m, const struct gw_rows *rows, const struct gw_candidate *c,
+				 struct gw_str id, struct gw_cf_credential *out)
+{
+	struct gw_str bytes;
+	enum gw_err e = rows->object(rows->ctx, GW_KIND_credential, id, &bytes);
+
+	if (!e)
+		e = gw_cf_read_credential(bytes, m->arena, out);
+	if (e)
+		return e;
+	return out->disabled || !gw_str_eq(out->provider, c->provider) ? GW_E_NOT_FOUND : GW_OK;
+}
+
 /* A provider whose proxy wants a credential that is gone cannot be reached. Another version of it is another pool: tunnels that the old
  * one opened are not used any more. */
 static enum gw_err read_proxy_credential(struct gw_plan_room *m, const struct gw_rows *rows, struct gw_candidate *c)
 {
 	struct gw_cf_credential cred;
-	struct gw_str bytes;
 	enum gw_err e;
 
 	if (c->proxy_credential.n == 0)
 		return GW_OK;
-	e = rows->object(rows->ctx, GW_KIND_credential, c->proxy_credential, &bytes);
-	if (!e)
-		e = gw_cf_read_credential(bytes, m->arena, &cred);
+	e = credential_of(m, rows, c, c->proxy_credential, &cred);
 	if (e)
 		return e;
-	if (cred.disabled || !gw_str_eq(cred.provider, c->provider))
-		return GW_E_NOT_FOUND;
 	c->proxy_credential_version = cred.secret_version;
 	c->policy = mix(c->policy, &cred.secret_version, sizeof(cred.secret_version));
 	return GW_OK;
@@ -233,18 +242,13 @@ static enum gw_err read_provider(struct gw_plan_room *m, const struct gw_rows *r
 static enum gw_err read_credential(struct gw_plan_room *m, const struct gw_rows *rows, struct gw_candidate *c)
 {
 	struct gw_cf_credential cred;
-	struct gw_str bytes;
 	enum gw_err e;
 
 	if (c->credential.n == 0)
 		return GW_OK;
-	e = rows->object(rows->ctx, GW_KIND_credential, c->credential, &bytes);
-	if (!e)
-		e = gw_cf_read_credential(bytes, m->arena, &cred);
+	e = credential_of(m, rows, c, c->credential, &cred);
 	if (e)
 		return e;
-	if (cred.disabled || !gw_str_eq(cred.provider, c->provider))
-		return GW_E_NOT_FOUND;
 	c->auth = cred.type == GW_CRED_KIND_KEY
 		      ? c->key_auth
 		      : gw_auth_kind_of(&gw_providers[c->provider_type], GW_PROVIDER_AUTH_DEFAULT,
