@@ -114,5 +114,9 @@ const struct gw_dialect *gw_dialect_find(struct gw_str name);
 /* An error as clients of this dialect read it; NONE, and dialects that are not linked: OpenAI's shape. */
 void gw_dialect_error(enum gw_dialect_id id, const struct gw_error_told *t, struct gw_buf *out);
 
+/* The head of reading a frame whose object names its kind. *root NULL: there is nothing in it (blank, "[DONE]"). kind: the member "type",
+ * else the frame's own name. The tree lasts as long as the event. GW_E_UP_GARBLED: no JSON. */
+GW_MUST enum gw_err gw_frame_tree(struct gw_stream_state *st, const struct gw_frame *f, const yyjson_val **root,
+				  struct gw_str *kind);
 /* Frames, for writers. The AWS ones need lib/awsframe. */
 void gw_frame_sse(struct gw_buf *out, const char *event /* NULL: none */, struct gw_str json);

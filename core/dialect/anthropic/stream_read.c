@@ -373,14 +373,11 @@ enum gw_err anthropic_event_read(struct gw_stream_state *st, const struct gw_fra
 	struct gw_str type;
 	enum gw_err e;
 
-	if (c.r->has_ended || !f->data.n || gw_str_eq(f->data, GW_LIT("[DONE]")))
+	if (c.r->has_ended)
 		return GW_OK;
-	e = gw_json_tree(st->scratch, f->data, NULL, &root, NULL);
-	if (e)
-		return e == GW_E_SYNTAX ? GW_E_UP_GARBLED : e;
-	type = anthropic_str(anthropic_get(root, "type"));
-	if (!type.n)
-		type = f->event;
+	e = gw_frame_tree(st, f, &root, &type);
+	if (e || !root)
+		return e;
 #define IS(word) gw_str_eq(type, GW_LIT(word))
 	if (IS("error"))
 		return on_error(&c, f, root);

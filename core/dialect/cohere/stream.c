@@ -163,14 +163,11 @@ enum gw_err cohere_event_read(struct gw_stream_state *st, const struct gw_frame 
 	struct gw_str type;
 	enum gw_err e;
 
-	if (c.r->has_ended || !f->data.n || gw_str_eq(f->data, GW_LIT("[DONE]")))
+	if (c.r->has_ended)
 		return GW_OK;
-	e = gw_json_tree(st->scratch, f->data, NULL, &root, NULL);
-	if (e)
-		return e == GW_E_SYNTAX ? GW_E_UP_GARBLED : e;
-	type = cohere_str(cohere_get(root, "type"));
-	if (!type.n)
-		type = f->event;
+	e = gw_frame_tree(st, f, &root, &type);
+	if (e || !root)
+		return e;
 	if (!type.n && cohere_str(cohere_get(root, "message")).n)
 		return fail(&c, gw_json_str(cohere_get(root, "message")), 0);
 	delta = cohere_get(root, "delta");

@@ -334,19 +334,18 @@ static const struct {
 enum gw_err responses_read_event(struct gw_stream_state *st, const struct gw_frame *f, ir_event_fn *fn, void *ctx)
 {
 	struct run x = { .st = st, .rd = st->own, .fn = fn, .ctx = ctx };
-	struct gw_str data = gw_str_trim(f->data), type;
+	struct gw_str type;
 	enum gw_err e;
 
-	if (!data.n || x.rd->has_ended || gw_str_eq(data, GW_LIT("[DONE]")))
+	if (x.rd->has_ended)
 		return GW_OK;
-	e = gw_json_tree(st->scratch, data, NULL, &x.root, NULL);
-	if (e)
-		return e == GW_E_SYNTAX ? GW_E_UP_GARBLED : e;
+	e = gw_frame_tree(st, f, &x.root, &type);
+	if (e || !x.root)
+		return e;
 	if (!yyjson_is_obj((yyjson_val *)(uintptr_t)x.root))
 		return GW_E_UP_GARBLED;
-	type = ir_get_str(x.root, GW_LIT("type"));
 	if (gw_str_eq(type, GW_LIT("error")) || yyjson_is_obj(gw_json_get(x.root, GW_LIT("error"))))
-		return fail(&x, data); /* flat or nested, both are read by the classifier */
+		return fail(&x, f->data); /* flat or nested, both are read by the classifier */
 	for (size_t i = 0; i < sizeof(handlers) / sizeof(handlers[0]); i++) {
 		if (!gw_str_eq(type, gw_str_z(handlers[i].type)))
 			continue;
