@@ -382,15 +382,9 @@ static void other_endpoints(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(a_reply_comes_home),
-		T(replies_of_others_fit),
-		T(refusals_keep_their_words),
-		T(hostile_replies_do_no_harm),
-		T(streams_are_understood),
-		T(too_many_open_blocks_are_garbage),
-		T(streams_are_written),
-		T(errors_have_this_dialects_words),
-		T(other_endpoints),
+		T(a_reply_comes_home),         T(replies_of_others_fit),           T(refusals_keep_their_words),
+		T(hostile_replies_do_no_harm), T(streams_are_understood),          T(too_many_open_blocks_are_garbage),
+		T(streams_are_written),        T(errors_have_this_dialects_words), T(other_endpoints),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -89,5 +89,5 @@ static inline enum gw_err write_as(struct room *r, enum gw_dialect_id source, co
 	return gw_anthropic.write_request(&r->a, &r->rq, &o, &r->out, &r->param, &r->why);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, anthropic_set_up, anthropic_tear_down)
+#define T(name)  cmocka_unit_test_setup_teardown(name, anthropic_set_up, anthropic_tear_down)
 #define ONE_USER "\"messages\":[{\"role\":\"user\",\"content\":\"q\"}]"

@@ -118,7 +118,7 @@ static void wrong_types_are_told_by_place(void **state)
 }
 
 /* What others' requests become: read in this dialect's words, written as if they had come from elsewhere. */
-#define HEAD     "{\"model\":\"m\",\"max_tokens\":4096,"
+#define HEAD "{\"model\":\"m\",\"max_tokens\":4096,"
 
 static const struct {
 	const char *in, *out, *dropped, *model;
