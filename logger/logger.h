@@ -9,9 +9,9 @@
 #include "shm/slot.h"
 #include "shm/trail.h"
 
-/* The logger: records of all workers (rings, socket) and admin acts (confd, admin) into hash-chained segments.
+/* The logger: records of all workers (their rings) and admin acts (confd, admin) into hash-chained segments.
  *
- *   recv.c     frames from the socket or the ring, in sequence, into the batch
+ *   recv.c     frames from the rings, in sequence, into the batch
  *   append.c   the batch into blocks: write, fdatasync, then the ring's tail moves
  *   store.c    segment files: what an earlier logger left, new ones, rotation, disk full
  *   recover.c  END for what dead workers left unfinished
@@ -220,8 +220,9 @@ void gw_lg_note(struct gw_lg_slot *s, const struct gw_seg_record *rec, int64_t *
 /* Maps the slot's regions; false when they are not there. */
 bool gw_lg_slot_map(struct gw_logger *l, int slot);
 void gw_lg_slot_open(struct gw_logger *l, int slot);
-void gw_lg_on_records(struct gw_logger *l, struct gw_msg *m);
-/* Everything up to the ring's head into the batch. */
+/* The worker says that its ring has something new. */
+void gw_lg_on_records(struct gw_logger *l, const struct gw_msg *m);
+/* Everything up to the ring's head, as it is now, into the batch. */
 void gw_lg_read_ring(struct gw_logger *l, struct gw_lg_slot *s);
 void gw_lg_poll_rings(struct gw_logger *l, bool is_forced);
 void gw_lg_on_audit(struct gw_logger *l, struct gw_channel *ch, struct gw_msg *m);

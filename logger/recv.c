@@ -1,5 +1,5 @@
-/* Frames in, in sequence: from the socket while nothing is missing, else from the ring. Everything that a worker sends is hostile until
- * checked; what it can harm is its own slot. */
+/* Frames in, in sequence, from the rings; a worker's message only says when to look. Everything in a ring is hostile until checked; what a
+ * worker can harm is its own slot. */
 #include <unistd.h>
 #include "core/record.h"
 #include "lib/sys/clock.h"
@@ -100,14 +100,16 @@ static bool take(struct gw_logger *l, struct gw_lg_slot *s, const struct gw_seg_
 	return true;
 }
 
+/* What a worker writes meanwhile waits for the next time: others have their turn. */
 void gw_lg_read_ring(struct gw_logger *l, struct gw_lg_slot *s)
 {
 	struct gw_seg_record rec;
-	uint64_t before;
+	uint64_t before, until;
 
 	if (!s->is_owned)
 		return;
-	for (;;) {
+	until = atomic_load_explicit(&s->ring->head, memory_order_relaxed);
+	do {
 		before = s->reader.at;
 		if (!gw_lg_has_room(l, &l->request, GW_RING_MAX_PAYLOAD) ||
 		    !gw_ring_next(&s->reader, &l->scratch, &rec))
@@ -116,7 +118,7 @@ void gw_lg_read_ring(struct gw_logger *l, struct gw_lg_slot *s)
 			s->reader.at = before;
 			break;
 		}
-	}
+	} while (s->reader.at < until);
 	if (s->reader.at != s->seen_at) {
 		s->seen_at = s->reader.at;
 		s->is_dirty = true; /* passed-over frames free their room too */
@@ -125,51 +127,10 @@ void gw_lg_read_ring(struct gw_logger *l, struct gw_lg_slot *s)
 	}
 }
 
-/* Are these the records that come next, whole and in order? */
-static bool is_next(const struct gw_lg_slot *s, const struct gw_msg *m)
+void gw_lg_on_records(struct gw_logger *l, const struct gw_msg *m)
 {
-	uint64_t want = m->epoch == s->seen.mark.epoch ? s->seen.mark.seq + 1 : m->epoch > s->seen.mark.epoch ? 1 : 0;
-	uint64_t head = atomic_load_explicit(&s->ring->head, memory_order_acquire);
-
-	return want && m->first_seq == want && m->last_seq >= m->first_seq && m->count > s->reader.at &&
-	       m->count <= head && m->count - s->reader.at == m->body.n;
-}
-
-static bool frames_fit(const struct gw_msg *m)
-{
-	struct gw_str rest = m->body;
-	struct gw_seg_record rec;
-	uint64_t seq = m->first_seq;
-
-	while (rest.n) {
-		size_t n = gw_ring_frame_read(rest, &rec);
-
-		if (!n || rec.epoch != m->epoch || rec.seq != seq++)
-			return false;
-		rest = gw_str_skip(rest, n);
-	}
-	return seq == m->last_seq + 1;
-}
-
-void gw_lg_on_records(struct gw_logger *l, struct gw_msg *m)
-{
-	struct gw_lg_slot *s = m->slot < GW_MAX_SLOTS ? &l->slots[m->slot] : NULL;
-	struct gw_seg_record rec;
-
-	if (!s || !s->is_owned)
-		return;
-	if (!is_next(s, m) || !frames_fit(m)) {
-		gw_lg_read_ring(l, s);
-		return;
-	}
-	for (struct gw_str rest = m->body; rest.n;) {
-		size_t n = gw_ring_frame_read(rest, &rec);
-
-		if (!take(l, s, &rec))
-			return; /* reader.at stands before what was not taken: the ring is read later, known ones are passed over */
-		rest = gw_str_skip(rest, n);
-	}
-	s->reader.at = s->seen_at = m->count;
+	if (m->slot < GW_MAX_SLOTS)
+		gw_lg_read_ring(l, &l->slots[m->slot]);
 }
 
 void gw_lg_poll_rings(struct gw_logger *l, bool is_forced)

@@ -383,6 +383,8 @@ static void read_packets(struct gw_channel *ch)
 			end(ch);
 			return;
 		}
+		if (is_whole)
+			return; /* usually that was all, and finding out costs a call; else the loop comes by again */
 	}
 }
 

@@ -103,7 +103,6 @@ static uint64_t used_bytes(struct gw_ring_writer *w)
 
 	if (head - tail <= w->size && head % 8 == 0)
 		return head - tail;
-	w->wrap_at = 0;
 	atomic_store_explicit(&w->ring->head, (tail + 7) & ~7ULL, memory_order_release);
 	return 0;
 }
@@ -160,7 +159,6 @@ enum gw_err gw_ring_put(struct gw_ring_writer *w, enum gw_rec_type type, struct 
 		return GW_E_AUDIT_FULL;
 	if (skip) {
 		memcpy(w->ring->data + at, &gw_ring_wrap_mark, sizeof(gw_ring_wrap_mark));
-		w->wrap_at = head;
 		at = 0;
 	}
 	f.seq = w->seq + 1;
@@ -178,21 +176,7 @@ enum gw_err gw_ring_put(struct gw_ring_writer *w, enum gw_rec_type type, struct 
 	return GW_OK;
 }
 
-uint64_t gw_ring_since(const struct gw_ring_writer *w, uint64_t from, struct gw_str piece[2])
+uint64_t gw_ring_head(const struct gw_ring_writer *w)
 {
-	uint64_t head = atomic_load_explicit(&w->ring->head, memory_order_relaxed);
-	uint64_t lap = head - head % w->size, end; /* where the present lap began */
-	const char *data = (const char *)w->ring->data;
-
-	piece[0] = piece[1] = gw_str(data, 0);
-	if (head - from > w->size || from % 8) /* overtaken: the logger sees a gap and takes it from the ring */
-		return head;
-	if (from >= lap) {
-		piece[0] = gw_str(data + from % w->size, head - from);
-		return head;
-	}
-	end = w->wrap_at >= from && w->wrap_at < lap && w->wrap_at ? w->wrap_at : lap;
-	piece[0] = gw_str(data + from % w->size, end - from);
-	piece[1] = gw_str(data, head - lap);
-	return head;
+	return atomic_load_explicit(&w->ring->head, memory_order_relaxed);
 }

@@ -49,7 +49,6 @@ struct gw_ring_writer {
 	uint32_t slot, epoch;
 	uint64_t seq;
 	uint64_t size; /* of the mapping, not the shared word */
-	uint64_t wrap_at; /* position of the last wrap mark; 0 = none yet */
 };
 /* Starts the epoch (given by the master, greater than any before). */
 void gw_ring_start(struct gw_ring_writer *w, struct gw_ring_shared *ring, uint32_t slot, uint32_t epoch);
@@ -61,8 +60,8 @@ void gw_ring_unreserve(struct gw_ring_writer *w, uint64_t bytes);
 /* Writes a frame; *seq gets its number. Room must have been reserved (the caller unreserves what it used); without
  * reservation GW_E_AUDIT_FULL when it does not fit. */
 GW_MUST enum gw_err gw_ring_put(struct gw_ring_writer *w, enum gw_rec_type type, struct gw_str payload, uint64_t *seq);
-/* Bytes of whole frames written since position `from` (a head value), as up to two pieces; returns the new position. */
-uint64_t gw_ring_since(const struct gw_ring_writer *w, uint64_t from, struct gw_str piece[2]);
+/* How far it has come: grows with every frame. */
+uint64_t gw_ring_head(const struct gw_ring_writer *w);
 
 /* --- reader (logger) --- */
 struct gw_ring_reader {
@@ -81,5 +80,5 @@ void gw_ring_read_start(struct gw_ring_reader *r, struct gw_ring_shared *ring, u
 bool gw_ring_next(struct gw_ring_reader *r, struct gw_buf *scratch, struct gw_seg_record *out);
 /* All before r->at is durable. */
 void gw_ring_advance(struct gw_ring_reader *r, uint32_t durable_epoch, uint64_t durable_seq);
-/* One frame out of bytes received over the socket (same framing); consumed bytes returned, 0 when broken. */
+/* One frame out of copied bytes; consumed bytes returned, 0 when broken. */
 size_t gw_ring_frame_read(struct gw_str bytes, struct gw_seg_record *out);

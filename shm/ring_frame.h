@@ -7,7 +7,7 @@ struct gw_ring_frame {
 	uint32_t type, slot, epoch, zero;
 	uint64_t seq;
 };
-_Static_assert(sizeof(struct gw_ring_frame) == 32, "frames are exchanged between processes and over the socket");
+_Static_assert(sizeof(struct gw_ring_frame) == 32, "frames are exchanged between processes");
 
 static const uint32_t gw_ring_wrap_mark = 0xffffffff;
 

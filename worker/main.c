@@ -233,7 +233,7 @@ static void open_shared(struct gw_worker *w)
 	w->revoke = revoke;
 	w->health = health;
 	gw_ring_start(&w->ring, ring, w->slot, w->epoch);
-	w->sent_head = atomic_load(&ring->head);
+	w->told_head = gw_ring_head(&w->ring);
 	gw_inflight_start(&w->inflight_free, w->inflight, w->epoch);
 	gw_slot_start(w->page, (uint32_t)getpid(), w->epoch);
 	atomic_store(&w->page->is_ready, 0);

@@ -1,10 +1,11 @@
-/* START and END on their way out: into the ring (the promise), and in batches over the socket (the fast way to the logger). */
+/* START and END on their way out: into the ring, which is the promise; the logger, which takes them from there, is told a few hundred times
+ * a second at most. */
 #include "lib/sys/clock.h"
 #include "worker/req.h"
 
 /* END carries START's fields and these at most; longer free text is cut until it fits what was reserved. */
 /* API_EXTRA: a form tells model and user after START. */
-enum { END_EXTRA = 2112, API_EXTRA = 512, SEND_MAX = 48 << 10, SEND_AT = 16 << 10, SEND_AFTER_MS = 5 };
+enum { END_EXTRA = 2112, API_EXTRA = 512, TELL_AT = 16 /* part of the ring */, TELL_AFTER_MS = 8 };
 
 /* What identifies the request, for when START is longer than an entry of the table. */
 static struct gw_str pack_identity(const struct gw_req *r, struct gw_buf *out)
@@ -105,34 +106,30 @@ void gw_record_end(struct gw_req *r)
 	gw_count(&w->page->metric[GW_M_records_ended], 1);
 }
 
-/* What was written since the last time goes to the logger as one packet, when it is enough or old enough. Anything that does not
- * fit or is not taken stays in the ring, where the logger finds it by the gap. */
+static void tell_logger(struct gw_worker *w)
+{
+	struct gw_msg m = { .type = GW_MSG_RECORDS };
+
+	GW_MSG_SET(&m, slot, w->slot);
+	if (w->logger && gw_channel_send(w->logger, &m) != GW_OK) {
+		/* it looks into the ring by itself too */
+	}
+}
+
+/* The logger is told that the ring has something new, when it is enough or old enough. The records themselves lie in shared memory: no
+ * bytes are copied for it, and a call that is lost costs nothing but time. */
 void gw_record_flush(struct gw_worker *w, bool is_forced)
 {
-	struct gw_str piece[2];
-	struct gw_msg m = { .type = GW_MSG_RECORDS };
-	uint64_t head, now_ms;
+	uint64_t head = gw_ring_head(&w->ring), now_ms;
 
-	if (w->sent_seq == w->ring.seq)
+	if (head == w->told_head)
 		return;
 	now_ms = uv_now(&w->loop);
-	if (!w->unsent_since_ms)
-		w->unsent_since_ms = now_ms;
-	head = gw_ring_since(&w->ring, w->sent_head, piece);
-	if (!is_forced && head - w->sent_head < SEND_AT && now_ms - w->unsent_since_ms < SEND_AFTER_MS)
+	if (!w->untold_since_ms)
+		w->untold_since_ms = now_ms;
+	if (!is_forced && head - w->told_head < w->ring.size / TELL_AT && now_ms - w->untold_since_ms < TELL_AFTER_MS)
 		return;
-	if (w->logger && !piece[1].n && piece[0].n <= SEND_MAX) {
-		GW_MSG_SET(&m, slot, w->slot);
-		GW_MSG_SET(&m, epoch, w->epoch);
-		GW_MSG_SET(&m, first_seq, w->sent_seq + 1);
-		GW_MSG_SET(&m, last_seq, w->ring.seq);
-		GW_MSG_SET(&m, count, head);
-		GW_MSG_SET(&m, body, piece[0]);
-		if (gw_channel_send(w->logger, &m) != GW_OK) {
-			/* the ring has it */
-		}
-	}
-	w->sent_head = head;
-	w->sent_seq = w->ring.seq;
-	w->unsent_since_ms = 0;
+	tell_logger(w);
+	w->told_head = head;
+	w->untold_since_ms = 0;
 }

@@ -121,9 +121,8 @@ struct gw_worker {
 	uint64_t rng; /* xorshift state for picking; not for secrets */
 
 	/* record hand-over */
-	uint64_t sent_head; /* ring position up to which bytes went over the socket */
-	uint64_t sent_seq;
-	uint64_t unsent_since_ms;
+	uint64_t told_head; /* ring position that the logger was told of */
+	uint64_t untold_since_ms;
 	struct gw_buf pack; /* scratch for packing records */
 	struct gw_cell_memo cell_memo[GW_CELL_MEMOS];
 

@@ -86,7 +86,6 @@ struct fake_worker {
 	struct gw_inflight_free free_list;
 	struct gw_slot *page;
 	uint32_t slot, epoch, n_requests;
-	uint64_t sent_head, sent_seq;
 };
 
 static inline void worker_begin(struct fake_worker *w, uint32_t epoch)
@@ -96,8 +95,6 @@ static inline void worker_begin(struct fake_worker *w, uint32_t epoch)
 	gw_inflight_start(&w->free_list, w->inflight, epoch);
 	gw_slot_start(w->page, (uint32_t)getpid(), epoch);
 	atomic_store(&w->page->beat_ns, gw_now_ns());
-	w->sent_head = atomic_load(&w->ring->head);
-	w->sent_seq = 0;
 }
 
 static inline struct fake_worker *worker_new(uint32_t slot, uint32_t epoch)
