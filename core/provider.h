@@ -30,50 +30,64 @@ enum gw_provider_auth {
 	GW_PROVIDER_AUTH_QUERY,
 	GW_PROVIDER_AUTH_NONE
 };
-/* What vendors of OpenAI's dialect do not take as it is; the dialect's writer heeds them (core/dialect/openai). */
-enum gw_provider_quirk {
-	GW_Q_NONE = 0,
-	GW_Q_MAX_TOKENS = 1 << 0, /* max_completion_tokens is called max_tokens */
-	GW_Q_RANDOM_SEED = 1 << 1, /* seed is called random_seed */
-	GW_Q_NO_STREAM_OPTIONS = 1 << 2, /* stream_options is refused; usage comes by itself */
-	GW_Q_TOOL_ID_9 = 1 << 3, /* ids of calls are nine letters and digits */
-	GW_Q_NO_LOGPROBS = 1 << 4, /* logprobs, top_logprobs and logit_bias are refused */
-	GW_Q_CHOICE_ANY = 1 << 5, /* tool_choice "required" is called "any" */
-	GW_Q_NO_NAMES = 1 << 6, /* messages[].name is refused */
-	GW_Q_STRICT_FIELDS =
-	    1 << 7, /* every unknown member is refused: only what is common, and the vendor's own, is sent */
-	GW_Q_REASONING_BACK = 1 << 8, /* reasoning of earlier turns is taken back, in reasoning_content */
-	GW_Q_REASONING_WORD = 1 << 9, /* ... in reasoning */
-	GW_Q_TOP_K = 1 << 10, /* top_k is taken */
-	GW_Q_CACHE_CONTROL = 1 << 11, /* cache_control of content parts and tools is taken */
-	GW_Q_NO_TOOL_CHOICE = 1 << 12, /* tool_choice is refused or not heeded */
-	GW_Q_DATA_IMAGES = 1 << 13, /* images only as data URLs */
-	GW_Q_ALTERNATE = 1 << 14, /* after the system messages, user and assistant must alternate */
-	GW_Q_TOOL_NAME = 1 << 15, /* tool messages carry the function's name */
-	GW_Q_PREFIX = 1 << 16, /* an assistant message at the end is marked "prefix": true */
-	GW_Q_N_ONE = 1 << 17, /* n must be 1 */
-	GW_Q_NO_EFFORT = 1 << 18, /* reasoning_effort is refused */
-	GW_Q_JSON_OBJECT = 1 << 19, /* response_format knows json_object but no schema */
-	GW_Q_NO_JSON_SCHEMA = 1 << 20, /* Anthropic-shaped, without output_config.format and strict tools */
-	GW_Q_NO_PARALLEL = 1 << 21, /* parallel_tool_calls is refused */
-	GW_Q_DEPLOYMENT_PATH = 1 << 22, /* calls stand below /{model}/, as those of Azure's deployments do */
-	GW_Q_NO_RESPONSES = 1 << 23, /* speaks chat completions, but has no /responses: those are translated */
-	GW_Q_GEMINI_JSON_SCHEMA =
-	    1 << 24, /* Gemini-shaped; takes JSON Schema itself (parametersJsonSchema, responseJsonSchema) */
-	GW_Q_GEMINI_FETCHES_URLS = 1 << 25, /* Gemini-shaped; fetches files of any https address (Vertex AI) */
-	GW_Q_CHAT_PATH = 1 << 26 /* chat is at /chat, not /chat/completions */
-};
-enum {
-	/* Those that change what is sent: such a vendor gets a body written for it also from clients of its own dialect. */
-	GW_Q_EDITED = (1 << 22) - 1 - GW_Q_REASONING_BACK - GW_Q_REASONING_WORD - GW_Q_TOP_K - GW_Q_CACHE_CONTROL
-};
+/* What vendors of a dialect do not take as it is; the dialects' writers heed them. */
+#define GW_Q_NONE              UINT64_C(0)
+#define GW_Q_BIT(n)            (UINT64_C(1) << (n))
+#define GW_Q_MAX_TOKENS        GW_Q_BIT(0) /* max_completion_tokens is called max_tokens */
+#define GW_Q_RANDOM_SEED       GW_Q_BIT(1) /* seed is called random_seed */
+#define GW_Q_NO_STREAM_OPTIONS GW_Q_BIT(2) /* stream_options is refused; usage comes by itself */
+#define GW_Q_TOOL_ID_9         GW_Q_BIT(3) /* ids of calls are nine letters and digits */
+#define GW_Q_NO_LOGPROBS       GW_Q_BIT(4) /* logprobs, top_logprobs and logit_bias are refused */
+#define GW_Q_CHOICE_ANY        GW_Q_BIT(5) /* tool_choice "required" is called "any" */
+#define GW_Q_NO_NAMES          GW_Q_BIT(6) /* messages[].name is refused */
+#define GW_Q_STRICT_FIELDS                                                                                             \
+	GW_Q_BIT(7) /* unknown members are refused: only what is common, and the vendor's own, is sent */
+#define GW_Q_REASONING_BACK  GW_Q_BIT(8) /* reasoning of earlier turns is taken back, in reasoning_content */
+#define GW_Q_REASONING_WORD  GW_Q_BIT(9) /* ... in reasoning */
+#define GW_Q_TOP_K           GW_Q_BIT(10) /* top_k is taken */
+#define GW_Q_CACHE_CONTROL   GW_Q_BIT(11) /* cache_control of content parts and tools is taken */
+#define GW_Q_NO_TOOL_CHOICE  GW_Q_BIT(12) /* tool_choice is refused or not heeded */
+#define GW_Q_DATA_IMAGES     GW_Q_BIT(13) /* images only as data URLs */
+#define GW_Q_ALTERNATE       GW_Q_BIT(14) /* after the system messages, user and assistant must alternate */
+#define GW_Q_TOOL_NAME       GW_Q_BIT(15) /* tool messages carry the function's name */
+#define GW_Q_PREFIX          GW_Q_BIT(16) /* an assistant message at the end is marked "prefix": true */
+#define GW_Q_N_ONE           GW_Q_BIT(17) /* n must be 1 */
+#define GW_Q_NO_EFFORT       GW_Q_BIT(18) /* reasoning_effort is refused */
+#define GW_Q_JSON_OBJECT     GW_Q_BIT(19) /* response_format knows json_object but no schema */
+#define GW_Q_NO_JSON_SCHEMA  GW_Q_BIT(20) /* Anthropic-shaped, without output_config.format and strict tools */
+#define GW_Q_NO_PARALLEL     GW_Q_BIT(21) /* parallel_tool_calls is refused */
+#define GW_Q_DEPLOYMENT_PATH GW_Q_BIT(22) /* calls stand below /{model}/, as those of Azure's deployments do */
+#define GW_Q_NO_RESPONSES    GW_Q_BIT(23) /* speaks chat completions, but has no /responses: those are translated */
+#define GW_Q_GEMINI_JSON_SCHEMA                                                                                        \
+	GW_Q_BIT(24) /* Gemini-shaped; takes JSON Schema itself (parametersJsonSchema, responseJsonSchema) */
+#define GW_Q_GEMINI_FETCHES_URLS GW_Q_BIT(25) /* Gemini-shaped; fetches files of any https address (Vertex AI) */
+#define GW_Q_CHAT_PATH           GW_Q_BIT(26) /* chat is at /chat, not /chat/completions */
+#define GW_Q_NO_DEVELOPER        GW_Q_BIT(27) /* the role developer is not known; it is told as system */
+#define GW_Q_BRIDGE              GW_Q_BIT(28) /* a user message may not follow a tool message; the assistant says "." between */
+#define GW_Q_REASONING_LOOP      GW_Q_BIT(29) /* ... taken back only since the user spoke last: of the tool loop under way */
+#define GW_Q_REASONING_PARTS     GW_Q_BIT(30) /* reasoning goes back as a thinking part of the content */
+#define GW_Q_REASONING_DETAILS   GW_Q_BIT(31) /* reasoning goes back in reasoning_details, with its signature */
+#define GW_Q_THINKING_TYPE       GW_Q_BIT(32) /* reasoning is switched by "thinking": {"type": "enabled"|"disabled"} */
+#define GW_Q_ENABLE_THINKING     GW_Q_BIT(33) /* reasoning is switched by enable_thinking, with thinking_budget */
+#define GW_Q_EFFORT_3            GW_Q_BIT(34) /* reasoning_effort knows low, medium and high alone */
+#define GW_Q_NO_CUSTOM           GW_Q_BIT(35) /* custom tools are not known: they are told as functions of one text */
+#define GW_Q_REASONING_TAGS      GW_Q_BIT(36) /* answers begin with their reasoning in <think>...</think> */
+#define GW_Q_NO_COMPLETIONS      GW_Q_BIT(37) /* has no /completions: those are asked as chats */
+#define GW_Q_PLAIN_HISTORY                                                                                             \
+	GW_Q_BIT(38) /* messages with members that the API does not name are refused: reasoning, others' signatures */
+/* Those that change what is sent or read: such a vendor gets a body written for it also from clients of its own dialect. */
+#define GW_Q_EDITED                                                                                                    \
+	(GW_Q_MAX_TOKENS | GW_Q_RANDOM_SEED | GW_Q_NO_STREAM_OPTIONS | GW_Q_TOOL_ID_9 | GW_Q_NO_LOGPROBS |             \
+	 GW_Q_CHOICE_ANY | GW_Q_NO_NAMES | GW_Q_STRICT_FIELDS | GW_Q_NO_TOOL_CHOICE | GW_Q_DATA_IMAGES |               \
+	 GW_Q_ALTERNATE | GW_Q_TOOL_NAME | GW_Q_PREFIX | GW_Q_N_ONE | GW_Q_NO_EFFORT | GW_Q_JSON_OBJECT |              \
+	 GW_Q_NO_PARALLEL | GW_Q_BRIDGE | GW_Q_REASONING_LOOP | GW_Q_REASONING_PARTS | GW_Q_REASONING_TAGS)
 struct gw_provider {
 	const char *name, *dialect, *base_url;
 	enum gw_dialect_id dialect_id;
 	enum gw_auth_kind auth;
 	unsigned creds; /* enum gw_cred_bit */
 	const char *scope;
-	unsigned quirks;
+	uint64_t quirks;
 	const char *env, *base_env, *models, *doc;
 };
 extern const struct gw_provider gw_providers[];

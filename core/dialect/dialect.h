@@ -43,7 +43,7 @@ bool gw_carry_name_note(struct gw_arena *a, struct gw_carry *c, struct gw_str ou
 /* How a request is written for one deployment. */
 struct gw_write_opts {
 	struct gw_str model; /* upstream's name of it; not written when the dialect has it in the path */
-	unsigned quirks; /* GW_Q_* of the provider's row */
+	uint64_t quirks; /* GW_Q_* of the provider's row */
 	int64_t default_max_tokens; /* for dialects that require one: 4096 unless the deployment says otherwise */
 	struct gw_carry *carry; /* gets names and the json tool */
 };

@@ -88,7 +88,7 @@ static void do_request(struct job *j)
 		.path_model = model.n ? &model : NULL,
 		.is_stream = flag(j, "stream", false),
 		.opts = { .model = upstream,
-			  .quirks = (unsigned)number(j, "quirks"),
+			  .quirks = (uint64_t)number(j, "quirks"),
 			  .default_max_tokens = 4096,
 			  .carry = &j->carry },
 	};

@@ -21,7 +21,7 @@ void openai_drop(struct openai_write *x, const char *name)
 	ir_drop(x->rq, name);
 }
 
-static bool has(const struct openai_write *x, unsigned quirk)
+static bool has(const struct openai_write *x, uint64_t quirk)
 {
 	return (x->o->quirks & quirk) != 0;
 }

@@ -3,7 +3,7 @@
 
 #include "core/provider.h"
 
-static bool has(const struct openai_write *x, unsigned quirk)
+static bool has(const struct openai_write *x, uint64_t quirk)
 {
 	return (x->o->quirks & quirk) != 0;
 }

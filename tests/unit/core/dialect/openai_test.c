@@ -22,7 +22,7 @@ struct result {
 };
 
 /* `source` other than openai: as if another dialect had read it (its spelling is forgotten). */
-static void ask(struct result *r, const char *body, unsigned quirks, bool is_foreign)
+static void ask(struct result *r, const char *body, uint64_t quirks, bool is_foreign)
 {
 	const yyjson_val *root;
 	struct ir_request rq = { .source = GW_D_OPENAI };
@@ -229,7 +229,7 @@ static void quirks_and_other_dialects(void **state)
 {
 	static const struct {
 		const char *body;
-		unsigned quirks;
+		uint64_t quirks;
 		const char *has, *hasnt, *dropped;
 	} rows[] = {
 		{ "{" U ",\"max_completion_tokens\":5}", GW_Q_MAX_TOKENS, "\"max_tokens\":5", "max_completion", NULL },
@@ -305,7 +305,7 @@ static void what_cannot_be_said_is_refused(void **state)
 {
 	static const struct {
 		const char *body;
-		unsigned quirks;
+		uint64_t quirks;
 	} rows[] = {
 		{ "{" U ",\"n\":2}", GW_Q_N_ONE },
 		{ "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\",\"image_url\":{\"url\":"

@@ -96,7 +96,7 @@ static inline void room_same(struct room *r, struct gw_str got, const char *want
 }
 
 static inline enum gw_err room_request(struct room *r, const struct gw_dialect *from, const struct gw_dialect *to,
-				       const char *model, unsigned quirks, const char *body)
+				       const char *model, uint64_t quirks, const char *body)
 {
 	const struct gw_str path_model = GW_LIT("alias");
 	struct gw_translate_in in = {
@@ -113,7 +113,7 @@ static inline enum gw_err room_request(struct room *r, const struct gw_dialect *
 }
 
 static inline void room_gives(struct room *r, const struct gw_dialect *from, const struct gw_dialect *to,
-			      const char *model, unsigned quirks, const char *body, const char *want,
+			      const char *model, uint64_t quirks, const char *body, const char *want,
 			      const char *dropped)
 {
 	enum gw_err e = room_request(r, from, to, model, quirks, body);
