@@ -140,12 +140,49 @@ static void unpack_value(struct gw_mp *r, const struct gw_rfield *f, void *rec)
 	}
 }
 
+/* A value as pack writes it most of the time; NULL: another one. */
+static const uint8_t *unpack_usual(const uint8_t *p, const uint8_t *end, const struct gw_rfield *f, void *rec)
+{
+	struct gw_str s;
+	uint64_t v;
+
+	switch (f->type) {
+	case GW_RF_STR:
+	case GW_RF_JSON:
+		return gw_mpr_read_str(p, end, &PUT(struct gw_str, rec, f));
+	case GW_RF_U64:
+		return gw_mpr_read_u64(p, end, &PUT(uint64_t, rec, f));
+	case GW_RF_I64:
+		p = gw_mpr_read_u64(p, end, &v);
+		if (!p || v > INT64_MAX)
+			return NULL;
+		PUT(int64_t, rec, f) = (int64_t)v;
+		return p;
+	case GW_RF_ID16:
+		p = gw_mpr_read_str(p, end, &s);
+		if (!p || s.n != 16)
+			return NULL;
+		PUT(const uint8_t *, rec, f) = (const uint8_t *)s.p;
+		return p;
+	case GW_RF_BOOL:
+		break;
+	}
+	return NULL;
+}
+
 static enum gw_err unpack(struct gw_str bytes, const struct gw_rfield *fields, unsigned n, void *rec)
 {
 	struct gw_mp r = gw_mp_reader(bytes);
 	uint32_t pairs = gw_mp_read_map(&r);
 
 	for (uint32_t i = 0; i < pairs && !r.err; i++) {
+		const uint8_t *next =
+		    r.at < r.end && *r.at < n ? unpack_usual(r.at + 1, r.end, &fields[*r.at], rec) : NULL;
+
+		if (next) {
+			r.at = next;
+			continue;
+		}
 		uint64_t number = gw_mp_read_u64(&r);
 
 		if (number < n && !r.err)

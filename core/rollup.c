@@ -25,31 +25,6 @@ const char *const gw_rollup_sum_names[GW_RS_COUNT] = { "requests",
 						       "estimated" };
 enum { SUMS_OF_1 = 9, MAX_SUMS = 256 };
 
-struct gw_str gw_rollup_dim_of(const struct gw_record *r, enum gw_rollup_dim d)
-{
-	switch (d) {
-	case GW_RD_ORG:
-		return r->org;
-	case GW_RD_TEAM:
-		return r->team;
-	case GW_RD_USER:
-		return r->user;
-	case GW_RD_KEY:
-		return r->key;
-	case GW_RD_MODEL:
-		return r->model;
-	case GW_RD_PROVIDER:
-		return r->provider;
-	case GW_RD_DEPLOYMENT:
-		return r->deployment;
-	case GW_RD_TAGS:
-		return r->tags;
-	case GW_RD_COUNT:
-		break;
-	}
-	return GW_NIL;
-}
-
 void gw_rollup_item(const struct gw_record *r, struct gw_rollup_item *o)
 {
 	*o = (struct gw_rollup_item){ .cost_nanousd = r->cost_nanousd };

@@ -16,7 +16,6 @@ enum gw_rollup_dim { /* what sums are kept by; the names are fields of the recor
 		     GW_RD_COUNT
 };
 extern const char *const gw_rollup_dim_names[GW_RD_COUNT]; /* as in queries: "tag" for tags */
-struct gw_str gw_rollup_dim_of(const struct gw_record *r, enum gw_rollup_dim d);
 
 /* Histograms of microseconds: 2^5 slots per power of two, so a percentile is at most 3.2 % too high; up to 2^36 us (19 h). */
 enum { GW_ROLLUP_SUB_BITS = 5, GW_ROLLUP_MAX_BITS = 36, GW_ROLLUP_SLOTS = 1024 };

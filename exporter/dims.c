@@ -28,6 +28,7 @@ void gw_ix_dims_done(struct gw_ix *ix)
 static void forget_dims(struct gw_ex_dims *d)
 {
 	memset(d->dim, 0, GW_EX_DIMS * sizeof *d->dim);
+	memset(d->last, 0, sizeof d->last);
 	d->n_dims = d->n_pool = 0;
 }
 
@@ -95,37 +96,67 @@ static bool from_table(struct gw_ix *ix, struct gw_str text, uint32_t *id)
 	return true;
 }
 
-bool gw_ix_dim(struct gw_ix *ix, struct gw_str text, uint32_t *id)
+/* Text as it is, cut out of what may not be UTF-8: SQLite keeps bytes, and a NUL would end its text for functions. */
+struct gw_str gw_ix_text(struct gw_str s)
+{
+	return gw_str(s.p ? s.p : "", gw_str_find(s, 0));
+}
+
+/* The place of the text in the cache, or the empty one where it would stand. */
+static uint32_t place_of(const struct gw_ex_dims *d, struct gw_str text, uint64_t h)
+{
+	uint32_t i = (uint32_t)h % GW_EX_DIMS;
+
+	for (; d->dim[i].hash; i = (i + 1) % GW_EX_DIMS)
+		if (d->dim[i].hash == h && d->dim[i].day == d->today &&
+		    gw_str_eq(gw_str(d->pool + d->dim[i].at, d->dim[i].n), text))
+			break;
+	return i;
+}
+
+static bool add_dim(struct gw_ix *ix, struct gw_str text, uint64_t h, uint32_t *place)
 {
 	struct gw_ex_dims *d = &ix->dims;
+	uint32_t id;
+
+	if (!from_table(ix, text, &id))
+		return false;
+	if (d->n_dims >= GW_EX_DIMS / 2 || d->n_pool + text.n > GW_EX_DIM_POOL) {
+		forget_dims(d);
+		*place = (uint32_t)h % GW_EX_DIMS;
+	}
+	d->dim[*place].hash = h;
+	d->dim[*place].id = id;
+	d->dim[*place].at = d->n_pool;
+	d->dim[*place].n = (uint32_t)text.n;
+	d->dim[*place].day = d->today;
+	memcpy(d->pool + d->n_pool, text.p, text.n);
+	d->n_pool += (uint32_t)text.n;
+	d->n_dims++;
+	return true;
+}
+
+bool gw_ix_dim(struct gw_ix *ix, enum gw_icol_id col, struct gw_str text, uint32_t *id)
+{
+	struct gw_ex_dims *d = &ix->dims;
+	uint32_t last = d->last[col], place;
 	uint64_t h;
-	uint32_t i;
 
 	*id = 0;
 	if (!text.n)
 		return true;
-	h = hash_of(text.p, text.n);
-	for (i = (uint32_t)h % GW_EX_DIMS; d->dim[i].hash; i = (i + 1) % GW_EX_DIMS) {
-		if (d->dim[i].hash != h || d->dim[i].day != d->today ||
-		    !gw_str_eq(gw_str(d->pool + d->dim[i].at, d->dim[i].n), text))
-			continue;
-		*id = d->dim[i].id;
-		return true;
+	if (d->dim[last].n != text.n || d->dim[last].day != d->today || !d->dim[last].hash ||
+	    memcmp(d->pool + d->dim[last].at, text.p, text.n) != 0) {
+		text = gw_ix_text(text);
+		if (!text.n)
+			return true;
+		h = hash_of(text.p, text.n);
+		place = place_of(d, text, h);
+		if (!d->dim[place].hash && !add_dim(ix, text, h, &place))
+			return false;
+		d->last[col] = last = place;
 	}
-	if (!from_table(ix, text, id))
-		return false;
-	if (d->n_dims >= GW_EX_DIMS / 2 || d->n_pool + text.n > GW_EX_DIM_POOL) {
-		forget_dims(d);
-		i = (uint32_t)h % GW_EX_DIMS;
-	}
-	d->dim[i].hash = h;
-	d->dim[i].id = *id;
-	d->dim[i].at = d->n_pool;
-	d->dim[i].n = (uint32_t)text.n;
-	d->dim[i].day = d->today;
-	memcpy(d->pool + d->n_pool, text.p, text.n);
-	d->n_pool += (uint32_t)text.n;
-	d->n_dims++;
+	*id = d->dim[last].id;
 	return true;
 }
 

@@ -47,6 +47,8 @@ struct gw_ex_dims {
 	} * dim;
 	char *pool;
 	uint32_t n_dims, n_pool, n_tuples;
+	uint32_t last
+	    [GW_ICOL_COUNT]; /* where in dim the text stands that each column had last: most rows have the same again */
 	struct {
 		uint32_t dim[GW_RD_COUNT];
 		uint32_t id;
@@ -92,7 +94,15 @@ struct gw_ex_item { /* of the batch, for the roll-ups */
 struct gw_ex_row { /* to be inserted with others; its texts lie in the window */
 	int64_t pos;
 	struct gw_record r;
+	uint32_t dim[GW_ICOL_COUNT]; /* columns of kind DIM */
 };
+
+/* What a row's parameters hold since the last time: what has not changed is not bound again. */
+struct gw_ex_bound {
+	uint32_t known; /* bit per column: v is what is bound (of a text: 0 = the empty one) */
+	int64_t v[GW_ICOL_COUNT];
+};
+_Static_assert(GW_ICOL_COUNT <= 32, "a bit per column");
 
 struct gw_ix {
 	char dir[512], path[600]; /* the folder; the file, "" = none is open */
@@ -111,6 +121,7 @@ struct gw_ix {
 	uint32_t n_items;
 	struct gw_ex_row rows[GW_EX_ROWS];
 	uint32_t n_rows;
+	struct gw_ex_bound bound[GW_EX_ROWS], bound_one; /* of INSERT_MANY's rows; of INSERT */
 	char *window;
 	uint64_t total_rows;
 	uint64_t *count; /* GW_X_COUNT counters, added to */
@@ -147,7 +158,8 @@ struct sqlite3_stmt *gw_ix_stmt(struct gw_ix *ix, enum gw_ex_stmt s); /* reset, 
 bool gw_ix_dims_init(struct gw_ix *ix);
 void gw_ix_dims_done(struct gw_ix *ix);
 void gw_ix_dims_forget(struct gw_ix *ix);
-bool gw_ix_dim(struct gw_ix *ix, struct gw_str text, uint32_t *id);
+struct gw_str gw_ix_text(struct gw_str s); /* what SQLite gets of a text */
+bool gw_ix_dim(struct gw_ix *ix, enum gw_icol_id col, struct gw_str text, uint32_t *id);
 bool gw_ix_tuple(struct gw_ix *ix, const uint32_t dim[GW_RD_COUNT], uint32_t *id);
 
 /* rows.c: an END into the table and the batch, at the latest with gw_ix_take_rest, which is due before the segment's window is left.

@@ -74,6 +74,8 @@ static bool prepare(struct gw_ix *ix)
 	struct gw_buf b;
 	bool ok = true;
 
+	memset(ix->bound, 0, sizeof ix->bound);
+	ix->bound_one.known = 0;
 	gw_buf_init(&b, GW_EX_SQL);
 	for (int i = 0; i < GW_EX_S_COUNT && ok; i++) {
 		gw_buf_clear(&b, GW_EX_SQL);

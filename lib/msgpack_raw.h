@@ -103,3 +103,50 @@ static inline const uint8_t *gw_mpr_skip(const uint8_t *p, const uint8_t *end)
 		return NULL;
 	return n <= left ? p + n : NULL;
 }
+
+/* Reading of the common kinds: behind the value, or NULL when it is of another kind or near the end: then gw_mp_* says what it is. */
+static inline const uint8_t *gw_mpr_read_u64(const uint8_t *p, const uint8_t *end, uint64_t *v)
+{
+	unsigned bytes;
+	uint64_t raw;
+
+	if (end - p < 9)
+		return NULL;
+	if (*p < 0x80) {
+		*v = *p;
+		return p + 1;
+	}
+	if (*p < 0xcc || *p > 0xcf)
+		return NULL;
+	bytes = 1u << (*p & 3);
+	memcpy(&raw, p + 1, 8);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	raw = __builtin_bswap64(raw);
+#endif
+	*v = raw >> (64 - 8 * bytes);
+	return p + 1 + bytes;
+}
+
+static inline const uint8_t *gw_mpr_read_str(const uint8_t *p, const uint8_t *end, struct gw_str *s)
+{
+	size_t n;
+
+	if (end - p < 3)
+		return NULL;
+	if (*p >= 0xa0 && *p < 0xc0) {
+		n = *p & 31u;
+		p++;
+	} else if (*p == 0xd9 || *p == 0xc4) {
+		n = p[1];
+		p += 2;
+	} else if (*p == 0xda) {
+		n = (size_t)p[1] << 8 | p[2];
+		p += 3;
+	} else {
+		return NULL;
+	}
+	if (n > (size_t)(end - p))
+		return NULL;
+	*s = gw_str((const char *)p, n);
+	return p + n;
+}
