@@ -12,7 +12,7 @@
  *
  *   images.c   image sets from confd, and which deployments they hold
  *   probe.c    one call to a deployment: credential, request, verdict
- *   token.c    tokens and temporary keys, fetched for confd
+ *   token*.c   tokens and temporary keys, fetched for confd (token_fetch.h)
  *   main.c     start, channels, the schedule */
 enum { GW_AGENT_DEPLOYMENTS = 4096, GW_AGENT_PROBES = 32, GW_AGENT_FETCHES = 32 };
 

@@ -1,7 +1,7 @@
 /* The agent's start, its channels, and the schedule of first probes: at once, then every 2 s, slower with each failure, until it passes. */
 #include <stdlib.h>
 #include <unistd.h>
-#include "agent/agent.h"
+#include "agent/token_fetch.h"
 #include "core/config_types.h"
 #include "lib/crypto.h"
 #include "lib/json_write.h"
@@ -389,35 +389,19 @@ static void on_signal(uv_signal_t *s, int signum)
 	stop(s->data);
 }
 
-/* The folder of a file that an environment variable names; false when there is none. */
-static bool folder_of(const char *variable, char *out, size_t room)
-{
-	const char *path = getenv(variable), *slash = path && path[0] == '/' ? strrchr(path, '/') : NULL;
-	size_t n = slash ? (size_t)(slash - path) : 0;
-
-	if (n == 0 || n >= room)
-		return false;
-	memcpy(out, path, n);
-	out[n] = '\0';
-	return true;
-}
-
 static uint32_t lock_down(struct gw_agent *ag)
 {
-	static char identity[4096], container[4096];
-	struct gw_sandbox_path paths[7] = {
+	struct gw_sandbox_path paths[5 + GW_TOKEN_FOLDERS] = {
 		{ "/etc/ssl", false },           { "/etc/resolv.conf", false }, { "/etc/hosts", false },
 		{ "/etc/nsswitch.conf", false }, { "/proc/self", false },
 	};
-	uint32_t level = 0;
-	size_t n = 5;
-
 	/* tokens that the platform puts there and renews, by a new file under the same name */
-	if (folder_of("AWS_WEB_IDENTITY_TOKEN_FILE", identity, sizeof identity))
-		paths[n++] = (struct gw_sandbox_path){ identity, false };
-	if (folder_of("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", container, sizeof container))
-		paths[n++] = (struct gw_sandbox_path){ container, false };
-	if (ag->start.boot.sandbox && gw_sandbox_enter(GW_SB_AGENT, paths, n, &level))
+	const char *folders[GW_TOKEN_FOLDERS];
+	uint32_t level = 0, n_folders = gw_token_folders(folders);
+
+	for (uint32_t i = 0; i < n_folders; i++)
+		paths[5 + i] = (struct gw_sandbox_path){ folders[i], false };
+	if (ag->start.boot.sandbox && gw_sandbox_enter(GW_SB_AGENT, paths, 5 + n_folders, &level))
 		gw_role_fatal("cannot enter the sandbox");
 	return level;
 }

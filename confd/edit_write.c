@@ -387,6 +387,19 @@ static bool is_credential_live(const yyjson_val *obj)
 	return obj != NULL && !gw_cf_bool(obj, GW_KIND_credential, "disabled");
 }
 
+/* What a token is fetched with is another: the one there is was for another role, scope or directory. */
+static bool is_fetched_anew(const yyjson_val *before, const yyjson_val *after)
+{
+	static const char *const fields[] = { "type",      "source",    "region", "role_arn", "external_id",
+					      "tenant_id", "client_id", "scope",  "token_url" };
+
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+		if (!gw_str_eq(gw_obj_str(before, fields[i]), gw_obj_str(after, fields[i])))
+			return true;
+	}
+	return false;
+}
+
 static void note_credential(struct gw_ctx *c, const struct gw_edit *e)
 {
 	static const char *const fields[] = { "secret_version", "next_version" };
@@ -401,7 +414,7 @@ static void note_credential(struct gw_ctx *c, const struct gw_edit *e)
 		if (version != 0)
 			gw_buf_put(is_live ? &fx->unrevoke : &fx->revoke, &hash, sizeof(hash));
 	}
-	if (was_live && !is_live) {
+	if (was_live && (!is_live || is_fetched_anew(e->before_obj, e->after_obj))) {
 		gw_buf_puts(&fx->drop, e->id);
 		gw_buf_putc(&fx->drop, '\0');
 	}

@@ -16,13 +16,15 @@ enum {
 	LEASE_MS = 600000,
 	IDLE_MS = 1800000, /* nobody asked: not kept */
 	FRESH_MS = 5000, /* one that is younger was fetched since the provider refused */
-	AGAIN_MS = 500,
-	BACKOFF_MAX_MS = 60000
+	AGAIN_MS = 200,
+	WAIT_MS = 8000, /* that those who ask wait for a process that is being replaced */
+	BACKOFF_MAX_MS = 60000,
+	BACKOFF_NONE_MS = 5000 /* the same while there is no token at all: what is mended is to be seen soon */
 };
 
 struct waiter {
 	struct gw_channel *channel;
-	uint64_t corr;
+	uint64_t corr, since_ms;
 };
 struct gw_token {
 	char id[64], why[320];
@@ -34,6 +36,7 @@ struct gw_token {
 	uint64_t got_ms, end_ms, renew_ms, asked_ms, not_before_ms;
 	uint32_t failures;
 	bool is_fetching;
+	bool is_passing; /* the last fetch failed here, not at the endpoint: it is tried again for those who wait */
 	uint64_t n_fetched;
 	struct waiter waiters[WAITERS];
 	uint32_t n_waiters;
@@ -94,16 +97,17 @@ static void answer_all(struct gw_server *s, struct gw_token *t)
 
 static void failed(struct gw_token *t, enum gw_err err, struct gw_str why, bool is_ours)
 {
-	uint64_t wait = AGAIN_MS;
+	uint64_t wait = AGAIN_MS, now = gw_now_ms(), most = is_good(t, now) ? BACKOFF_MAX_MS : BACKOFF_NONE_MS;
 
 	if (!is_ours) {
 		t->failures += t->failures < 16;
 		wait = 500ull << t->failures;
 	}
-	t->not_before_ms = gw_now_ms() + (wait < BACKOFF_MAX_MS ? wait : BACKOFF_MAX_MS);
-	snprintf(t->why, sizeof(t->why), "No token could be fetched: %.*s",
+	t->is_passing = is_ours;
+	t->not_before_ms = now + (wait < most ? wait : most);
+	snprintf(t->why, sizeof(t->why), "No token could be fetched for credential %.*s: %.*s", GW_FMT(id_of(t)),
 		 GW_FMT(why.n > 0 ? why : gw_str_z(gw_err_info(err)->doc)));
-	gw_log_slow(GW_WARN, "credential %.*s: %s", GW_FMT(id_of(t)), t->why);
+	gw_log_slow(GW_WARN, "%s", t->why);
 }
 
 static void take(struct gw_token *t, struct gw_msg *m)
@@ -122,6 +126,7 @@ static void take(struct gw_token *t, struct gw_msg *m)
 	t->end_ms = now + m->expires_ms;
 	t->renew_ms = now + gw_token_refresh_ms(m->expires_ms, random);
 	t->failures = 0;
+	t->is_passing = false;
 	t->not_before_ms = 0;
 	t->why[0] = '\0';
 	t->n_fetched++;
@@ -152,7 +157,8 @@ static void on_fetched(void *ctx, enum gw_err err, struct gw_msg *m)
 		       err == GW_E_CONFD_DOWN);
 	else
 		failed(t, (enum gw_err) - (int64_t)m->status, m->detail, false);
-	answer_all(s, t);
+	if (!t->is_passing)
+		answer_all(s, t); /* else the tick asks again */
 }
 
 static struct gw_peer *agent_of(struct gw_server *s)
@@ -247,8 +253,8 @@ void gw_tokens_lease(struct gw_server *s, struct gw_peer *p, const struct gw_msg
 	t->asked_ms = now;
 	if (is_wanted && !t->is_fetching && now >= t->not_before_ms)
 		fetch(s, t, l);
-	if (is_wanted && t->is_fetching && flags != GW_LEASE_AHEAD && t->n_waiters < WAITERS) {
-		t->waiters[t->n_waiters++] = (struct waiter){ p->channel, m->corr };
+	if (is_wanted && (t->is_fetching || t->is_passing) && flags != GW_LEASE_AHEAD && t->n_waiters < WAITERS) {
+		t->waiters[t->n_waiters++] = (struct waiter){ p->channel, m->corr, now };
 		return;
 	}
 	if (t->is_fetching && t->why[0] == '\0')
@@ -281,6 +287,17 @@ static void renew(struct gw_server *s, struct gw_token *t)
 	gw_leased_done(&l);
 }
 
+/* Those who wait though nothing is under way: the process that fetches was replaced. The first of them has waited longest. */
+static void go_on(struct gw_server *s, struct gw_token *t, uint64_t now)
+{
+	if (now - t->waiters[0].since_ms > WAIT_MS)
+		answer_all(s, t);
+	else if (now >= t->not_before_ms)
+		renew(s, t);
+	if (t->n_waiters > 0 && !t->is_fetching && !t->is_passing)
+		answer_all(s, t); /* the credential cannot be had any more */
+}
+
 void gw_tokens_tick(struct gw_server *s)
 {
 	uint64_t now = gw_now_ms();
@@ -290,13 +307,17 @@ void gw_tokens_tick(struct gw_server *s)
 
 		if (t->id_n == 0)
 			continue;
-		if (now - t->asked_ms > IDLE_MS && !t->is_fetching)
+		if (t->n_waiters > 0 && !t->is_fetching)
+			go_on(s, t, now);
+		else if (now - t->asked_ms > IDLE_MS && !t->is_fetching)
 			forget(s, t);
 		else if (now >= t->renew_ms && !t->is_fetching && now >= t->not_before_ms && t->value != NULL)
 			renew(s, t);
 		if (t->value != NULL && now >= t->end_ms) {
 			gw_secret_unref(t->value);
 			t->value = NULL;
+			if (t->not_before_ms > now + BACKOFF_NONE_MS)
+				t->not_before_ms = now + BACKOFF_NONE_MS;
 		}
 	}
 }

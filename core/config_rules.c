@@ -241,9 +241,11 @@ static void check_credential_kind(struct gw_cf_check *c)
 					    "%s says nothing to a credential of type %.*s. Leave it out, or set type.",
 					    rows[i].field, GW_FMT(kind.n ? kind : GW_LIT("api_key"))));
 	}
-	if (is_ambient && (!is || (is != AWS && !gw_str_eq(source, GW_LIT("instance")))))
-		fault(c, GW_E_INVALID, "source",
-		      "source: api_key takes secret only; gcp and azure take secret or instance; aws takes all.");
+	if (is_ambient && (!is || (is == TOKEN && gw_str_eq(source, GW_LIT("container")))))
+		fault(
+		    c, GW_E_INVALID, "source",
+		    "source: api_key takes secret only; gcp takes secret, instance or web_identity; aws and azure take "
+		    "all.");
 	if (is_ambient && (text_of(c, "org").n || text_of(c, "team").n))
 		fault(c, GW_E_INVALID, "source",
 		      "source: the machine's own identity is for the platform's credentials only. Leave org and team "

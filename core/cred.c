@@ -4,7 +4,7 @@
 #include "lib/json.h"
 #include "lib/url.h"
 
-static bool is_printable(struct gw_str s)
+bool gw_cred_is_sendable(struct gw_str s)
 {
 	for (size_t i = 0; i < s.n; i++) {
 		if (s.p[i] <= ' ' || s.p[i] >= 0x7f)
@@ -26,7 +26,7 @@ bool gw_aws_keys_read(struct gw_str text, struct gw_aws_keys *out)
 	} else {
 		out->session_token = GW_LIT("");
 	}
-	return is_printable(text) && out->access_key.n && out->secret_key.n;
+	return gw_cred_is_sendable(text) && out->access_key.n && out->secret_key.n;
 }
 
 /* ---- JSON that people paste ---- */
@@ -93,6 +93,68 @@ enum gw_err gw_gcp_key_read(struct gw_arena *a, struct gw_str json, struct gw_gc
 			   : NULL;
 	}
 	return *why ? GW_E_INVALID : GW_OK;
+}
+
+/* {"file", "format": {"type", "subject_token_field_name"}} */
+static void read_source(struct gw_arena *a, struct gw_str json, struct gw_gcp_external *x)
+{
+	struct gw_json_span file = { 0 }, format = { 0 };
+	const struct gw_json_want want[] = { { GW_LIT("file"), &file }, { GW_LIT("format"), &format } };
+	struct gw_str type = GW_LIT(""), field = GW_LIT("");
+	const struct member m[] = { { "type", &type }, { "subject_token_field_name", &field } };
+	struct gw_json_fault fault;
+
+	if (gw_json_check(a, json, &gw_json_default_limits, want, 2, &fault) != GW_OK)
+		return;
+	if (file.type == GW_JSON_STR)
+		x->file = gw_json_unescape(a, gw_str(json.p + file.off, file.len));
+	if (format.type == GW_JSON_OBJ && read_members(a, gw_str(json.p + format.off, format.len), m, 2) &&
+	    gw_str_eq(type, GW_LIT("json")))
+		x->field = field;
+}
+
+enum gw_err gw_gcp_external_read(struct gw_arena *a, struct gw_str json, struct gw_gcp_external *x, const char **why)
+{
+	struct gw_json_span source = { 0 };
+	const struct gw_json_want want = { GW_LIT("credential_source"), &source };
+	struct gw_json_fault fault;
+	struct gw_str type;
+	const struct member m[] = { { "type", &type },
+				    { "audience", &x->audience },
+				    { "subject_token_type", &x->subject_token_type },
+				    { "token_url", &x->token_url },
+				    { "service_account_impersonation_url", &x->impersonation_url } };
+
+	*x = (struct gw_gcp_external){ .file = GW_LIT(""), .field = GW_LIT("") };
+	if (!read_members(a, json, m, sizeof(m) / sizeof(m[0])) ||
+	    gw_json_check(a, json, &gw_json_default_limits, &want, 1, &fault) != GW_OK ||
+	    !gw_str_eq(type, GW_LIT("external_account"))) {
+		*why = "The file that GOOGLE_APPLICATION_CREDENTIALS names is not one of type external_account.";
+		return GW_E_INVALID;
+	}
+	if (source.type == GW_JSON_OBJ)
+		read_source(a, gw_str(json.p + source.off, source.len), x);
+	*why = !x->audience.n             ? "The external_account file lacks audience."
+	       : !x->subject_token_type.n ? "The external_account file lacks subject_token_type."
+	       : !gw_str_has_prefix(x->token_url, GW_LIT("https://"))
+		   ? "The external_account file has no token_url that begins with https://."
+	       : x->impersonation_url.n && !gw_str_has_prefix(x->impersonation_url, GW_LIT("https://"))
+		   ? "The external_account file has a service_account_impersonation_url that is not https."
+	       : !x->file.n
+		   ? "The external_account file has a credential_source other than file, the one that is taken."
+		   : NULL;
+	return *why ? GW_E_INVALID : GW_OK;
+}
+
+struct gw_str gw_gcp_subject(struct gw_arena *a, struct gw_str json, struct gw_str field)
+{
+	struct gw_json_span v = { 0 };
+	const struct gw_json_want want = { field, &v };
+	struct gw_json_fault fault;
+
+	if (gw_json_check(a, json, &gw_json_default_limits, &want, 1, &fault) != GW_OK || v.type != GW_JSON_STR)
+		return GW_NIL;
+	return gw_json_unescape(a, gw_str(json.p + v.off, v.len));
 }
 
 /* As the AWS command line and STS print them, or as other tools name them. */
@@ -171,7 +233,7 @@ enum gw_err gw_cred_secret_take(struct gw_arena *a, enum gw_cred_kind kind, stru
 		*who = key.is_user ? key.client_id : key.client_email;
 		return e;
 	}
-	if (!is_printable(given)) {
+	if (!gw_cred_is_sendable(given)) {
 		*why = "secret has a character that an HTTP header cannot carry (a space, a line break?). Paste the "
 		       "key alone.";
 		return GW_E_INVALID;

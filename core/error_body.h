@@ -61,6 +61,8 @@ void gw_upstream_error_read(struct gw_arena *a, int status, struct gw_str body, 
 			    struct gw_upstream_error *out);
 /* How long the provider asks to wait, at most a day; 0 = it does not say. now_s: Unix time, for dates; 0 = dates are not read. */
 uint64_t gw_retry_after_ms(struct gw_str retry_after, struct gw_str retry_after_ms, int64_t now_s);
+/* A date of HTTP in the one form that may be sent. */
+bool gw_http_date_read(struct gw_str s, int64_t *unix_s);
 /* Removes secrets and anything that looks like one, URLs and IP addresses; result in the arena. */
 struct gw_str gw_scrub(struct gw_arena *a, struct gw_str text, const struct gw_str *secrets, uint32_t n_secrets);
 /* An upstream error in OpenAI's shape. */

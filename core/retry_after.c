@@ -23,7 +23,7 @@ static int64_t month_of(const char *p)
 }
 
 /* "Sun, 06 Nov 1994 08:49:37 GMT", the one form that may be sent. Days from civil date: years begin in March. */
-static bool read_date(struct gw_str s, int64_t *unix_s)
+bool gw_http_date_read(struct gw_str s, int64_t *unix_s)
 {
 	int64_t day, century, year, hour, min, sec, month;
 
@@ -49,7 +49,7 @@ static uint64_t until_date(struct gw_str s, int64_t now_s)
 {
 	int64_t at;
 
-	if (now_s <= 0 || !read_date(s, &at) || at <= now_s)
+	if (now_s <= 0 || !gw_http_date_read(s, &at) || at <= now_s)
 		return 0;
 	return (uint64_t)(at - now_s) >= max_retry_ms / 1000 ? max_retry_ms : (uint64_t)(at - now_s) * 1000;
 }

@@ -68,21 +68,47 @@ static struct gw_str text_at(struct gw_arena *a, struct gw_str body, const struc
 	return s->type == GW_JSON_NUM ? gw_str(body.p + s->off, s->len) : GW_LIT("");
 }
 
-enum gw_err gw_token_read_oauth(struct gw_arena *a, struct gw_str body, struct gw_token_got *got)
+static uint64_t life_until(int64_t end_us, int64_t now_us)
 {
-	struct gw_json_span token = { 0 }, life = { 0 };
-	const struct gw_json_want want[] = { { GW_LIT("access_token"), &token }, { GW_LIT("expires_in"), &life } };
+	uint64_t ms = end_us > now_us ? (uint64_t)(end_us - now_us) / 1000 : 0;
+
+	return ms < MAX_LIFE_MS ? ms : MAX_LIFE_MS;
+}
+
+enum gw_err gw_token_read_oauth(struct gw_arena *a, struct gw_str body, int64_t now_us, struct gw_token_got *got)
+{
+	struct gw_json_span v[5] = { 0 };
+	const struct gw_json_want want[] = { { GW_LIT("access_token"), &v[0] },
+					     { GW_LIT("expires_in"), &v[1] },
+					     { GW_LIT("expires_on"), &v[2] },
+					     { GW_LIT("accessToken"), &v[3] },
+					     { GW_LIT("expireTime"), &v[4] } };
 	struct gw_json_fault fault;
 	uint64_t seconds;
+	int64_t end_us;
 
-	if (gw_json_check(a, body, &gw_json_default_limits, want, 2, &fault) != GW_OK)
+	if (gw_json_check(a, body, &gw_json_default_limits, want, 5, &fault) != GW_OK)
 		return GW_E_UP_GARBLED;
-	struct gw_str value = text_at(a, body, &token), n = text_at(a, body, &life);
+	bool is_google = !v[0].type && v[3].type == GW_JSON_STR;
+	const struct gw_json_span *token = is_google ? &v[3] : &v[0];
+	/* Azure's metadata writes numbers as text */
+	struct gw_str in = text_at(a, body, &v[1]), on = text_at(a, body, &v[2]), at = text_at(a, body, &v[4]);
 
-	if (!value.n || !n.n || !gw_str_u64(n, &seconds)) /* Azure's metadata writes the number as text */
+	if (token->type != GW_JSON_STR || token->len == 0)
 		return GW_E_UP_GARBLED;
+	if (is_google && gw_time_read(at, &end_us))
+		got->life_ms = life_until(end_us, now_us);
+	else if (!is_google && gw_str_u64(in, &seconds))
+		got->life_ms = (seconds < MAX_LIFE_MS / 1000 ? seconds : MAX_LIFE_MS / 1000) * 1000;
+	else if (!is_google && !in.n && gw_str_u64(on, &seconds) && seconds < (uint64_t)INT64_MAX / 1000000)
+		got->life_ms = life_until((int64_t)seconds * 1000000, now_us);
+	else
+		return GW_E_UP_GARBLED;
+	struct gw_str value = text_at(a, body, token);
+
+	if (!gw_cred_is_sendable(value))
+		return GW_E_UP_GARBLED; /* a line break in a header would be another header */
 	gw_buf_puts(&got->value, value);
-	got->life_ms = (seconds < MAX_LIFE_MS / 1000 ? seconds : MAX_LIFE_MS / 1000) * 1000;
 	return got->value.err;
 }
 
@@ -99,9 +125,7 @@ static enum gw_err put_keys(struct gw_token_got *got, struct gw_str id, struct g
 	gw_buf_puts(&got->value, secret);
 	gw_buf_putc(&got->value, ':');
 	gw_buf_puts(&got->value, session);
-	got->life_ms = end_us > now_us ? (uint64_t)(end_us - now_us) / 1000 : 0;
-	if (got->life_ms > MAX_LIFE_MS)
-		got->life_ms = MAX_LIFE_MS;
+	got->life_ms = life_until(end_us, now_us);
 	return got->value.err                                      ? got->value.err
 	       : gw_aws_keys_read(gw_buf_view(&got->value), &keys) ? GW_OK
 								   : GW_E_UP_GARBLED;
@@ -140,21 +164,46 @@ enum gw_err gw_token_read_sts(struct gw_str body, int64_t now_us, struct gw_toke
 			element(body, GW_LIT("<SessionToken>")), element(body, GW_LIT("<Expiration>")), now_us);
 }
 
+/* {"error": {"message": ...}}, as Google's other services have it. */
+static struct gw_str inner_message(struct gw_arena *a, struct gw_str obj)
+{
+	struct gw_json_span message = { 0 };
+	const struct gw_json_want want = { GW_LIT("message"), &message };
+	struct gw_json_fault fault;
+
+	return gw_json_check(a, obj, &gw_json_default_limits, &want, 1, &fault) == GW_OK ? text_at(a, obj, &message)
+											 : GW_LIT("");
+}
+
 struct gw_str gw_token_why(struct gw_arena *a, struct gw_str body)
 {
-	struct gw_json_span text = { 0 }, code = { 0 }, message = { 0 };
-	const struct gw_json_want want[] = { { GW_LIT("error_description"), &text },
-					     { GW_LIT("error"), &code },
-					     { GW_LIT("message"), &message } };
+	struct gw_json_span v[4] = { 0 };
+	const struct gw_json_want want[] = { { GW_LIT("error_description"), &v[0] },
+					     { GW_LIT("message"), &v[1] },
+					     { GW_LIT("Message"), &v[2] },
+					     { GW_LIT("error"), &v[3] } };
 	struct gw_json_fault fault;
 
 	if (body.n && body.p[0] == '<')
 		return element(body, GW_LIT("<Message>"));
-	if (gw_json_check(a, body, &gw_json_default_limits, want, 3, &fault) != GW_OK)
+	if (gw_json_check(a, body, &gw_json_default_limits, want, 4, &fault) != GW_OK)
 		return GW_LIT("");
-	return text.type      ? text_at(a, body, &text)
-	       : message.type ? text_at(a, body, &message)
-			      : text_at(a, body, &code);
+	for (size_t i = 0; i < 3; i++) {
+		if (v[i].type == GW_JSON_STR)
+			return text_at(a, body, &v[i]);
+	}
+	return v[3].type == GW_JSON_OBJ ? inner_message(a, gw_str(body.p + v[3].off, v[3].len))
+					: text_at(a, body, &v[3]);
+}
+
+struct gw_str gw_token_skew_words(struct gw_arena *a, int64_t skew_s)
+{
+	enum { TOLERATED_S = 120 };
+
+	if (skew_s >= -TOLERATED_S && skew_s <= TOLERATED_S)
+		return GW_LIT("");
+	return gw_arena_printf(a, " This machine's clock is %lld s %s.", (long long)(skew_s > 0 ? skew_s : -skew_s),
+			       skew_s > 0 ? "behind theirs" : "ahead of theirs");
 }
 
 uint64_t gw_token_refresh_ms(uint64_t life_ms, uint32_t random)

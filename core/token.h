@@ -26,8 +26,9 @@ struct gw_token_got {
 	struct gw_buf value; /* a bearer token, or AWS keys "id:secret:session" */
 	uint64_t life_ms;
 };
-/* {"access_token", "expires_in"}. */
-GW_MUST enum gw_err gw_token_read_oauth(struct gw_arena *a, struct gw_str body, struct gw_token_got *got);
+/* {"access_token", "expires_in"}; of managed identities "expires_on" (Unix time); of impersonations {"accessToken", "expireTime"}. */
+GW_MUST enum gw_err gw_token_read_oauth(struct gw_arena *a, struct gw_str body, int64_t now_us,
+					struct gw_token_got *got);
 /* {"AccessKeyId", "SecretAccessKey", "Token", "Expiration"} of instances and containers. */
 GW_MUST enum gw_err gw_token_read_keys(struct gw_arena *a, struct gw_str body, int64_t now_us,
 				       struct gw_token_got *got);
@@ -35,6 +36,8 @@ GW_MUST enum gw_err gw_token_read_keys(struct gw_arena *a, struct gw_str body, i
 GW_MUST enum gw_err gw_token_read_sts(struct gw_str body, int64_t now_us, struct gw_token_got *got);
 /* The endpoint's own words about a failure, "" when there are none; not scrubbed. */
 struct gw_str gw_token_why(struct gw_arena *a, struct gw_str body);
+/* Of clocks that differ by so much that signatures and ends are judged wrongly: " This machine's clock is ...", else "". */
+struct gw_str gw_token_skew_words(struct gw_arena *a, int64_t skew_s);
 /* When a token of this life that came now is fetched anew, in ms from now: 5 minutes before its end (a fifth of its life, when that is
  * shorter), sooner by up to 30 s (a twentieth) by chance. */
 uint64_t gw_token_refresh_ms(uint64_t life_ms, uint32_t random);

@@ -122,6 +122,18 @@ static void pick_env(const struct gw_master *m, enum gw_role role, char *out[ENV
 		"PATH",         "LANG",          "LC_ALL",       "TZ",           "SSL_CERT_FILE",     "SSL_CERT_DIR",
 		"ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS", "LLVM_PROFILE_FILE", "LLMGW_FAILPOINT"
 	};
+	static const char *const identity[] = { "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+						"AWS_CONTAINER_CREDENTIALS_FULL_URI",
+						"AWS_CONTAINER_AUTHORIZATION_TOKEN",
+						"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+						"AWS_WEB_IDENTITY_TOKEN_FILE",
+						"IDENTITY_ENDPOINT",
+						"IDENTITY_HEADER",
+						"AZURE_FEDERATED_TOKEN_FILE",
+						"AZURE_AUTHORITY_HOST",
+						"AZURE_TENANT_ID",
+						"AZURE_CLIENT_ID",
+						"GOOGLE_APPLICATION_CREDENTIALS" };
 	const char *root[2] = { m->boot.root_key, m->boot.root_key_previous };
 	size_t n = 0;
 
@@ -140,9 +152,8 @@ static void pick_env(const struct gw_master *m, enum gw_role role, char *out[ENV
 				       (strncmp(root[i], "env:", 4) == 0 && gw_str_eq(name, gw_str_z(root[i] + 4)));
 		}
 		/* where the platform keeps the machine's own identity: for the agent, which fetches tokens */
-		if (role == GW_ROLE_AGENT)
-			take = take || gw_str_has_prefix(name, GW_LIT("AWS_CONTAINER_")) ||
-			       gw_str_eq(name, GW_LIT("AWS_WEB_IDENTITY_TOKEN_FILE"));
+		for (size_t i = 0; role == GW_ROLE_AGENT && i < sizeof(identity) / sizeof(identity[0]); i++)
+			take = take || gw_str_eq(name, gw_str_z(identity[i]));
 		if (take)
 			out[n++] = *e;
 	}

@@ -6,7 +6,14 @@
 #include "lib/sys/clock.h"
 #include "worker/req.h"
 
-enum { LEASES = 2048, ASK_MS = 2000, ASK_SLOW_MS = 20000, EXTEND_MS = 24 * 3600 * 1000, ASKS_AHEAD = 32 };
+enum {
+	LEASES = 2048,
+	ASK_MS = 2000,
+	ASK_SLOW_MS = 20000,
+	EXTEND_MS = 24 * 3600 * 1000,
+	ASKS_AHEAD = 32,
+	PARK_MS = 5000
+};
 
 struct gw_lease {
 	char id[64];
@@ -16,6 +23,7 @@ struct gw_lease {
 	uint64_t version, next_version, expires_ms; /* expires_ms: when the token itself ends, 0 = it does not */
 	struct gw_secret *secret, *next;
 	uint64_t got_ms, life_ms, retry_ms;
+	uint64_t parked_ms; /* since when those who wait do so without a confd to ask; 0 = there is one */
 	struct gw_req *waiters;
 	struct gw_worker *w;
 };
@@ -73,6 +81,7 @@ static void wake(struct gw_lease *l, enum gw_err err)
 	struct gw_req *r = l->waiters;
 
 	l->waiters = NULL;
+	l->parked_ms = 0;
 	while (r) {
 		struct gw_req *next = r->lease_next;
 
@@ -137,6 +146,10 @@ static void on_answer(void *ctx, enum gw_err err, struct gw_msg *m)
 	if (!err && m->status == 0 && m->secret.n) {
 		take(l, m);
 		wake(l, l->secret ? GW_OK : GW_E_NOMEM);
+	} else if (err && !l->secret && l->waiters && !l->w->is_stopping) {
+		l->w->ahead.is_short = true; /* confd died: the tick asks the next one */
+		if (!l->parked_ms)
+			l->parked_ms = gw_now_ms();
 	} else {
 		if (err || is_passing(m->status))
 			l->w->ahead.is_short = true; /* what is held stays good */
@@ -197,11 +210,13 @@ struct gw_secret *gw_lease_get(struct gw_worker *w, struct gw_str credential, ui
 		/* An older version beats no answer: it was good until a moment ago. */
 		if (l->secret)
 			return gw_secret_ref(l->secret);
-		waiter->at.err = GW_E_CRED_MISSING;
-		return NULL;
+		if (!l->parked_ms)
+			l->parked_ms = gw_now_ms();
 	}
 	waiter->lease_next = l->waiters;
 	l->waiters = waiter;
+	if (!w->confd)
+		return NULL; /* the tick asks, or gives up */
 	if (!ask(l, l->is_refused ? GW_LEASE_REFUSED : 0)) {
 		l->waiters = waiter->lease_next;
 		waiter->lease_next = NULL;
@@ -240,11 +255,22 @@ void gw_lease_drop(struct gw_worker *w, struct gw_str credential, bool is_renewe
 		wipe(l);
 }
 
+/* Requests that wait for the next confd: a new one is there within a second, and what they need it for takes it a moment more. */
+static void unpark(struct gw_lease *l, uint64_t now_ms)
+{
+	if (now_ms - l->parked_ms > PARK_MS)
+		wake(l, GW_E_CRED_MISSING);
+	else if (!l->is_asking)
+		(void)ask(l, l->is_refused ? GW_LEASE_REFUSED : 0);
+}
+
 void gw_lease_tick(struct gw_worker *w, uint64_t now_ms)
 {
 	for (uint32_t i = 0; i < LEASES; i++) {
 		struct gw_lease *l = &w->leases[i];
 
+		if (l->parked_ms && l->waiters)
+			unpark(l, now_ms);
 		if (!l->secret)
 			continue;
 		if (gw_revoke_has(w->revoke, gw_cred_revoke_hash(gw_str(l->id, l->id_n), l->version)) ||

@@ -45,9 +45,9 @@ def signature_fault(headers, method, url_path, body, host, keys, service):
 class Server:
     """Calls handle(method, path, headers, body) -> (status, headers, text) for each request; remembers them."""
 
-    def __init__(self):
-        self.port, self.seen, self.lock = free_port(), [], threading.Lock()
-        self.url = f"http://127.0.0.1:{self.port}"
+    def __init__(self, host="127.0.0.1", port=0):
+        self.port, self.seen, self.lock = port or free_port(), [], threading.Lock()
+        self.url = f"http://{host}:{self.port}"
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -70,7 +70,7 @@ class Server:
             def log_message(self, *_):
                 pass
 
-        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+        self.http = http.server.ThreadingHTTPServer((host, self.port), Handler)
         self.http.daemon_threads = True
         self.http.socket.listen(256)
         threading.Thread(target=self.http.serve_forever, args=(0.05,), daemon=True).start()
@@ -105,8 +105,8 @@ class Provider(Server):
 class Tokens(Server):
     """Every endpoint that gives tokens away. `life`: seconds; `broken`: a (status, text) that is answered instead."""
 
-    def __init__(self):
-        super().__init__()
+    def __init__(self, **where):
+        super().__init__(**where)
         self.life, self.broken, self.n = 3600, None, 0
         self.given = set()  # bearer tokens
         self.keys = {}  # temporary AWS keys: id -> (secret, token)

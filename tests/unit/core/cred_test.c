@@ -83,6 +83,50 @@ static void gcp(void **st)
 	}
 }
 
+#define EXTERNAL "\"type\":\"external_account\",\"audience\":\"//iam/x\",\"subject_token_type\":\"jwt\","
+
+static void external(void **st)
+{
+	static const char *const bad[][2] = {
+		{ "", "not one of type" },
+		{ "[]", "not one of type" },
+		{ "{\"type\":\"service_account\"}", "not one of type" },
+		{ "{\"type\":\"external_account\"}", "lacks audience" },
+		{ "{\"type\":\"external_account\",\"audience\":\"a\"}", "lacks subject_token_type" },
+		{ "{" EXTERNAL "\"token_url\":\"http://sts/\"}", "token_url" },
+		{ "{" EXTERNAL "\"token_url\":\"https://sts/\",\"service_account_impersonation_url\":\"http://x/\"}",
+		  "impersonation" },
+		{ "{" EXTERNAL "\"token_url\":\"https://sts/\"}", "other than file" },
+		{ "{" EXTERNAL
+		  "\"token_url\":\"https://sts/\",\"credential_source\":{\"url\":\"http://169.254.169.254\"}}",
+		  "other than file" },
+		{ "{" EXTERNAL "\"token_url\":\"https://sts/\",\"credential_source\":{\"file\":7}}",
+		  "other than file" },
+	};
+	struct gw_gcp_external x;
+	const char *why = NULL;
+
+	(void)st;
+	assert_int_equal(
+	    gw_gcp_external_read(&arena,
+				 GW_LIT("{" EXTERNAL "\"token_url\":\"https://sts/v1\",\"credential_source\":"
+					"{\"file\":\"/var/t\",\"format\":{\"type\":\"json\","
+					"\"subject_token_field_name\":\"id\"}}}"),
+				 &x, &why),
+	    GW_OK);
+	assert_str(x.file, "/var/t");
+	assert_str(x.field, "id");
+	assert_str(x.impersonation_url, "");
+	assert_str(gw_gcp_subject(&arena, GW_LIT("{\"id\":\"a\\u0062\"}"), x.field), "ab");
+	assert_int_equal(gw_gcp_subject(&arena, GW_LIT("{\"id\":7}"), x.field).n, 0);
+	assert_int_equal(gw_gcp_subject(&arena, GW_LIT("ab"), x.field).n, 0);
+	for (size_t i = 0; i < N_OF(bad); i++) {
+		assert_int_equal(gw_gcp_external_read(&arena, gw_str_z(bad[i][0]), &x, &why), GW_E_INVALID);
+		if (!strstr(why, bad[i][1]))
+			fail_msg("%s: %s", bad[i][0], why);
+	}
+}
+
 static int set_up(void **st)
 {
 	(void)st;
@@ -101,7 +145,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(keys, set_up, tear_down),
 					    cmocka_unit_test_setup_teardown(aws, set_up, tear_down),
-					    cmocka_unit_test_setup_teardown(gcp, set_up, tear_down) };
+					    cmocka_unit_test_setup_teardown(gcp, set_up, tear_down),
+					    cmocka_unit_test_setup_teardown(external, set_up, tear_down) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

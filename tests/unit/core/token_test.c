@@ -44,7 +44,7 @@ static enum gw_err oauth(const char *body, struct gw_token_got *got)
 {
 	*got = (struct gw_token_got){ 0 };
 	gw_buf_init(&got->value, 1000);
-	return gw_token_read_oauth(&arena, gw_str_z(body), got);
+	return gw_token_read_oauth(&arena, gw_str_z(body), 1767323045000000, got); /* 2026-01-02T03:04:05Z */
 }
 
 static void oauth_replies(void **st)
@@ -57,7 +57,16 @@ static void oauth_replies(void **st)
 					   "{\"expires_in\":1}",
 					   "{\"access_token\":\"a\",\"expires_in\":-1}",
 					   "{\"access_token\":\"\",\"expires_in\":1}",
-					   "{\"access_token\":\"a\",\"expires_in\":\"soon\"}" };
+					   "{\"access_token\":\"a\",\"expires_in\":\"soon\"}",
+					   "{\"access_token\":7,\"expires_in\":1}",
+					   "{\"access_token\":\"a b\",\"expires_in\":1}",
+					   "{\"access_token\":\"a\\r\\nx: 1\",\"expires_in\":1}",
+					   "{\"access_token\":\"a\",\"expires_in\":[1]}",
+					   "{\"access_token\":\"a\",\"expires_on\":\"2026-01-02\"}",
+					   "{\"access_token\":\"a\",\"expires_on\":\"9999999999999999999\"}",
+					   "{\"access_token\":\"a\",\"expireTime\":\"2026-01-02T04:04:05Z\"}",
+					   "{\"accessToken\":\"a\",\"expireTime\":\"soon\"}",
+					   "{\"accessToken\":\"a\",\"expires_in\":1}" };
 	struct gw_token_got got;
 
 	(void)st;
@@ -69,6 +78,17 @@ static void oauth_replies(void **st)
 	assert_int_equal(oauth("{\"access_token\":\"a\",\"expires_in\":\"86399999\"}", &got),
 			 GW_OK); /* as text, and too long */
 	assert_int_equal(got.life_ms, 86400000);
+	gw_buf_done(&got.value);
+	/* a time instead, as managed identities of apps have it; that of an impersonation */
+	assert_int_equal(oauth("{\"access_token\":\"a\",\"expires_on\":\"1767323105\"}", &got), GW_OK);
+	assert_int_equal(got.life_ms, 60000);
+	gw_buf_done(&got.value);
+	assert_int_equal(oauth("{\"access_token\":\"a\",\"expires_on\":1767323000}", &got), GW_OK);
+	assert_int_equal(got.life_ms, 0); /* it has ended */
+	gw_buf_done(&got.value);
+	assert_int_equal(oauth("{\"accessToken\":\"ya29\",\"expireTime\":\"2026-01-02T04:04:05Z\"}", &got), GW_OK);
+	assert_str(gw_buf_view(&got.value), "ya29");
+	assert_int_equal(got.life_ms, 3600000);
 	gw_buf_done(&got.value);
 	for (size_t i = 0; i < N_OF(bad); i++) {
 		assert_int_equal(oauth(bad[i], &got), GW_E_UP_GARBLED);
@@ -118,6 +138,13 @@ static void words(void **st)
 	assert_str(gw_token_why(&arena, GW_LIT("{\"error\":\"invalid_client\",\"error_description\":\"no such key\"}")),
 		   "no such key");
 	assert_str(gw_token_why(&arena, GW_LIT("{\"error\":\"invalid_grant\"}")), "invalid_grant");
+	assert_str(gw_token_why(&arena, GW_LIT("{\"error\":{\"code\":403,\"message\":\"denied\"}}")), "denied");
+	assert_str(gw_token_why(&arena, GW_LIT("{\"Code\":\"Failed\",\"Message\":\"cannot assume\"}")),
+		   "cannot assume");
+	assert_str(gw_token_why(&arena, GW_LIT("{\"error\":[1],\"message\":{}}")), "");
+	assert_str(gw_token_skew_words(&arena, 60), "");
+	assert_str(gw_token_skew_words(&arena, -3600), " This machine's clock is 3600 s ahead of theirs.");
+	assert_str(gw_token_skew_words(&arena, 3600), " This machine's clock is 3600 s behind theirs.");
 	assert_str(gw_token_why(&arena, GW_LIT("{\"message\":\"m\"}")), "m");
 	assert_str(gw_token_why(&arena, GW_LIT("<E><Error><Message>not you</Message></Error></E>")), "not you");
 	assert_str(gw_token_why(&arena, GW_LIT("oops")), "");
