@@ -56,8 +56,8 @@ static void common(struct gw_req *r, struct heads *h)
 		add_u64(r, h, GW_LIT("x-llmgw-attempts"), r->attempts);
 	if (r->rec.generation)
 		add_u64(r, h, GW_LIT("x-llmgw-generation"), r->rec.generation);
-	if (r->talk && r->talk->dropped.n)
-		add(h, GW_LIT("x-llmgw-dropped"), r->talk->dropped);
+	if (r->dropped.n)
+		add(h, GW_LIT("x-llmgw-dropped"), r->dropped);
 	if (r->endpoint->dialect == GW_D_ANTHROPIC)
 		add(h, GW_LIT("request-id"), gw_str(r->id_text, sizeof r->id_text)); /* where that SDK looks */
 	else if (r->endpoint->dialect == GW_D_BEDROCK)

@@ -5,6 +5,7 @@
 #include "core/key.h"
 #include "lib/sys/clock.h"
 #include "lib/url.h"
+#include "worker/home.h"
 
 enum { WHOLE_MAX = 256 << 10, PATH_MAX_BYTES = 6000 };
 
@@ -273,6 +274,13 @@ static enum gw_err body_of(struct gw_req *r, const struct gw_candidate *c, struc
 		return GW_OK;
 	if (r->endpoint->body == GW_EPB_FORM)
 		return gw_upload_splice(r, c->upstream_model, pieces, n);
+	if (r->endpoint->dialect == GW_D_RESPONSES) {
+		enum gw_err e = gw_home_body(r, c, &gw_responses, &pieces[0]);
+
+		*n = 1;
+		if (e || pieces[0].p)
+			return e;
+	}
 	return gw_api_splice(&r->arena, r->endpoint, r->body, &r->chat, c->upstream_model, pieces, n);
 }
 

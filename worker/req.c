@@ -1,5 +1,6 @@
 /* A request's birth, its end, and the few moves that all steps share. */
 #include "worker/api.h"
+#include "worker/home.h"
 #include "worker/talk.h"
 #include <malloc.h>
 #include <stdlib.h>
@@ -193,6 +194,7 @@ void gw_req_end(struct gw_req *r)
 	if (r->has_sse)
 		gw_sse_done(&r->sse);
 	gw_talk_done(r);
+	gw_home_done(r);
 	gw_api_done(r);
 	give_picks(r);
 	gw_arena_done(&r->arena);

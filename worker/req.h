@@ -64,6 +64,8 @@ struct gw_req {
 	struct gw_str body;
 	struct gw_chat_request chat;
 	struct gw_talk *talk; /* of an attempt that speaks another dialect (worker/talk.h); else NULL */
+	struct gw_home *home; /* of an attempt whose body could not pass as it came (worker/home.h); else NULL */
+	struct gw_str dropped; /* what the attempt's provider did not get, by the client's names; NIL: it got all */
 	struct gw_api *api; /* of endpoints other than chat (worker/api.h); NULL for chat */
 	enum gw_err parse_err;
 	struct gw_str parse_param, parse_why;

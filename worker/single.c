@@ -5,6 +5,7 @@
 #include "core/dialect/anthropic/endpoints.h"
 #include "core/dialect/bedrock/endpoints.h"
 #include "core/dialect/gemini/endpoints.h"
+#include "core/dialect/mark.h"
 #include "core/provider.h"
 #include "lib/json.h"
 #include "worker/api.h"
@@ -121,7 +122,7 @@ static enum gw_err count_write(struct gw_req *r, const struct gw_candidate *c, s
 					       gw_providers[c->provider_type].name);
 		return GW_E_NOT_FOUND;
 	}
-	if (t->is_same && t->client->id == GW_D_ANTHROPIC)
+	if (t->is_same && t->client->id == GW_D_ANTHROPIC && !ir_mark_is_in(GW_D_ANTHROPIC, r->body))
 		return pass_request(r, c, t);
 	rq = GW_NEW(&t->arena, struct ir_request);
 	enum gw_err e = rq ? read_request(r, t, rq) : GW_E_NOMEM;

@@ -7,9 +7,8 @@
 #include "lib/sys/clock.h"
 #include "lib/url.h"
 #include "worker/api.h"
+#include "worker/home.h"
 #include "worker/single.h"
-
-enum { DROPPED_IN_RECORD = 300 };
 
 static const struct gw_dialect *client_of(const struct gw_req *r)
 {
@@ -81,19 +80,6 @@ static struct gw_talk *begin(struct gw_req *r, const struct gw_candidate *c)
 	return t;
 }
 
-static enum gw_err refuse_drops(struct gw_req *r, const struct gw_talk *t)
-{
-	if (!t->dropped.n || !r->is_strict)
-		return GW_OK;
-	r->err_param = t->dropped;
-	r->at.detail =
-	    gw_arena_printf(&r->arena,
-			    "The deployment that would answer cannot carry: %.*s. Remove it, or allow it to be left "
-			    "out (x-llmgw-strict: false).",
-			    GW_FMT(t->dropped));
-	return GW_E_INVALID;
-}
-
 static enum gw_err translate(struct gw_req *r, const struct gw_candidate *c, struct gw_talk *t)
 {
 	const struct gw_provider *p = &gw_providers[c->provider_type];
@@ -117,29 +103,26 @@ static enum gw_err translate(struct gw_req *r, const struct gw_candidate *c, str
 		r->at.detail = out.why;
 		return e;
 	}
-	t->dropped = r->rec.dropped = out.dropped;
-	if (r->rec.dropped.n > DROPPED_IN_RECORD)
-		r->rec.dropped.n = DROPPED_IN_RECORD;
 	if (!t->carry.echo)
 		gw_arena_reset(&t->arena, (struct gw_mark){ 0 });
-	return refuse_drops(r, t);
+	return gw_home_dropped(r, out.dropped);
 }
 
 static enum gw_err body_of(struct gw_req *r, const struct gw_candidate *c, struct gw_talk *t, struct gw_str pieces[8],
 			   uint32_t *n)
 {
-	enum gw_err e;
+	enum gw_err e = GW_OK;
 
-	if (t->single) {
-		pieces[0] = gw_buf_view(&t->body);
-		*n = 1;
-		return GW_OK;
-	}
-	if (t->is_same && r->api)
-		return gw_api_splice(&r->arena, r->endpoint, r->body, &r->chat, c->upstream_model, pieces, n);
-	e = translate(r, c, t);
-	pieces[0] = gw_buf_view(&t->body);
 	*n = 1;
+	if (t->is_same && r->api && !t->single) {
+		e = gw_home_body(r, c, t->client, &pieces[0]);
+		if (!e && !pieces[0].p)
+			e = gw_api_splice(&r->arena, r->endpoint, r->body, &r->chat, c->upstream_model, pieces, n);
+		return e;
+	}
+	if (!t->single)
+		e = translate(r, c, t);
+	pieces[0] = gw_buf_view(&t->body);
 	return e;
 }
 
@@ -152,11 +135,8 @@ static struct gw_str write_single(struct gw_req *r, const struct gw_candidate *c
 	gw_buf_init(&b, 4096);
 	gw_buf_clear(&t->body, SIZE_MAX);
 	*e = t->single->write(r, c, t, &b);
-	r->rec.dropped = t->dropped;
-	if (r->rec.dropped.n > DROPPED_IN_RECORD)
-		r->rec.dropped.n = DROPPED_IN_RECORD;
 	if (!*e)
-		*e = refuse_drops(r, t);
+		*e = gw_home_dropped(r, t->dropped);
 	if (!*e)
 		path = b.err ? GW_NIL : gw_arena_str(&r->arena, gw_buf_view(&b));
 	gw_buf_done(&b);

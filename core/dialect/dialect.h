@@ -83,6 +83,10 @@ struct gw_dialect {
 	 * an image kind): told to the client as a bad request. */
 	enum gw_err (*write_request)(struct gw_arena *a, struct ir_request *in, const struct gw_write_opts *o,
 				     struct gw_buf *body, struct gw_str *param, struct gw_str *why);
+	/* The client's body for a provider of this very dialect, which holds proofs of other makers (mark.h): without them, what was left out noted
+	 * in notes->dropped. NULL: reading and writing it does that. */
+	enum gw_err (*write_home)(struct gw_arena *a, const yyjson_val *root, const struct gw_write_opts *o,
+				  struct ir_request *notes, struct gw_buf *body);
 	/* Path and query of the call, percent-encoded. */
 	void (*write_path)(const struct gw_path_in *in, struct gw_buf *out);
 

@@ -1,6 +1,8 @@
 /* Requests and whole replies from one dialect to another (translate.h). */
 #include "core/dialect/translate.h"
 
+#include "core/dialect/mark.h"
+
 #include "lib/json.h"
 
 struct gw_str gw_translate_names(struct gw_arena *keep, const struct ir_name *list)
@@ -70,6 +72,37 @@ enum gw_err gw_translate_request(struct gw_arena *a, struct gw_arena *keep, cons
 		return out->body->err == GW_E_TOO_BIG ? GW_E_TOO_BIG : GW_E_NOMEM;
 	out->dropped = gw_translate_names(keep, rq->dropped);
 	return rq->dropped && !out->dropped.n ? GW_E_NOMEM : GW_OK;
+}
+
+static enum gw_err write_home(struct gw_arena *a, struct gw_arena *keep, const struct gw_translate_in *in,
+			      struct gw_translate_out *out)
+{
+	struct ir_request *notes = GW_NEW(a, struct ir_request);
+	const yyjson_val *root;
+	enum gw_err e;
+
+	if (!notes)
+		return GW_E_NOMEM;
+	e = gw_json_tree(a, in->body, in->is_checked ? NULL : &gw_json_default_limits, &root, NULL);
+	if (e)
+		return e;
+	*notes = (struct ir_request){ .source = in->from->id, .arena = a };
+	e = in->to->write_home(a, root, &in->opts, notes, out->body);
+	if (e)
+		return e;
+	if (notes->is_drop_lost || out->body->err)
+		return out->body->err == GW_E_TOO_BIG ? GW_E_TOO_BIG : GW_E_NOMEM;
+	out->dropped = gw_translate_names(keep, notes->dropped);
+	return notes->dropped && !out->dropped.n ? GW_E_NOMEM : GW_OK;
+}
+
+enum gw_err gw_translate_home(struct gw_arena *a, struct gw_arena *keep, const struct gw_translate_in *in,
+			      struct gw_translate_out *out)
+{
+	out->param = out->why = out->dropped = GW_NIL;
+	if (!ir_mark_is_in(in->from->id, in->body))
+		return GW_OK;
+	return in->to->write_home ? write_home(a, keep, in, out) : gw_translate_request(a, keep, in, out);
 }
 
 struct gw_str gw_finish_word(enum ir_finish f)

@@ -26,6 +26,11 @@ struct gw_str gw_translate_names(struct gw_arena *keep, const struct ir_name *li
 GW_MUST enum gw_err gw_translate_request(struct gw_arena *a, struct gw_arena *keep, const struct gw_translate_in *in,
 					 struct gw_translate_out *out);
 
+/* The same dialect on both sides (in->from, in->to): the body passes as it is, unless it holds proofs of other makers (mark.h), which a
+ * provider refuses. Then it is written without them and out->dropped says so; NIL: in->body is what to send. */
+GW_MUST enum gw_err gw_translate_home(struct gw_arena *a, struct gw_arena *keep, const struct gw_translate_in *in,
+				      struct gw_translate_out *out);
+
 /* What the record and the relay want to know of a reply, whatever its dialect. */
 struct gw_told {
 	struct gw_usage usage;

@@ -1,6 +1,7 @@
 /* judge: an attempt failed and the client has seen nothing of it. Again, another deployment, or give up. */
 #include "lib/sys/clock.h"
 #include "worker/api.h"
+#include "worker/home.h"
 #include "worker/talk.h"
 
 static void begin_again(struct gw_req *r)
@@ -8,6 +9,7 @@ static void begin_again(struct gw_req *r)
 	int candidate = r->at.candidate;
 
 	gw_talk_done(r);
+	gw_home_done(r);
 	gw_arena_reset(&r->arena, r->mark);
 	gw_buf_clear(&r->held, 16 << 10);
 	if (r->has_sse)
@@ -18,7 +20,7 @@ static void begin_again(struct gw_req *r)
 	r->up_err = GW_OK;
 	r->hold_until_ns = r->first_content_ns = r->done_ns = 0;
 	r->usage = (struct gw_usage){ 0 };
-	r->tail = GW_NIL;
+	r->tail = r->dropped = r->rec.dropped = GW_NIL;
 	r->finish_reason = r->response_model = r->content_type = r->err_param = GW_NIL;
 	r->at = (struct gw_attempt){ .candidate = candidate };
 }

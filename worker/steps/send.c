@@ -2,6 +2,7 @@
 #include "core/auth.h"
 #include "lib/sys/clock.h"
 #include "worker/api.h"
+#include "worker/home.h"
 #include "worker/talk.h"
 
 static enum gw_err endpoint_of(struct gw_req *r, const struct gw_candidate *c, struct gw_endpoint **out)
@@ -136,6 +137,19 @@ static struct gw_str chat_path(struct gw_req *r, const struct gw_candidate *c)
 	return gw_str(p, base.n + sizeof tail - 1);
 }
 
+/* A history may hold what is not for this provider; a first question cannot. */
+static enum gw_err body_of(struct gw_req *r, const struct gw_candidate *c, struct gw_str pieces[8], uint32_t *n)
+{
+	struct gw_chat_request again;
+	struct gw_str body = GW_NIL, param, why;
+	enum gw_err e = r->chat.n_messages > 1 ? gw_home_body(r, c, &gw_openai, &body) : GW_OK;
+
+	if (e || !body.p)
+		return e ? e : gw_chat_splice(&r->arena, r->body, &r->chat, c->upstream_model, pieces, n);
+	e = gw_chat_read(&r->arena, body, &again, &param, &why);
+	return e ? e : gw_chat_splice(&r->arena, body, &again, c->upstream_model, pieces, n);
+}
+
 static enum gw_err dispatch(struct gw_req *r)
 {
 	const struct gw_candidate *c = &r->plan.candidates[r->at.candidate];
@@ -145,7 +159,7 @@ static enum gw_err dispatch(struct gw_req *r)
 
 	if (!pieces)
 		return GW_E_NOMEM;
-	e = gw_chat_splice(&r->arena, r->body, &r->chat, c->upstream_model, pieces, &n_pieces);
+	e = body_of(r, c, pieces, &n_pieces);
 	if (e)
 		return e;
 	struct gw_str path = chat_path(r, c);

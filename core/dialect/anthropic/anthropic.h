@@ -1,6 +1,7 @@
 #pragma once
 #include <assert.h>
 #include "core/dialect/dialect.h"
+#include "core/dialect/mark.h"
 #include "core/error_body.h"
 
 /* Private to the Anthropic dialect. Glossary: a *block* is an element of content[]; *home* means that a request came in this dialect and
@@ -58,6 +59,7 @@ struct anthropic_out {
 	uint32_t cache_skip; /* marks still to be left out: there may be four */
 	bool is_home;
 	bool is_thinking; /* thinking goes out switched on */
+	bool has_lost_thinking; /* the client's own "thinking" had to stay behind with the proofs of others */
 };
 enum { ANTHROPIC_MAX_CACHE = 4, ANTHROPIC_MAX_NAME = 128, ANTHROPIC_MAX_ID = 64 };
 /* The request cannot be said here; the first reason counts. */
@@ -67,6 +69,8 @@ bool anthropic_is_blank(struct gw_str s);
 /* Whether anything goes out for a block; what is left out for a reason of ours is noted here. */
 bool anthropic_is_sent(struct anthropic_out *o, const struct ir_block *b);
 void anthropic_block_write(struct anthropic_out *o, const struct ir_block *b);
+/* A thought whose mark says that it is another maker's: this provider refuses it. */
+bool anthropic_is_foreign(const struct ir_block *b);
 void anthropic_cache_write(struct anthropic_out *o, enum ir_cache c);
 struct gw_str anthropic_name_out(struct anthropic_out *o, struct gw_str name);
 void anthropic_messages_write(struct anthropic_out *o);
@@ -95,9 +99,6 @@ struct gw_usage anthropic_usage_out(const struct anthropic_usage *u);
 void anthropic_usage_write(struct gw_json_out *w, const struct gw_usage *u);
 enum ir_finish anthropic_finish_read(struct gw_str word);
 struct gw_str anthropic_finish_write(enum ir_finish f, bool has_call, bool has_refusal);
-/* "llmgw.<dialect>.<signature>": proofs of other makers, so that clients of this dialect can bring them back. */
-struct gw_str anthropic_signature_out(struct gw_arena *a, struct gw_str signature, enum gw_dialect_id of);
-struct gw_str anthropic_signature_in(struct gw_str signature, enum gw_dialect_id *of);
 struct gw_str anthropic_id_out(struct gw_arena *a, struct gw_str id, const struct gw_carry *c);
 void anthropic_citation_write(struct gw_json_out *w, const struct ir_citation *c);
 enum gw_err anthropic_citations_read(struct gw_arena *a, const yyjson_val *arr, struct ir_block *b);

@@ -329,7 +329,7 @@ static enum gw_err thinking_read(struct anthropic_in *in, const yyjson_val *v, b
 	b->text = is_redacted ? GW_NIL : anthropic_str(text);
 	b->signature = anthropic_str(proof);
 	if (b->signature.p)
-		b->signature = anthropic_signature_in(b->signature, &b->signature_of);
+		b->signature = ir_mark_take(in->a, b->signature, GW_D_ANTHROPIC, false, &b->signature_of);
 	return keep_rest(in, v, b, is_redacted ? known_redacted : known);
 }
 

@@ -248,13 +248,11 @@ static void result_write(struct anthropic_out *o, const struct ir_block *b)
 
 static void thinking_write(struct anthropic_out *o, const struct ir_block *b)
 {
-	struct gw_str proof = anthropic_signature_out(o->a, b->signature, b->signature_of);
-
 	begin(o, b->is_redacted ? "redacted_thinking" : "thinking");
 	if (!b->is_redacted)
 		gw_jw_kstr(&o->w, "thinking", b->text);
 	if (b->signature.p || b->is_redacted)
-		gw_jw_kstr(&o->w, b->is_redacted ? "data" : "signature", proof);
+		gw_jw_kstr(&o->w, b->is_redacted ? "data" : "signature", b->signature);
 	end(o, b);
 }
 
@@ -302,10 +300,18 @@ static void text_block_write(struct anthropic_out *o, const struct ir_block *b)
 
 /* ---- one block ---- */
 
+bool anthropic_is_foreign(const struct ir_block *b)
+{
+	return b->kind == IR_REASONING && b->signature.p && b->signature_of != GW_D_ANTHROPIC;
+}
+
 bool anthropic_is_sent(struct anthropic_out *o, const struct ir_block *b)
 {
-	if (o->is_home)
-		return true;
+	if (o->is_home) {
+		if (anthropic_is_foreign(b))
+			ir_drop(o->rq, "messages[].content[].thinking");
+		return !anthropic_is_foreign(b);
+	}
 	switch (b->kind) {
 	case IR_TEXT:
 	case IR_REFUSAL:

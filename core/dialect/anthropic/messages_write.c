@@ -7,7 +7,12 @@
 static void message_write(struct anthropic_out *o, const struct ir_message *m)
 {
 	static const char *const roles[] = { [IR_SYSTEM] = "system", [IR_USER] = "user", [IR_ASSISTANT] = "assistant" };
+	bool is_sent = !m->blocks; /* what came empty goes as it came; what became empty does not go */
 
+	for (const struct ir_block *b = m->blocks; b; b = b->next)
+		is_sent |= anthropic_is_sent(o, b);
+	if (!is_sent)
+		return;
 	gw_jw_obj(&o->w);
 	gw_jw_kstr(&o->w, "role", gw_str_z(roles[m->role]));
 	gw_jw_key(&o->w, GW_LIT("content"));
@@ -15,8 +20,10 @@ static void message_write(struct anthropic_out *o, const struct ir_message *m)
 		gw_jw_str(&o->w, m->blocks->text);
 	} else {
 		gw_jw_arr(&o->w);
-		for (const struct ir_block *b = m->blocks; b; b = b->next)
-			anthropic_block_write(o, b);
+		for (const struct ir_block *b = m->blocks; b; b = b->next) {
+			if (anthropic_is_sent(o, b))
+				anthropic_block_write(o, b);
+		}
 		gw_jw_end_arr(&o->w);
 	}
 	ir_extra_write(m->extra, GW_D_ANTHROPIC, &o->w, NULL, "");

@@ -102,7 +102,7 @@ static void text_write(struct gw_json_out *w, const struct ir_block *b)
 
 static void thinking_write(struct gw_arena *a, struct gw_json_out *w, const struct ir_block *b)
 {
-	struct gw_str proof = anthropic_signature_out(a, b->signature, b->signature_of);
+	struct gw_str proof = ir_mark_put(a, b->signature, b->signature_of, GW_D_ANTHROPIC, false);
 
 	gw_jw_obj(w);
 	gw_jw_kstr(w, "type", b->is_redacted ? GW_LIT("redacted_thinking") : GW_LIT("thinking"));

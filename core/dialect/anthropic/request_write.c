@@ -46,6 +46,21 @@ static void user_write(struct anthropic_out *o)
 		ir_drop(o->rq, "prompt_cache_key");
 }
 
+/* Edits of thoughts are refused where there is no thinking. */
+static void extras_write(struct anthropic_out *o)
+{
+	struct ir_extra **at = &o->rq->extra;
+
+	for (; o->has_lost_thinking && *at; at = &(*at)->next) {
+		if (!gw_str_eq((*at)->key, GW_LIT("context_management")))
+			continue;
+		ir_drop(o->rq, "context_management");
+		*at = (*at)->next;
+		break;
+	}
+	ir_extra_write(o->rq->extra, GW_D_ANTHROPIC, &o->w, o->rq, "");
+}
+
 static enum gw_err write(struct gw_arena *a, struct ir_request *rq, const struct gw_write_opts *opts,
 			 struct gw_buf *body, struct gw_str *param, struct gw_str *why, bool is_count)
 {
@@ -69,7 +84,7 @@ static enum gw_err write(struct gw_arena *a, struct ir_request *rq, const struct
 			gw_jw_kbool(&o.w, "stream", rq->is_stream);
 		user_write(&o);
 		tier_write(&o);
-		ir_extra_write(rq->extra, GW_D_ANTHROPIC, &o.w, rq, "");
+		extras_write(&o);
 	}
 	gw_jw_end_obj(&o.w);
 	return o.err ? o.err : body->err;

@@ -1,74 +1,7 @@
 /* Thinking, the ceiling of tokens and the sampling that both allow: with thinking on the provider wants temperature 1 and a ceiling above the
  * budget; without, temperature ends at 1 and stands alone. */
 #include "core/dialect/anthropic/anthropic.h"
-
-enum { MIN_BUDGET = 1024, DEFAULT_BUDGET = 4096 };
-
-/* ---- which kind of thinking a model takes ---- */
-
-/* The first number after "claude-<family>-": 4-6 in claude-opus-4-6-20260101. Older names have it before the family: claude-3-5-sonnet. */
-static bool version_of(struct gw_str model, int *major, int *minor)
-{
-	size_t i = 0;
-
-	while (i + 7 <= model.n && !gw_str_has_prefix(gw_str_skip(model, i), GW_LIT("claude-")))
-		i++;
-	if (i + 7 > model.n)
-		return false;
-	model = gw_str_skip(model, i + 7);
-	*major = *minor = 0;
-	for (struct gw_str part; model.n;) {
-		uint64_t v;
-
-		if (!gw_str_cut(model, '-', &part, &model))
-			model = GW_NIL;
-		if (part.n > 2 || !gw_str_u64(part, &v)) { /* a family, a date, "v1:0" */
-			if (*major)
-				break;
-			continue;
-		}
-		if (*major) {
-			*minor = (int)v;
-			break;
-		}
-		*major = (int)v;
-	}
-	return true;
-}
-
-/* Since 4.6 the model decides how much it thinks and is told an effort; budgets are of the past, and names without a number are newer still.
- * Other makers' models behind this dialect are told a budget. */
-static bool is_adaptive_model(struct gw_str model)
-{
-	int major, minor;
-
-	if (!version_of(model, &major, &minor))
-		return false;
-	return major == 0 || major > 4 || (major == 4 && minor >= 6);
-}
-
-/* With a budget the last of the model's turns must begin with its reasoning while its calls are being answered. */
-static bool lacks_reasoning(const struct ir_request *rq)
-{
-	bool in_loop = false, lacks = false;
-
-	for (const struct ir_message *m = rq->messages; m; m = m->next) {
-		bool has_call = false, has_proof = false, has_result = false;
-
-		for (const struct ir_block *b = m->blocks; b; b = b->next) {
-			has_call |= b->kind == IR_TOOL_CALL;
-			has_result |= b->kind == IR_TOOL_RESULT;
-			has_proof |= b->kind == IR_REASONING && b->signature.n && b->signature_of == GW_D_ANTHROPIC;
-		}
-		if (m->role == IR_ASSISTANT) {
-			lacks = has_call && !has_proof;
-			in_loop = false;
-		} else if (m->role == IR_USER) {
-			in_loop |= has_result;
-		}
-	}
-	return in_loop && lacks;
-}
+#include "core/dialect/claude.h"
 
 static void drop_reasoning(struct anthropic_out *o)
 {
@@ -77,107 +10,74 @@ static void drop_reasoning(struct anthropic_out *o)
 
 /* ---- thinking ---- */
 
-struct plan {
-	enum { THINK_UNTOLD, THINK_OFF, THINK_BUDGET, THINK_ADAPTIVE } kind;
-	int64_t budget, max_tokens;
-	enum ir_effort effort;
-};
-
-static void home_plan(const struct ir_reasoning *r, struct plan *p)
+static bool has_foreign(const struct ir_request *rq)
 {
+	for (const struct ir_message *m = rq->messages; m; m = m->next) {
+		for (const struct ir_block *b = m->blocks; b; b = b->next) {
+			if (anthropic_is_foreign(b))
+				return true;
+		}
+	}
+	return false;
+}
+
+static struct ir_claude home_plan(struct anthropic_out *o)
+{
+	const struct ir_reasoning *r = &o->rq->reasoning;
+	struct ir_claude p = { .effort = r->effort, .budget = r->budget.v, .max_tokens = o->rq->sampling.max_tokens.v };
+
+	if (r->is_on == IR_YES && !r->is_adaptive && has_foreign(o->rq) &&
+	    ir_claude_lacks_proof(o->rq, GW_D_ANTHROPIC)) {
+		o->has_lost_thinking = true; /* the turn whose calls are being answered was another maker's */
+		ir_drop(o->rq, "thinking");
+		return p;
+	}
 	if (r->is_adaptive)
-		p->kind = THINK_ADAPTIVE;
+		p.kind = IR_CLAUDE_ADAPTIVE;
 	else if (r->is_on == IR_YES)
-		p->kind = THINK_BUDGET;
+		p.kind = IR_CLAUDE_BUDGET;
 	else if (r->is_on == IR_NO)
-		p->kind = THINK_OFF;
-	p->budget = r->budget.v;
-	p->effort = r->effort;
-}
-
-static bool is_asked(const struct ir_reasoning *r)
-{
-	return r->is_on == IR_YES || r->is_adaptive || r->effort > IR_EFFORT_NONE ||
-	       (r->budget.is_set && r->budget.v > 0);
-}
-
-static void budget_plan(struct anthropic_out *o, struct plan *p)
-{
-	const struct ir_reasoning *r = &o->rq->reasoning;
-
-	if (lacks_reasoning(o->rq)) {
-		drop_reasoning(o);
-		return;
-	}
-	p->kind = THINK_BUDGET;
-	p->effort = IR_EFFORT_UNSET;
-	p->budget = r->budget.is_set && r->budget.v > 0 ? r->budget.v : ir_effort_budget(r->effort);
-	if (p->budget == 0)
-		p->budget = DEFAULT_BUDGET;
-	if (p->budget < MIN_BUDGET)
-		p->budget = MIN_BUDGET;
-	if (!o->rq->sampling.max_tokens.is_set)
-		p->max_tokens += p->budget;
-	if (p->budget < p->max_tokens)
-		return;
-	if (p->max_tokens >= 2 * MIN_BUDGET) {
-		p->budget = p->max_tokens / 2; /* the client's ceiling holds: half of it is left for the answer */
-		return;
-	}
-	p->budget = MIN_BUDGET;
-	p->max_tokens += MIN_BUDGET;
-}
-
-static struct plan plan_of(struct anthropic_out *o)
-{
-	const struct ir_reasoning *r = &o->rq->reasoning;
-	struct plan p = { .max_tokens = o->rq->sampling.max_tokens.is_set ? o->rq->sampling.max_tokens.v
-									  : o->o->default_max_tokens };
-
-	if (o->is_home) {
-		home_plan(r, &p);
-		return p;
-	}
-	if (r->summary.n && !gw_str_eq(r->summary, GW_LIT("auto")))
-		ir_drop(o->rq, "reasoning.summary");
-	ir_extra_write(r->extra, GW_D_ANTHROPIC, &o->w, o->rq, "reasoning.");
-	if (!is_asked(r)) {
-		if (r->is_on == IR_NO || r->effort == IR_EFFORT_NONE || r->budget.is_set)
-			p.kind = THINK_OFF;
-		return p;
-	}
-	if (anthropic_json_tool_wanted(o)) { /* a forced tool and thinking exclude each other: the schema counts more */
-		drop_reasoning(o);
-		return p;
-	}
-	if (!is_adaptive_model(o->o->model)) {
-		budget_plan(o, &p);
-		return p;
-	}
-	p.kind = THINK_ADAPTIVE;
-	p.effort = r->effort == IR_EFFORT_MINIMAL ? IR_EFFORT_LOW : r->effort;
-	if (p.effort == IR_EFFORT_UNSET && r->budget.is_set && r->budget.v > 0)
-		p.effort = ir_budget_effort(r->budget.v);
-	if (!o->rq->sampling.max_tokens.is_set) /* the default is meant for the answer alone */
-		p.max_tokens += p.effort == IR_EFFORT_UNSET ? DEFAULT_BUDGET : ir_effort_budget(p.effort);
+		p.kind = IR_CLAUDE_OFF;
 	return p;
 }
 
-static void thinking_write(struct anthropic_out *o, const struct plan *p)
+static struct ir_claude plan_of(struct anthropic_out *o)
+{
+	const struct ir_reasoning *r = &o->rq->reasoning;
+	struct ir_claude p;
+
+	if (o->is_home)
+		return home_plan(o);
+	if (r->summary.n && !gw_str_eq(r->summary, GW_LIT("auto")))
+		ir_drop(o->rq, "reasoning.summary");
+	ir_extra_write(r->extra, GW_D_ANTHROPIC, &o->w, o->rq, "reasoning.");
+	p = ir_claude_plan(o->rq, o->o->model, o->o->default_max_tokens, GW_D_ANTHROPIC);
+	if (p.kind > IR_CLAUDE_OFF && anthropic_json_tool_wanted(o)) {
+		/* a forced tool and thinking exclude each other: the schema counts more */
+		p = (struct ir_claude){ .max_tokens = o->rq->sampling.max_tokens.is_set ? o->rq->sampling.max_tokens.v
+											: o->o->default_max_tokens,
+					.is_lost = true };
+	}
+	if (p.is_lost)
+		drop_reasoning(o);
+	return p;
+}
+
+static void thinking_write(struct anthropic_out *o, const struct ir_claude *p)
 {
 	static const char *const types[] = {
-		[THINK_OFF] = "disabled", [THINK_BUDGET] = "enabled", [THINK_ADAPTIVE] = "adaptive"
+		[IR_CLAUDE_OFF] = "disabled", [IR_CLAUDE_BUDGET] = "enabled", [IR_CLAUDE_ADAPTIVE] = "adaptive"
 	};
 	const struct ir_reasoning *r = &o->rq->reasoning;
 	bool has_display = o->is_home ? (o->rq->form & ANTHROPIC_F_DISPLAY) != 0
-				      : p->kind == THINK_ADAPTIVE && r->wants_text != IR_UNSET;
+				      : p->kind == IR_CLAUDE_ADAPTIVE && r->wants_text != IR_UNSET;
 
-	if (p->kind == THINK_UNTOLD)
+	if (p->kind == IR_CLAUDE_UNTOLD)
 		return;
 	gw_jw_key(&o->w, GW_LIT("thinking"));
 	gw_jw_obj(&o->w);
 	gw_jw_kstr(&o->w, "type", gw_str_z(types[p->kind]));
-	if (p->kind == THINK_BUDGET)
+	if (p->kind == IR_CLAUDE_BUDGET)
 		gw_jw_ki64(&o->w, "budget_tokens", p->budget);
 	if (has_display)
 		gw_jw_kstr(&o->w, "display", r->wants_text == IR_NO ? GW_LIT("omitted") : GW_LIT("summarized"));
@@ -257,6 +157,15 @@ static void temperature_write(struct anthropic_out *o)
 		if (p < 1)
 			ir_drop(o->rq, "top_p");
 	}
+	if (!o->is_home && ir_claude_fixes_sampling(o->o->model)) {
+		if (has_t && t < 1)
+			ir_drop(o->rq, "temperature");
+		if (has_p && p < 0.99)
+			ir_drop(o->rq, "top_p");
+		if (s->top_k.is_set)
+			ir_drop(o->rq, "top_k");
+		return;
+	}
 	if (has_t)
 		put_double(o, "temperature", t);
 	if (has_p)
@@ -309,9 +218,9 @@ static void drop_what_it_lacks(struct anthropic_out *o)
 
 void anthropic_sampling_write(struct anthropic_out *o)
 {
-	struct plan p = plan_of(o);
+	struct ir_claude p = plan_of(o);
 
-	o->is_thinking = p.kind == THINK_BUDGET || p.kind == THINK_ADAPTIVE;
+	o->is_thinking = p.kind == IR_CLAUDE_BUDGET || p.kind == IR_CLAUDE_ADAPTIVE;
 	if (!o->is_home || o->rq->sampling.max_tokens.is_set)
 		gw_jw_ki64(&o->w, "max_tokens", p.max_tokens);
 	thinking_write(o, &p);
@@ -324,9 +233,9 @@ void anthropic_sampling_write(struct anthropic_out *o)
 
 void anthropic_count_sampling_write(struct anthropic_out *o)
 {
-	struct plan p = plan_of(o);
+	struct ir_claude p = plan_of(o);
 
-	o->is_thinking = p.kind == THINK_BUDGET || p.kind == THINK_ADAPTIVE;
+	o->is_thinking = p.kind == IR_CLAUDE_BUDGET || p.kind == IR_CLAUDE_ADAPTIVE;
 	thinking_write(o, &p);
 	output_config_write(o, p.effort);
 }

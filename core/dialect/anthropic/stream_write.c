@@ -4,6 +4,7 @@
 
 struct writer {
 	bool has_started, has_ended, is_open, has_call, has_refusal;
+	bool has_proof; /* the open block is reasoning, and told its signature */
 	enum ir_block_kind kind; /* of the open block */
 	uint32_t wire; /* its index; the next one when none is open */
 	enum ir_finish finish;
@@ -38,10 +39,27 @@ static void open_block(struct writer *w, enum ir_block_kind kind, struct gw_buf 
 	PUT(out, ",\"content_block\":");
 }
 
-static void close_block(struct writer *w, struct gw_buf *out)
+static void delta_head(const struct writer *w, struct gw_buf *out)
+{
+	PUT(out, "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":");
+	gw_buf_put_u64(out, w->wire);
+}
+
+static void signature(const struct writer *w, struct gw_str proof, struct gw_buf *out)
+{
+	delta_head(w, out);
+	PUT(out, ",\"delta\":{\"type\":\"signature_delta\",\"signature\":");
+	gw_json_quote(out, proof);
+	PUT(out, "}}\n\n");
+}
+
+static void close_block(struct gw_stream_state *st, struct writer *w, struct gw_buf *out)
 {
 	if (!w->is_open)
 		return;
+	if (w->kind == IR_REASONING &&
+	    !w->has_proof) /* without one it would look like this vendor's when it comes back */
+		signature(w, ir_mark_put(st->scratch, GW_NIL, GW_D_NONE, GW_D_ANTHROPIC, false), out);
 	w->is_open = false;
 	PUT(out, "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":");
 	gw_buf_put_u64(out, w->wire++);
@@ -70,11 +88,12 @@ static void start_thinking(struct gw_stream_state *st, struct writer *w, const s
 	if (!st->carry->wants_reasoning_text && ev->start.signature_of != GW_D_ANTHROPIC)
 		return;
 	open_block(w, IR_REASONING, out);
+	w->has_proof = ev->start.is_redacted;
 	if (!ev->start.is_redacted) {
 		PUT(out, "{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":\"\"}}\n\n");
 		return;
 	}
-	proof = anthropic_signature_out(st->scratch, ev->start.signature, ev->start.signature_of);
+	proof = ir_mark_put(st->scratch, ev->start.signature, ev->start.signature_of, GW_D_ANTHROPIC, false);
 	PUT(out, "{\"type\":\"redacted_thinking\",\"data\":");
 	gw_json_quote(out, proof);
 	PUT(out, "}}\n\n");
@@ -95,7 +114,7 @@ static void start_other(struct writer *w, const struct ir_event *ev, struct gw_b
 /* What this dialect has no block for (pictures, sound) stays closed: its deltas are passed over. */
 static void block_start(struct gw_stream_state *st, struct writer *w, const struct ir_event *ev, struct gw_buf *out)
 {
-	close_block(w, out);
+	close_block(st, w, out);
 	switch (ev->start.kind) {
 	case IR_REFUSAL:
 		w->has_refusal = true;
@@ -124,12 +143,6 @@ static void block_start(struct gw_stream_state *st, struct writer *w, const stru
 
 /* ---- deltas ---- */
 
-static void delta_head(const struct writer *w, struct gw_buf *out)
-{
-	PUT(out, "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":");
-	gw_buf_put_u64(out, w->wire);
-}
-
 static void citation(const struct writer *w, const struct ir_event *ev, struct gw_buf *out)
 {
 	struct gw_json_out jw;
@@ -154,7 +167,7 @@ static void text_delta(const struct writer *w, struct gw_str text, struct gw_buf
 	PUT(out, "}}\n\n");
 }
 
-static void delta(struct gw_stream_state *st, const struct writer *w, const struct ir_event *ev, struct gw_buf *out)
+static void delta(struct gw_stream_state *st, struct writer *w, const struct ir_event *ev, struct gw_buf *out)
 {
 	if (!w->is_open)
 		return;
@@ -174,10 +187,8 @@ static void delta(struct gw_stream_state *st, const struct writer *w, const stru
 	case IR_DELTA_SIGNATURE:
 		if (w->kind != IR_REASONING)
 			break;
-		delta_head(w, out);
-		PUT(out, ",\"delta\":{\"type\":\"signature_delta\",\"signature\":");
-		gw_json_quote(out, anthropic_signature_out(st->scratch, ev->text, ev->signature_of));
-		PUT(out, "}}\n\n");
+		w->has_proof = true;
+		signature(w, ir_mark_put(st->scratch, ev->text, ev->signature_of, GW_D_ANTHROPIC, false), out);
 		break;
 	case IR_DELTA_CITATION:
 		if (w->kind == IR_TEXT && ev->citation)
@@ -188,11 +199,11 @@ static void delta(struct gw_stream_state *st, const struct writer *w, const stru
 
 /* ---- the end ---- */
 
-static void message_end(struct writer *w, struct gw_buf *out)
+static void message_end(struct gw_stream_state *st, struct writer *w, struct gw_buf *out)
 {
 	struct gw_json_out jw;
 
-	close_block(w, out);
+	close_block(st, w, out);
 	PUT(out, "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":");
 	gw_json_quote(out, anthropic_finish_write(w->finish, w->has_call, w->has_refusal));
 	PUT(out, ",\"stop_sequence\":");
@@ -225,7 +236,7 @@ enum gw_err anthropic_event_write(struct gw_stream_state *st, const struct ir_ev
 		delta(st, w, ev, out);
 		break;
 	case IR_EV_BLOCK_STOP:
-		close_block(w, out);
+		close_block(st, w, out);
 		break;
 	case IR_EV_FINISH:
 		w->finish = ev->finish;
@@ -237,7 +248,7 @@ enum gw_err anthropic_event_write(struct gw_stream_state *st, const struct ir_ev
 		if (ev->usage.is_known)
 			w->usage = ev->usage;
 		if (ev->kind == IR_EV_END)
-			message_end(w, out);
+			message_end(st, w, out);
 		break;
 	case IR_EV_PING:
 		PUT(out, "event: ping\ndata: {\"type\":\"ping\"}\n\n");

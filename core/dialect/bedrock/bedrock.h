@@ -1,5 +1,7 @@
 #pragma once
+#include "core/dialect/claude.h"
 #include "core/dialect/dialect.h"
+#include "core/dialect/mark.h"
 
 /* What the files of the Bedrock Converse dialect share. */
 
@@ -59,11 +61,14 @@ struct bedrock_writer {
 	struct gw_str *param, *why;
 	enum bedrock_family family;
 	bool is_own, is_thinking;
+	struct ir_claude claude; /* of that family, in requests of other dialects */
 	uint32_t documents;
 };
 enum gw_err bedrock_say(struct bedrock_writer *w, const char *param, const char *why);
 enum gw_err bedrock_messages_write(struct bedrock_writer *w);
 enum gw_err bedrock_tools_write(struct bedrock_writer *w);
+/* Does a request that came in this dialect hold thoughts of other makers? */
+bool bedrock_has_foreign(const struct ir_request *rq);
 void bedrock_cache_write(struct bedrock_writer *w, enum ir_cache c);
 struct gw_str bedrock_name(struct bedrock_writer *w, struct gw_str name);
 /* An image, document, sound or film as a whole block. */

@@ -170,23 +170,21 @@ static bool read_cited(struct gw_arena *a, const yyjson_val *v, struct ir_block 
 
 /* ---- blocks ---- */
 
-static void read_reasoning(const yyjson_val *v, struct ir_block *b)
+static bool read_reasoning(struct gw_arena *a, const yyjson_val *v, struct ir_block *b)
 {
 	const yyjson_val *t = get(v, "reasoningText"), *red = get(v, "redactedContent"), *sig = get(t, "signature");
 
 	if (yyjson_is_str(mut(red))) {
 		b->kind = IR_REASONING;
 		b->is_redacted = true;
-		b->signature = gw_json_str(red);
-		b->signature_of = GW_D_BEDROCK;
+		b->signature = ir_mark_take(a, gw_json_str(red), GW_D_BEDROCK, true, &b->signature_of);
 	} else if (yyjson_is_obj(mut(t))) {
 		b->kind = IR_REASONING;
 		b->text = gw_json_str(get(t, "text"));
-		if (yyjson_is_str(mut(sig))) {
-			b->signature = gw_json_str(sig);
-			b->signature_of = GW_D_BEDROCK;
-		}
+		if (yyjson_is_str(mut(sig)))
+			b->signature = ir_mark_take(a, gw_json_str(sig), GW_D_BEDROCK, false, &b->signature_of);
 	}
+	return !a->is_full;
 }
 
 static bool read_call(struct gw_arena *a, const yyjson_val *v, struct ir_block *b)
@@ -266,10 +264,8 @@ bool bedrock_block_read(struct gw_arena *a, const yyjson_val *v, struct ir_block
 		return read_result(a, x, b);
 	if ((x = get(v, "citationsContent")))
 		return read_cited(a, x, b);
-	if ((x = get(v, "reasoningContent"))) {
-		read_reasoning(x, b);
-		return true;
-	}
+	if ((x = get(v, "reasoningContent")))
+		return read_reasoning(a, x, b);
 	yyjson_obj_iter_init(mut(v), &it);
 	while ((k = yyjson_obj_iter_next(&it)) && b->kind == IR_OTHER)
 		(void)read_media(gw_json_str(k), yyjson_obj_iter_get_val(k), b);

@@ -170,18 +170,19 @@ static void put_call(struct gw_arena *a, struct gw_json_out *w, const struct ir_
 	gw_jw_end_obj(w);
 }
 
-static void put_reasoning(struct gw_json_out *w, const struct ir_block *b)
+static void put_reasoning(struct gw_arena *a, struct gw_json_out *w, const struct ir_block *b)
 {
+	struct gw_str proof = ir_mark_put(a, b->signature, b->signature_of, GW_D_BEDROCK, b->is_redacted);
+
 	gw_jw_key(w, GW_LIT("reasoningContent"));
 	gw_jw_obj(w);
 	if (b->is_redacted) {
-		gw_jw_kstr(w, "redactedContent", b->signature);
+		gw_jw_kstr(w, "redactedContent", proof);
 	} else {
 		gw_jw_key(w, GW_LIT("reasoningText"));
 		gw_jw_obj(w);
 		gw_jw_kstr(w, "text", b->text);
-		if (b->signature.n && b->signature_of == GW_D_BEDROCK)
-			gw_jw_kstr(w, "signature", b->signature);
+		gw_jw_kstr(w, "signature", proof);
 		gw_jw_end_obj(w);
 	}
 	gw_jw_end_obj(w);
@@ -216,7 +217,7 @@ static bool is_told(const struct ir_block *b, const struct gw_carry *c)
 	case IR_REFUSAL:
 		return b->text.n > 0;
 	case IR_REASONING:
-		return c->wants_reasoning_text && (!b->is_redacted ? b->text.n > 0 : b->signature_of == GW_D_BEDROCK);
+		return c->wants_reasoning_text && (b->is_redacted || b->text.n > 0 || b->signature.n > 0);
 	case IR_TOOL_CALL:
 		return true;
 	default: /* pictures and the like: Converse has no place for them that SDKs of today read */
@@ -246,7 +247,7 @@ enum gw_err bedrock_write_reply(struct gw_arena *a, const struct ir_reply *in, c
 		if (b->kind == IR_TOOL_CALL)
 			put_call(a, &w, b);
 		else if (b->kind == IR_REASONING)
-			put_reasoning(&w, b);
+			put_reasoning(a, &w, b);
 		else
 			put_text(&w, b);
 		gw_jw_end_obj(&w);

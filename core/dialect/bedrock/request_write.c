@@ -1,7 +1,5 @@
-/* The IR as a Converse body: settings, tools and what goes to the model beyond Converse; messages are messages_write.c's. */
+/* The IR as a Converse body: settings and what goes to the model beyond Converse; messages are messages_write.c's, tools tools_write.c's. */
 #include "core/dialect/bedrock/bedrock.h"
-
-enum { MIN_BUDGET = 1024, MAX_STUBS = 256 };
 
 static struct gw_json_out *out(struct bedrock_writer *w)
 {
@@ -61,14 +59,6 @@ static void put_extras(struct bedrock_writer *w, const char *prefix)
 
 /* ---- thinking ---- */
 
-static int64_t budget_of(const struct ir_reasoning *r)
-{
-	int64_t b = r->budget.is_set ? r->budget.v
-				     : ir_effort_budget(r->effort == IR_EFFORT_UNSET ? IR_EFFORT_MEDIUM : r->effort);
-
-	return b < MIN_BUDGET ? MIN_BUDGET : b;
-}
-
 static bool wants_thinking(const struct ir_reasoning *r)
 {
 	if (r->is_on == IR_NO || r->effort == IR_EFFORT_NONE ||
@@ -96,36 +86,54 @@ static void put_stops(struct bedrock_writer *w)
 	gw_jw_end_arr(out(w));
 }
 
+static void put_double(struct bedrock_writer *w, const char *key, double v)
+{
+	gw_jw_key(out(w), gw_str_z(key));
+	gw_jw_double(out(w), v);
+}
+
+/* Claude: nothing but the defaults beside thinking and for the newest, and one of the two for all. */
+static void put_sampling(struct bedrock_writer *w, bool is_claude)
+{
+	const struct ir_sampling *s = &w->rq->sampling;
+	bool is_fixed = is_claude && (w->is_thinking || ir_claude_fixes_sampling(w->o->model));
+	double t = s->temperature.v;
+
+	if (s->temperature.is_set && !w->is_own && t > 1.0) {
+		ir_drop(w->rq, "temperature");
+		t = 1.0;
+	}
+	if (s->temperature.is_set && !is_fixed)
+		put_double(w, "temperature", t);
+	else if (s->temperature.is_set && t < 1.0)
+		ir_drop(w->rq, "temperature");
+	if (!s->top_p.is_set)
+		return;
+	if (!is_claude || (!is_fixed && !s->temperature.is_set))
+		put_double(w, "topP", s->top_p.v);
+	else if (s->top_p.v < 1.0)
+		ir_drop(w->rq, "top_p");
+}
+
 static void put_inference(struct bedrock_writer *w)
 {
 	const struct ir_sampling *s = &w->rq->sampling;
-	bool is_claude_thinking = w->is_thinking && !w->is_own && w->family == BEDROCK_ANTHROPIC;
+	bool is_claude = !w->is_own && w->family == BEDROCK_ANTHROPIC, has_max = s->max_tokens.is_set;
 	int64_t max = s->max_tokens.v;
 
+	if (is_claude &&
+	    w->is_thinking) { /* what is thought counts too, and the default is less than a budget may be */
+		has_max = true;
+		max = w->claude.max_tokens;
+	}
 	if (w->is_own ? !(w->rq->form & BR_HAS_INFERENCE)
-		      : !s->max_tokens.is_set && !s->temperature.is_set && !s->top_p.is_set && !s->stop)
+		      : !has_max && !s->temperature.is_set && !s->top_p.is_set && !s->stop)
 		return;
 	gw_jw_key(out(w), GW_LIT("inferenceConfig"));
 	gw_jw_obj(out(w));
-	if (s->max_tokens.is_set) {
-		if (is_claude_thinking && !w->rq->reasoning.is_adaptive && max <= budget_of(&w->rq->reasoning))
-			max += budget_of(&w->rq->reasoning); /* what is thought counts too */
+	if (has_max)
 		gw_jw_ki64(out(w), "maxTokens", max);
-	}
-	if (is_claude_thinking && (s->temperature.is_set || s->top_p.is_set)) {
-		ir_drop(w->rq, s->temperature.is_set ? "temperature" : "top_p"); /* refused beside thinking */
-		if (s->temperature.is_set && s->top_p.is_set)
-			ir_drop(w->rq, "top_p");
-	} else {
-		if (s->temperature.is_set) {
-			gw_jw_key(out(w), GW_LIT("temperature"));
-			gw_jw_double(out(w), !w->is_own && s->temperature.v > 1.0 ? 1.0 : s->temperature.v);
-		}
-		if (s->top_p.is_set) {
-			gw_jw_key(out(w), GW_LIT("topP"));
-			gw_jw_double(out(w), s->top_p.v);
-		}
-	}
+	put_sampling(w, is_claude);
 	put_stops(w);
 	put_extras(w, "inferenceConfig.");
 	gw_jw_end_obj(out(w));
@@ -133,31 +141,52 @@ static void put_inference(struct bedrock_writer *w)
 
 /* ---- additionalModelRequestFields ---- */
 
-static void put_thinking_member(struct bedrock_writer *w, const char *key)
+static void put_thinking(struct bedrock_writer *w, const char *key, enum ir_claude_kind kind, int64_t budget)
 {
-	const struct ir_reasoning *r = &w->rq->reasoning;
-
 	gw_jw_key(out(w), gw_str_z(key));
 	gw_jw_obj(out(w));
-	if (r->is_adaptive) {
-		gw_jw_kstr(out(w), "type", GW_LIT("adaptive"));
-	} else if (r->is_on == IR_NO) {
-		gw_jw_kstr(out(w), "type", GW_LIT("disabled"));
-	} else {
-		gw_jw_kstr(out(w), "type", GW_LIT("enabled"));
-		gw_jw_ki64(out(w), "budget_tokens", w->is_own ? r->budget.v : budget_of(r));
-	}
+	gw_jw_kstr(out(w), "type",
+		   kind == IR_CLAUDE_ADAPTIVE ? GW_LIT("adaptive")
+		   : kind == IR_CLAUDE_OFF    ? GW_LIT("disabled")
+					      : GW_LIT("enabled"));
+	if (kind == IR_CLAUDE_BUDGET)
+		gw_jw_ki64(out(w), "budget_tokens", budget);
 	gw_jw_end_obj(out(w));
 }
 
-static void put_effort(struct bedrock_writer *w, const char *key, const char *member)
+static void put_own_thinking(struct bedrock_writer *w, const char *key)
+{
+	const struct ir_reasoning *r = &w->rq->reasoning;
+
+	put_thinking(w, key,
+		     r->is_adaptive      ? IR_CLAUDE_ADAPTIVE
+		     : r->is_on == IR_NO ? IR_CLAUDE_OFF
+					 : IR_CLAUDE_BUDGET,
+		     r->budget.v);
+}
+
+static void put_effort_word(struct bedrock_writer *w, const char *key, const char *member, enum ir_effort effort)
 {
 	gw_jw_key(out(w), gw_str_z(key));
 	gw_jw_obj(out(w));
 	if (*member == 'm')
 		gw_jw_kstr(out(w), "type", GW_LIT("enabled"));
-	gw_jw_kstr(out(w), member, ir_effort_word(w->rq->reasoning.effort));
+	gw_jw_kstr(out(w), member, ir_effort_word(effort));
 	gw_jw_end_obj(out(w));
+}
+
+static void put_effort(struct bedrock_writer *w, const char *key, const char *member)
+{
+	put_effort_word(w, key, member, w->rq->reasoning.effort);
+}
+
+/* The turn whose calls are being answered was another maker's: a budget is refused beside it. */
+static bool has_lost_thinking(const struct bedrock_writer *w)
+{
+	const struct ir_reasoning *r = &w->rq->reasoning;
+
+	return r->is_on == IR_YES && !r->is_adaptive && bedrock_has_foreign(w->rq) &&
+	       ir_claude_lacks_proof(w->rq, GW_D_BEDROCK);
 }
 
 static void put_nova_top_k(struct bedrock_writer *w)
@@ -172,10 +201,14 @@ static void put_own_fields(struct bedrock_writer *w)
 {
 	uint32_t form = w->rq->form;
 
+	if ((form & (BR_THINKING | BR_REASONING_CONFIG)) && has_lost_thinking(w)) {
+		ir_drop(w->rq, "additionalModelRequestFields.thinking");
+		form &= ~(uint32_t)(BR_THINKING | BR_REASONING_CONFIG);
+	}
 	if (form & BR_THINKING)
-		put_thinking_member(w, "thinking");
+		put_own_thinking(w, "thinking");
 	if (form & BR_REASONING_CONFIG)
-		put_thinking_member(w, "reasoning_config");
+		put_own_thinking(w, "reasoning_config");
 	if (form & BR_NOVA_REASONING)
 		put_effort(w, "reasoningConfig", "maxReasoningEffort");
 	if (form & BR_OUTPUT_EFFORT)
@@ -194,9 +227,9 @@ static void put_reasoning(struct bedrock_writer *w)
 	if (!w->is_thinking)
 		return;
 	if (w->family == BEDROCK_ANTHROPIC) {
-		put_thinking_member(w, "thinking");
-		if (r->is_adaptive && r->effort != IR_EFFORT_UNSET && r->effort != IR_EFFORT_MINIMAL)
-			put_effort(w, "output_config", "effort");
+		put_thinking(w, "thinking", w->claude.kind, w->claude.budget);
+		if (w->claude.kind == IR_CLAUDE_ADAPTIVE && w->claude.effort != IR_EFFORT_UNSET)
+			put_effort_word(w, "output_config", "effort", w->claude.effort);
 		return;
 	}
 	if (r->effort == IR_EFFORT_UNSET)
@@ -219,7 +252,8 @@ static void put_top_k(struct bedrock_writer *w)
 
 	if (!k->is_set)
 		return;
-	if ((w->family == BEDROCK_ANTHROPIC && !w->is_thinking) || w->family == BEDROCK_MISTRAL)
+	if ((w->family == BEDROCK_ANTHROPIC && !w->is_thinking && !ir_claude_fixes_sampling(w->o->model)) ||
+	    w->family == BEDROCK_MISTRAL)
 		gw_jw_ki64(out(w), "top_k", k->v);
 	else if (w->family == BEDROCK_COHERE)
 		gw_jw_ki64(out(w), "k", k->v);
@@ -253,160 +287,6 @@ static void put_model_fields(struct bedrock_writer *w)
 		return;
 	}
 	gw_jw_end_obj(out(w));
-}
-
-/* ---- tools ---- */
-
-static void put_spec(struct bedrock_writer *w, const struct ir_tool *t)
-{
-	gw_jw_obj(out(w));
-	gw_jw_key(out(w), GW_LIT("toolSpec"));
-	gw_jw_obj(out(w));
-	gw_jw_kstr(out(w), "name", bedrock_name(w, t->name));
-	if (t->description.n || (w->is_own && t->description.p))
-		gw_jw_kstr(out(w), "description", t->description);
-	if (t->parameters && t->kind == IR_TOOL_FUNCTION) {
-		gw_jw_key(out(w), GW_LIT("inputSchema"));
-		gw_jw_obj(out(w));
-		gw_jw_key(out(w), GW_LIT("json"));
-		gw_jw_val(out(w), t->parameters);
-		gw_jw_end_obj(out(w));
-	} else if (!w->is_own) {
-		if (t->kind == IR_TOOL_CUSTOM && t->parameters)
-			ir_drop(w->rq, "tools[].custom.format");
-		gw_jw_key(out(w), GW_LIT("inputSchema"));
-		gw_jw_raw(
-		    out(w),
-		    t->kind == IR_TOOL_CUSTOM
-			? GW_LIT("{\"json\":{\"type\":\"object\",\"properties\":{\"arguments\":{\"type\":\"string\"}},"
-				 "\"required\":[\"arguments\"]}}")
-			: GW_LIT("{\"json\":{\"type\":\"object\",\"properties\":{}}}"));
-	}
-	if (w->is_own ? t->strict != IR_UNSET : t->strict == IR_YES && w->family == BEDROCK_ANTHROPIC)
-		gw_jw_kbool(out(w), "strict", t->strict == IR_YES);
-	else if (t->strict == IR_YES)
-		ir_drop(w->rq, "tools[].strict");
-	ir_extra_write(t->extra, GW_D_BEDROCK, out(w), w->rq, "tools[].");
-	gw_jw_end_obj(out(w));
-	gw_jw_end_obj(out(w));
-	bedrock_cache_write(w, t->cache);
-}
-
-/* Converse wants the specs of tools that the history speaks of, even when the client sends none. */
-static void put_stubs(struct bedrock_writer *w)
-{
-	struct ir_name *names = NULL;
-	unsigned n = 0;
-
-	for (const struct ir_message *m = w->rq->messages; m; m = m->next) {
-		for (const struct ir_block *b = m->blocks; b; b = b->next) {
-			const struct ir_name *x = names;
-
-			if (b->kind != IR_TOOL_CALL || !b->name.n)
-				continue;
-			while (x && !gw_str_eq(x->name, b->name))
-				x = x->next;
-			if (x || ++n > MAX_STUBS || !ir_name_add(w->a, &names, b->name))
-				continue;
-			put_spec(w, &(struct ir_tool){ .kind = IR_TOOL_FUNCTION, .name = b->name });
-		}
-	}
-	if (!n)
-		put_spec(w, &(struct ir_tool){ .kind = IR_TOOL_FUNCTION, .name = GW_LIT("unknown_tool") });
-}
-
-static bool has_tool_blocks(const struct ir_request *rq)
-{
-	for (const struct ir_message *m = rq->messages; m; m = m->next) {
-		for (const struct ir_block *b = m->blocks; b; b = b->next) {
-			if (b->kind == IR_TOOL_CALL || b->kind == IR_TOOL_RESULT)
-				return true;
-		}
-	}
-	return false;
-}
-
-static bool is_allowed(const struct ir_tool_choice *c, struct gw_str name)
-{
-	const struct ir_name *n = c->names;
-
-	if (c->kind != IR_CHOICE_ALLOWED)
-		return true;
-	while (n && !gw_str_eq(n->name, name))
-		n = n->next;
-	return n != NULL;
-}
-
-static void put_choice(struct bedrock_writer *w)
-{
-	const struct ir_tool_choice *c = &w->rq->tool_choice;
-	bool must = c->kind == IR_CHOICE_REQUIRED || c->kind == IR_CHOICE_NAMED ||
-		    (c->kind == IR_CHOICE_ALLOWED && c->is_required);
-	bool may_force = w->family != BEDROCK_OTHER && w->family != BEDROCK_COHERE &&
-			 !(w->is_thinking && w->family == BEDROCK_ANTHROPIC);
-
-	if (c->raw && !w->is_own)
-		ir_drop(w->rq, "tool_choice");
-	if (c->kind == IR_CHOICE_UNSET && !(c->raw && w->is_own))
-		return;
-	if (c->kind == IR_CHOICE_NONE || (must && !may_force && !w->is_own)) {
-		ir_drop(w->rq, "tool_choice");
-		return;
-	}
-	gw_jw_key(out(w), GW_LIT("toolChoice"));
-	if (c->raw) {
-		gw_jw_val(out(w), c->raw);
-	} else if (c->kind == IR_CHOICE_NAMED) {
-		gw_jw_obj(out(w));
-		gw_jw_key(out(w), GW_LIT("tool"));
-		gw_jw_obj(out(w));
-		gw_jw_kstr(out(w), "name", bedrock_name(w, c->names->name));
-		gw_jw_end_obj(out(w));
-		gw_jw_end_obj(out(w));
-	} else {
-		gw_jw_raw(out(w), must ? GW_LIT("{\"any\":{}}") : GW_LIT("{\"auto\":{}}"));
-	}
-}
-
-enum gw_err bedrock_tools_write(struct bedrock_writer *w)
-{
-	const struct ir_request *rq = w->rq;
-	bool has_history = !w->is_own && has_tool_blocks(rq), has_any = false;
-	const struct ir_tool *t;
-
-	for (t = rq->tools; t; t = t->next) {
-		if (t->kind == IR_TOOL_HOSTED && t->hosted_of != GW_D_BEDROCK)
-			ir_drop_name(w->rq, gw_arena_printf(rq->arena, "tools[].%.*s", GW_FMT(t->name)));
-		else
-			has_any = true;
-	}
-	if (!w->is_own && rq->tool_choice.kind == IR_CHOICE_NONE && !has_history)
-		return GW_OK; /* no tools, no calls */
-	if (w->is_own ? !(rq->form & BR_HAS_TOOLS) : !has_any && !has_history)
-		return GW_OK;
-	gw_jw_key(out(w), GW_LIT("toolConfig"));
-	gw_jw_obj(out(w));
-	if (has_any || !w->is_own) {
-		gw_jw_key(out(w), GW_LIT("tools"));
-		gw_jw_arr(out(w));
-		for (t = rq->tools; t; t = t->next) {
-			if (t->kind == IR_TOOL_HOSTED && t->hosted_of == GW_D_BEDROCK) {
-				gw_jw_val(out(w), t->hosted);
-				bedrock_cache_write(w, t->cache);
-			} else if (t->kind != IR_TOOL_HOSTED && (w->is_own || is_allowed(&rq->tool_choice, t->name))) {
-				put_spec(w, t);
-			}
-		}
-		if (!has_any)
-			put_stubs(w);
-		gw_jw_end_arr(out(w));
-	}
-	if (has_any)
-		put_choice(w);
-	gw_jw_end_obj(out(w));
-	if (!w->is_own && rq->parallel_tool_calls == IR_NO && has_any)
-		ir_drop(w->rq, "parallel_tool_calls");
-	return GW_OK;
 }
 
 /* ---- the form of the answer, and the rest ---- */
@@ -511,6 +391,12 @@ enum gw_err bedrock_write_request(struct gw_arena *a, struct ir_request *in, con
 
 	w.family = bedrock_family(o->model);
 	w.is_thinking = wants_thinking(&in->reasoning);
+	if (w.family == BEDROCK_ANTHROPIC && !w.is_own) {
+		w.claude = ir_claude_plan(in, o->model, o->default_max_tokens, GW_D_BEDROCK);
+		w.is_thinking = w.claude.kind > IR_CLAUDE_OFF;
+		if (w.claude.is_lost)
+			ir_drop(in, in->source == GW_D_OPENAI ? "reasoning_effort" : "reasoning");
+	}
 	if (in->sampling.n.is_set && in->sampling.n.v > 1)
 		return bedrock_say(&w, "n", "this provider gives one answer a request; send the request n times");
 	gw_jw_init(&w.w, body);

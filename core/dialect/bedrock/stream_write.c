@@ -7,6 +7,7 @@ enum { PAYLOAD_BYTES = 8 << 20 };
 
 struct writer {
 	bool has_started, is_shown, is_block, has_args;
+	bool has_proof; /* the block is reasoning, and told its signature */
 	enum ir_block_kind kind;
 	uint32_t index; /* the wire's number of the open block, or of the next */
 	struct gw_buf payload;
@@ -54,12 +55,15 @@ static enum gw_err start_call(struct writer *w, const struct ir_event *ev, struc
 	return put(w, "contentBlockStart", out);
 }
 
-static enum gw_err put_redacted(struct writer *w, const struct ir_event *ev, struct gw_buf *out)
+static enum gw_err put_redacted(struct gw_stream_state *st, const struct ir_event *ev, struct gw_buf *out)
 {
+	struct writer *w = st->own;
+	struct gw_str proof = ir_mark_put(st->scratch, ev->start.signature, ev->start.signature_of, GW_D_BEDROCK, true);
+
 	begin(w);
 	put_index(w);
 	gw_buf_puts(&w->payload, GW_LIT(",\"delta\":{\"reasoningContent\":{\"redactedContent\":"));
-	gw_json_quote(&w->payload, ev->start.signature);
+	gw_json_quote(&w->payload, proof);
 	gw_buf_puts(&w->payload, GW_LIT("}}}"));
 	w->is_block = true;
 	return put(w, "contentBlockDelta", out);
@@ -70,7 +74,7 @@ static enum gw_err block_start(struct gw_stream_state *st, const struct ir_event
 	struct writer *w = st->own;
 
 	w->kind = ev->start.kind;
-	w->is_block = w->has_args = false;
+	w->is_block = w->has_args = w->has_proof = false;
 	w->is_shown = w->kind == IR_TEXT || w->kind == IR_REFUSAL || w->kind == IR_TOOL_CALL ||
 		      (w->kind == IR_REASONING && st->carry->wants_reasoning_text);
 	if (!w->is_shown)
@@ -78,22 +82,39 @@ static enum gw_err block_start(struct gw_stream_state *st, const struct ir_event
 	if (w->kind == IR_TOOL_CALL)
 		return start_call(w, ev, out);
 	if (w->kind == IR_REASONING && ev->start.is_redacted) {
-		w->is_shown = ev->start.signature_of == GW_D_BEDROCK;
-		return w->is_shown ? put_redacted(w, ev, out) : GW_OK;
+		w->has_proof = true;
+		return put_redacted(st, ev, out);
 	}
 	return GW_OK;
 }
 
-static enum gw_err delta(struct writer *w, const struct ir_event *ev, struct gw_buf *out)
+/* Of another maker, or none: marked, so that it does not come back as this one's. */
+static enum gw_err put_proof(struct gw_stream_state *st, struct gw_str proof, enum gw_dialect_id of, struct gw_buf *out)
 {
+	struct writer *w = st->own;
+
+	begin(w);
+	put_index(w);
+	gw_buf_puts(&w->payload, GW_LIT(",\"delta\":{\"reasoningContent\":{\"signature\":"));
+	gw_json_quote(&w->payload, ir_mark_put(st->scratch, proof, of, GW_D_BEDROCK, false));
+	gw_buf_puts(&w->payload, GW_LIT("}}}"));
+	w->has_proof = w->is_block = true;
+	return put(w, "contentBlockDelta", out);
+}
+
+static enum gw_err delta(struct gw_stream_state *st, const struct ir_event *ev, struct gw_buf *out)
+{
+	struct writer *w = st->own;
 	struct gw_buf *b = &w->payload;
 	const char *close = "}}";
 	struct gw_json_out j;
 
 	if (!w->is_shown || (ev->delta != IR_DELTA_CITATION && !ev->text.n) ||
-	    (ev->delta == IR_DELTA_SIGNATURE && (ev->signature_of != GW_D_BEDROCK || w->kind != IR_REASONING)) ||
+	    (ev->delta == IR_DELTA_SIGNATURE && w->kind != IR_REASONING) ||
 	    (ev->delta == IR_DELTA_CITATION && !ev->citation))
 		return GW_OK;
+	if (ev->delta == IR_DELTA_SIGNATURE)
+		return put_proof(st, ev->text, ev->signature_of, out);
 	begin(w);
 	put_index(w);
 	if (ev->delta == IR_DELTA_CITATION) {
@@ -104,9 +125,6 @@ static enum gw_err delta(struct writer *w, const struct ir_event *ev, struct gw_
 		if (ev->delta == IR_DELTA_ARGS) {
 			gw_buf_puts(b, GW_LIT(",\"delta\":{\"toolUse\":{\"input\":"));
 			w->has_args = true;
-			close = "}}}";
-		} else if (ev->delta == IR_DELTA_SIGNATURE) {
-			gw_buf_puts(b, GW_LIT(",\"delta\":{\"reasoningContent\":{\"signature\":"));
 			close = "}}}";
 		} else if (w->kind == IR_REASONING) {
 			gw_buf_puts(b, GW_LIT(",\"delta\":{\"reasoningContent\":{\"text\":"));
@@ -121,8 +139,9 @@ static enum gw_err delta(struct writer *w, const struct ir_event *ev, struct gw_
 	return put(w, "contentBlockDelta", out);
 }
 
-static enum gw_err block_stop(struct writer *w, struct gw_buf *out)
+static enum gw_err block_stop(struct gw_stream_state *st, struct gw_buf *out)
 {
+	struct writer *w = st->own;
 	enum gw_err e = GW_OK;
 
 	if (!w->is_shown || !w->is_block)
@@ -130,7 +149,9 @@ static enum gw_err block_stop(struct writer *w, struct gw_buf *out)
 	if (w->kind == IR_TOOL_CALL && !w->has_args) {
 		const struct ir_event none = { .kind = IR_EV_DELTA, .delta = IR_DELTA_ARGS, .text = GW_LIT("{}") };
 
-		e = delta(w, &none, out);
+		e = delta(st, &none, out);
+	} else if (w->kind == IR_REASONING && !w->has_proof) {
+		e = put_proof(st, GW_NIL, GW_D_NONE, out);
 	}
 	begin(w);
 	put_index(w);
@@ -192,9 +213,9 @@ enum gw_err bedrock_write_event(struct gw_stream_state *st, const struct ir_even
 	case IR_EV_BLOCK_START:
 		return block_start(st, ev, out);
 	case IR_EV_DELTA:
-		return delta(w, ev, out);
+		return delta(st, ev, out);
 	case IR_EV_BLOCK_STOP:
-		return block_stop(w, out);
+		return block_stop(st, out);
 	case IR_EV_FINISH:
 		return finish(w, ev, out);
 	case IR_EV_END:

@@ -413,8 +413,31 @@ static void put_home_list(struct openai_write *x, const struct ir_message *m, ui
 		gw_jw_end_arr(&x->w);
 }
 
+/* Thoughts that the gateway gave out for a provider of another dialect: no provider of this one knows the form. */
+static bool has_foreign(const struct ir_message *m)
+{
+	for (const struct ir_block *b = m->blocks; b; b = b->next) {
+		if (b->kind == IR_REASONING && b->form == OPENAI_B_THINKING &&
+		    gw_json_get(b->other, GW_LIT("signature_of")))
+			return true;
+	}
+	return false;
+}
+
 static void put_home_reasoning(struct openai_write *x, const struct ir_message *m)
 {
+	if (has_foreign(m)) {
+		struct gw_str text = openai_reasoning_text(x->a, m->blocks);
+
+		openai_drop(x, "messages[].thinking_blocks");
+		if (!text.n)
+			return;
+		if (has(x, GW_Q_REASONING_BACK))
+			gw_jw_kstr(&x->w, has(x, GW_Q_REASONING_WORD) ? "reasoning" : "reasoning_content", text);
+		else
+			openai_drop(x, "messages[].reasoning_content");
+		return;
+	}
 	put_home_list(x, m, OPENAI_B_THINKING, "thinking_blocks");
 	put_home_list(x, m, OPENAI_B_DETAILS, "reasoning_details");
 	for (const struct ir_block *b = m->blocks; b; b = b->next) {

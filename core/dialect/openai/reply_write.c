@@ -42,14 +42,13 @@ void openai_write_annotation(struct gw_json_out *w, const struct ir_citation *c,
 	gw_jw_end_obj(w);
 }
 
-/* Whose signature it is stands beside it; unsaid: Anthropic's, whose form this is. */
+/* Whose signature it is stands beside it: by that it is known again in a history (core/dialect/mark.h). */
 static void put_maker(struct gw_json_out *w, enum gw_dialect_id of)
 {
-	static const char *const names[GW_D_COUNT] = { [GW_D_OPENAI] = "openai",
-						       [GW_D_RESPONSES] = "responses",
-						       [GW_D_GEMINI] = "gemini",
-						       [GW_D_BEDROCK] = "bedrock",
-						       [GW_D_COHERE] = "cohere" };
+	static const char *const names[GW_D_COUNT] = {
+		[GW_D_OPENAI] = "openai", [GW_D_RESPONSES] = "responses", [GW_D_ANTHROPIC] = "anthropic",
+		[GW_D_GEMINI] = "gemini", [GW_D_BEDROCK] = "bedrock",     [GW_D_COHERE] = "cohere"
+	};
 
 	if ((unsigned)of < GW_D_COUNT && names[of])
 		gw_jw_kstr(w, "signature_of", gw_str_z(names[of]));

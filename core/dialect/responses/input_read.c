@@ -180,8 +180,9 @@ static bool read_reasoning(struct ir_read *r, yyjson_val *v)
 		return false;
 	b->text = ir_text_of(r->a, texts, GW_LIT("\n\n"));
 	b->signature = ir_get_str(v, GW_LIT("encrypted_content"));
-	b->signature_of = b->signature.n ? GW_D_RESPONSES : GW_D_NONE;
-	return b->text.p || ir_read_nomem(r);
+	if (b->signature.n)
+		b->signature = ir_mark_take(r->a, b->signature, GW_D_RESPONSES, false, &b->signature_of);
+	return (b->text.p && !r->a->is_full) || ir_read_nomem(r);
 }
 
 static bool read_item(struct ir_read *r, const struct ir_at *at, yyjson_val *v)

@@ -130,9 +130,11 @@ static void put_reasoning(struct gw_json_out *w, const struct responses_item *it
 		gw_jw_end_obj(w);
 	}
 	gw_jw_end_arr(w);
-	/* another maker's proof would come back as OpenAI's and be refused there */
-	if (it->block->signature.n && it->block->signature_of == GW_D_RESPONSES)
-		gw_jw_kstr(w, "encrypted_content", it->block->signature);
+	if (!it->is_done && !it->block->signature.n)
+		return;
+	gw_jw_key(w, GW_LIT("encrypted_content"));
+	gw_jw_raw(w, GW_NIL); /* what comes next is its value */
+	ir_mark_quote(w->b, it->block->signature, it->block->signature_of, GW_D_RESPONSES);
 }
 
 void responses_write_item(struct gw_json_out *w, const struct responses_item *it)

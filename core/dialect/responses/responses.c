@@ -30,6 +30,54 @@ static void write_error_event(const struct gw_error_told *told, const struct gw_
 	gw_buf_done(&b);
 }
 
+static bool is_foreign(struct gw_arena *a, yyjson_val *item)
+{
+	struct gw_str proof = ir_get_str(item, GW_LIT("encrypted_content"));
+	enum gw_dialect_id of = GW_D_RESPONSES;
+
+	if (proof.n)
+		(void)ir_mark_take(a, proof, GW_D_RESPONSES, false, &of);
+	return of != GW_D_RESPONSES;
+}
+
+static void put_items(struct gw_arena *a, struct gw_json_out *w, yyjson_val *input, struct ir_request *notes)
+{
+	yyjson_arr_iter it = yyjson_arr_iter_with(input);
+
+	gw_jw_arr(w);
+	for (yyjson_val *item; (item = yyjson_arr_iter_next(&it));) {
+		if (is_foreign(a, item))
+			ir_drop(notes, "input[].encrypted_content");
+		else
+			gw_jw_val(w, item);
+	}
+	gw_jw_end_arr(w);
+}
+
+/* Everything as it came, but for reasoning items of other makers. */
+static enum gw_err write_home(struct gw_arena *a, const yyjson_val *root, const struct gw_write_opts *o,
+			      struct ir_request *notes, struct gw_buf *body)
+{
+	yyjson_obj_iter it = yyjson_obj_iter_with((yyjson_val *)(uintptr_t)root);
+	struct gw_json_out w;
+
+	gw_jw_init(&w, body);
+	gw_jw_obj(&w);
+	for (yyjson_val *key; (key = yyjson_obj_iter_next(&it));) {
+		yyjson_val *val = yyjson_obj_iter_get_val(key);
+
+		gw_jw_key(&w, gw_json_str(key));
+		if (yyjson_equals_str(key, "model"))
+			gw_jw_str(&w, o->model);
+		else if (yyjson_equals_str(key, "input") && yyjson_is_arr(val))
+			put_items(a, &w, val, notes);
+		else
+			gw_jw_val(&w, val);
+	}
+	gw_jw_end_obj(&w);
+	return a->is_full ? GW_E_NOMEM : body->err;
+}
+
 const struct gw_dialect gw_responses = {
 	.id = GW_D_RESPONSES,
 	.name = "responses",
@@ -39,6 +87,7 @@ const struct gw_dialect gw_responses = {
 	.writer_bytes = RESPONSES_WRITER_BYTES,
 	.read_request = responses_read_request,
 	.write_request = responses_write_request,
+	.write_home = write_home,
 	.write_path = write_path,
 	.read_reply = responses_read_reply,
 	.write_reply = responses_write_reply,

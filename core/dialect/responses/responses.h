@@ -1,6 +1,7 @@
 #pragma once
 #include "core/dialect/dialect.h"
 #include "core/dialect/ir_read.h"
+#include "core/dialect/mark.h"
 
 /* OpenAI responses. Private to this folder. A body that goes back to the same dialect is written from its own members as they came, which hang
  * at the request as extras of nobody (GW_D_NONE: nothing is noted about them). */

@@ -254,7 +254,7 @@ static enum gw_err signature(struct writer *wr, const struct ir_event *ev)
 {
 	size_t id = wr->block.id.n, name = wr->block.name.n;
 
-	if (wr->block.kind != IR_REASONING || ev->signature_of != GW_D_RESPONSES)
+	if (wr->block.kind != IR_REASONING)
 		return GW_OK;
 	gw_buf_puts(&wr->words, ev->text);
 	if (wr->words.err)

@@ -170,7 +170,7 @@ static void settings_go_where_the_family_has_them(void **state)
 		   "{" HI ",\"inferenceConfig\":{\"maxTokens\":9,\"temperature\":1.0},\"additionalModelRequestFields\":"
 		   "{\"reasoningConfig\":{\"type\":"
 		   "\"enabled\",\"maxReasoningEffort\":\"high\"}}}",
-		   "seed");
+		   "temperature, seed");
 	to_bedrock(*state, CLAUDE,
 		   "{\"model\":\"m\"," USER ",\"temperature\":0.5,\"reasoning_effort\":\"low\",\"max_tokens\":100}",
 		   "{" HI ",\"inferenceConfig\":{\"maxTokens\":1124},\"additionalModelRequestFields\":{\"thinking\":{"

@@ -370,7 +370,8 @@ static void replies_of_vendors(void **state)
 		{ "{\"choices\":[{\"message\":{\"content\":\"x\",\"reasoning_details\":[{\"type\":\"reasoning.text\","
 		  "\"text\":\"hm\","
 		  "\"signature\":\"s\",\"format\":\"anthropic-claude-v1\"}]}}]}",
-		  "\"thinking_blocks\":[{\"type\":\"thinking\",\"thinking\":\"hm\",\"signature\":\"s\"}]" },
+		  "\"thinking_blocks\":[{\"type\":\"thinking\",\"thinking\":\"hm\",\"signature\":\"s\","
+		  "\"signature_of\":\"anthropic\"}]" },
 		{ "{\"choices\":[{\"message\":{\"content\":null,\"refusal\":\"no\"},\"finish_reason\":\"stop\"}]}",
 		  "\"content\":null,\"refusal\":\"no\"" },
 		{ "{\"choices\":[{\"message\":{\"content\":null},\"finish_reason\":\"content_filter\"}]}",

@@ -1,0 +1,82 @@
+/* Bodies that cannot pass as they came, and what is left out of them (home.h). */
+#include "worker/home.h"
+
+#include "core/dialect/mark.h"
+#include "core/provider.h"
+#include "worker/talk.h"
+
+enum { DROPPED_IN_RECORD = 300 };
+
+struct gw_home {
+	struct gw_arena arena;
+	struct gw_buf body;
+};
+
+enum gw_err gw_home_dropped(struct gw_req *r, struct gw_str names)
+{
+	r->dropped = r->rec.dropped = names;
+	if (r->rec.dropped.n > DROPPED_IN_RECORD)
+		r->rec.dropped.n = DROPPED_IN_RECORD;
+	if (!names.n || !r->is_strict)
+		return GW_OK;
+	r->err_param = names;
+	r->at.detail =
+	    gw_arena_printf(&r->arena,
+			    "The deployment that would answer cannot carry: %.*s. Remove it, or allow it to be left "
+			    "out (x-llmgw-strict: false).",
+			    GW_FMT(names));
+	return GW_E_INVALID;
+}
+
+enum gw_err gw_home_body(struct gw_req *r, const struct gw_candidate *c, const struct gw_dialect *d, struct gw_str *out)
+{
+	const struct gw_provider *p = &gw_providers[c->provider_type];
+	struct gw_carry carry = { .model = r->chat.model };
+	struct gw_translate_in in = {
+		.from = d,
+		.to = d,
+		.body = r->body,
+		.is_checked = true,
+		.path_model = r->endpoint->model == GW_EPM_IN_PATH ? &r->chat.model : NULL,
+		.is_stream = r->chat.is_stream,
+		.opts = { .model = c->upstream_model,
+			  .quirks = p->quirks,
+			  .default_max_tokens = 4096,
+			  .carry = &carry },
+	};
+	struct gw_translate_out told = { 0 };
+	struct gw_home *h;
+	enum gw_err e;
+
+	*out = GW_NIL;
+	if (!ir_mark_is_in(d->id, r->body))
+		return GW_OK;
+	gw_home_done(r);
+	r->home = h = GW_NEW(&r->arena, struct gw_home);
+	if (!h)
+		return GW_E_NOMEM;
+	gw_arena_init(&h->arena, NULL, 0, (1 << 20) + GW_TALK_BODY_FACTOR * r->body.n);
+	gw_buf_init(&h->body, (1 << 20) + 4 * r->body.n);
+	told.body = &h->body;
+	e = gw_translate_home(&h->arena, &r->arena, &in, &told);
+	gw_arena_done(&h->arena);
+	if (e) {
+		r->err_param = told.param;
+		r->at.detail = told.why;
+		return e;
+	}
+	if (told.dropped.n) /* nothing left out: it was a false alarm, and bytes pass */
+		*out = gw_buf_view(&h->body);
+	return gw_home_dropped(r, told.dropped);
+}
+
+void gw_home_done(struct gw_req *r)
+{
+	struct gw_home *h = r->home;
+
+	if (!h)
+		return;
+	r->home = NULL;
+	gw_arena_done(&h->arena);
+	gw_buf_done(&h->body);
+}
