@@ -152,7 +152,8 @@ static struct gw_str only_word(struct gw_arena *a, struct gw_str s, const struct
 			return GW_NIL;
 	}
 	clean = gw_scrub(a, s, secrets, n_secrets);
-	return gw_str_eq(clean, s) ? s : GW_NIL;
+	return gw_str_eq(clean, s) ? gw_arena_str(a, s)
+				   : GW_NIL; /* the body it stands in goes before the answer is written */
 }
 
 /* The class: status, code, type, then words. */

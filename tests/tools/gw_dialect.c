@@ -315,7 +315,7 @@ static void do_token(struct job *j)
 
 	gw_buf_init(&got.value, 16 << 10);
 
-	put_err(j, gw_token_read_oauth(&j->a, j->body, &got));
+	put_err(j, gw_token_read_oauth(&j->a, j->body, 0, &got));
 	gw_buf_done(&got.value);
 }
 

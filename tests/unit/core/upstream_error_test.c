@@ -377,10 +377,28 @@ static void hostile(void **st)
 	}
 }
 
+/* The body is in a buffer that the answer to the client is written over. */
+static void texts_outlive_the_body(void **st)
+{
+	char body[] = "{\"error\":{\"message\":\"m\",\"type\":\"t_1\",\"param\":\"p\",\"code\":400}}";
+	struct gw_upstream_reply in = { .status = 400, .body = gw_str(body, sizeof(body) - 1) };
+	struct gw_upstream_error u;
+
+	(void)st;
+	gw_upstream_error_take(&arena, &in, &u);
+	memset(body, '?', sizeof(body));
+	assert_true(gw_str_eq(u.code, GW_LIT("400")) && gw_str_eq(u.type, GW_LIT("t_1")));
+	assert_true(gw_str_eq(u.param, GW_LIT("p")) && gw_str_eq(u.message, GW_LIT("m")));
+	gw_arena_reset(&arena, start);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(recorded), cmocka_unit_test(each_shape),
-					    cmocka_unit_test(when_to_come_back), cmocka_unit_test(headers),
+	const struct CMUnitTest tests[] = { cmocka_unit_test(recorded),
+					    cmocka_unit_test(each_shape),
+					    cmocka_unit_test(when_to_come_back),
+					    cmocka_unit_test(headers),
+					    cmocka_unit_test(texts_outlive_the_body),
 					    cmocka_unit_test(hostile) };
 	struct gw_str index = shared_file("fixtures/INDEX.tsv");
 	int failed;
