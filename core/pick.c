@@ -1,16 +1,29 @@
 /* Which deployment is tried next, and what follows a failure: the two decisions of the retry loop, without its state. */
 #include "core/pick.h"
 
-/* Weights of the candidates of this priority and state that were not tried. */
-static uint64_t weight_of(const struct gw_pick_in *in, uint32_t priority, uint8_t state)
+/* May this one be chosen now, among those of its priority and state? */
+static bool is_open(const struct gw_pick_in *in, uint32_t i, uint32_t priority, uint8_t state, bool is_aside)
+{
+	return in->plan->candidates[i].priority == priority && in->state[i] == state && !(in->tried >> i & 1) &&
+	       (in->aside >> i & 1) == is_aside;
+}
+
+static bool has_open(const struct gw_pick_in *in, uint32_t priority, uint8_t state, bool is_aside)
+{
+	for (uint32_t i = 0; i < in->plan->n_candidates; i++) {
+		if (is_open(in, i, priority, state, is_aside))
+			return true;
+	}
+	return false;
+}
+
+static uint64_t weight_of(const struct gw_pick_in *in, uint32_t priority, uint8_t state, bool is_aside)
 {
 	uint64_t sum = 0;
 
 	for (uint32_t i = 0; i < in->plan->n_candidates; i++) {
-		const struct gw_candidate *c = &in->plan->candidates[i];
-
-		if (c->priority == priority && in->state[i] == state && !(in->tried >> i & 1))
-			sum += c->weight;
+		if (is_open(in, i, priority, state, is_aside))
+			sum += in->plan->candidates[i].weight;
 	}
 	return sum;
 }
@@ -18,14 +31,15 @@ static uint64_t weight_of(const struct gw_pick_in *in, uint32_t priority, uint8_
 /* The candidate at which the running sum of weights passes a random share of the whole. */
 static int by_weight(const struct gw_pick_in *in, uint32_t priority, uint8_t state)
 {
-	uint64_t sum = weight_of(in, priority, state);
+	bool is_aside = in->aside && !has_open(in, priority, state, false);
+	uint64_t sum = weight_of(in, priority, state, is_aside);
 	uint64_t at = (uint64_t)in->random * sum >> 32;
 	int last = -1;
 
 	for (uint32_t i = 0; i < in->plan->n_candidates; i++) {
 		const struct gw_candidate *c = &in->plan->candidates[i];
 
-		if (c->priority != priority || in->state[i] != state || (in->tried >> i & 1))
+		if (!is_open(in, i, priority, state, is_aside))
 			continue;
 		if (at < c->weight)
 			return (int)i;
@@ -33,6 +47,17 @@ static int by_weight(const struct gw_pick_in *in, uint32_t priority, uint8_t sta
 		last = (int)i; /* only weights of 0 */
 	}
 	return last;
+}
+
+uint32_t gw_pick_equals(const struct gw_pick_in *in, int chosen)
+{
+	uint32_t out = 0, me = (uint32_t)chosen;
+
+	for (uint32_t i = 0; i < in->plan->n_candidates; i++) {
+		if (i != me && is_open(in, i, in->plan->candidates[me].priority, in->state[me], in->aside >> me & 1))
+			out |= 1u << i;
+	}
+	return out;
 }
 
 /* Best candidate in this state, lowest priority number first. */
@@ -81,7 +106,12 @@ enum gw_judgement gw_judge(const struct gw_judge_in *in)
 	/* A token may have ended before its time. */
 	if (in->err == GW_E_UP_AUTH && in->is_token && !in->had_new_token)
 		return GW_JUDGE_NEW_TOKEN;
-	if (gw_err_info(in->err)->retry == GW_RETRY_NO || in->attempts > in->retries || !in->has_more_candidates)
+	if (gw_err_info(in->err)->retry == GW_RETRY_NO || in->attempts > in->retries)
+		return GW_JUDGE_GIVE_UP;
+	/* What the model wrote by chance: the same question may have another answer. */
+	if (gw_err_info(in->err)->retry == GW_RETRY_ONCE && in->err != GW_E_UP_STALE && !in->had_again)
+		return GW_JUDGE_AGAIN;
+	if (!in->has_more_candidates)
 		return GW_JUDGE_GIVE_UP;
 	return GW_JUDGE_NEXT;
 }

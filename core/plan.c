@@ -55,8 +55,9 @@ static enum gw_err not_found_is(enum gw_err e, enum gw_err meaning)
 	return e == GW_E_NOT_FOUND ? meaning : e;
 }
 
-static enum gw_err check_org(struct gw_arena *a, const struct gw_rows *rows, struct gw_str id)
+static enum gw_err check_org(struct gw_arena *a, const struct gw_rows *rows, struct gw_subject *s)
 {
+	struct gw_str id = s->org;
 	struct gw_cf_org org;
 	struct gw_str row;
 	enum gw_err e;
@@ -68,6 +69,7 @@ static enum gw_err check_org(struct gw_arena *a, const struct gw_rows *rows, str
 		e = gw_cf_read_org(row, a, &org);
 	if (e)
 		return not_found_is(e, GW_E_KEY_DISABLED);
+	s->is_strict |= org.strict;
 	return org.disabled ? GW_E_KEY_DISABLED : GW_OK;
 }
 
@@ -103,6 +105,7 @@ static enum gw_err check_team(struct gw_plan_room *m, const struct gw_rows *rows
 	if (team.disabled)
 		return GW_E_KEY_DISABLED;
 	s->may_relay_raw |= team.raw_relay;
+	s->is_strict |= team.strict;
 	return gw_plan_copy_list(m, &team.models, &s->team_models) ? GW_OK : GW_E_NOMEM;
 }
 
@@ -126,13 +129,14 @@ enum gw_err gw_plan_subject(struct gw_arena *a, const struct gw_rows *rows, stru
 	memcpy(s.key_index, key_index, sizeof(s.key_index));
 	s.expires_at_us = key.expires_at;
 	s.may_relay_raw = key.raw_relay;
+	s.is_strict = key.strict;
 	s.key = gw_plan_copy(&m, key.id);
 	s.org = gw_plan_copy(&m, key.org);
 	s.team = gw_plan_copy(&m, key.team);
 	s.user = gw_plan_copy(&m, key.user);
 	if (!s.key.p || !s.org.p || !s.team.p || !s.user.p || !gw_plan_copy_list(&m, &key.models, &s.key_models))
 		return GW_E_NOMEM;
-	e = check_org(a, rows, s.org);
+	e = check_org(a, rows, &s);
 	if (!e)
 		e = check_team(&m, rows, &s);
 	if (!e)
@@ -217,8 +221,9 @@ enum gw_err gw_plan_find(const struct gw_rows *rows, struct gw_arena *a, const s
 
 /* Goes on to what an alias stands for. A target that its owner keeps to other teams is not opened by an alias to it. */
 static enum gw_err follow_aliases(const struct gw_rows *rows, struct gw_arena *a, const struct gw_subject *s,
-				  struct gw_cf_model *model)
+				  struct gw_cf_model *model, bool *is_strict)
 {
+	*is_strict = model->strict;
 	for (int i = 0; model->alias_of.n; i++) {
 		struct gw_str id = gw_arena_str(a, model->alias_of), row;
 		enum gw_err e;
@@ -236,6 +241,7 @@ static enum gw_err follow_aliases(const struct gw_rows *rows, struct gw_arena *a
 			return GW_E_MODEL_NOT_FOUND;
 		if (!has_team(model, s->team))
 			return GW_E_MODEL_DENIED;
+		*is_strict |= model->strict;
 	}
 	return GW_OK;
 }
@@ -253,6 +259,7 @@ static enum gw_err read_settings(const struct gw_rows *rows, struct gw_arena *a,
 		plan->retries = (uint32_t)gw_cf_u64(NULL, GW_KIND_settings, "retries");
 		plan->hold_ms = (uint32_t)gw_cf_u64(NULL, GW_KIND_settings, "hold_ms");
 		plan->server_timing = gw_cf_bool(NULL, GW_KIND_settings, "server_timing");
+		plan->is_strict |= gw_cf_bool(NULL, GW_KIND_settings, "strict");
 		*is_probe_default = gw_cf_u64(NULL, GW_KIND_settings, "activation") == 0;
 		return GW_OK;
 	}
@@ -263,6 +270,7 @@ static enum gw_err read_settings(const struct gw_rows *rows, struct gw_arena *a,
 	plan->retries = (uint32_t)set.retries;
 	plan->hold_ms = (uint32_t)set.hold_ms;
 	plan->server_timing = set.server_timing;
+	plan->is_strict |= set.strict;
 	*is_probe_default = set.activation == 0;
 	return GW_OK;
 }
@@ -308,7 +316,7 @@ enum gw_err gw_plan_resolve(struct gw_arena *a, const struct gw_rows *rows, cons
 	if (e)
 		return e;
 	plan.name = gw_plan_copy(&m, model.name);
-	e = follow_aliases(rows, a, s, &model);
+	e = follow_aliases(rows, a, s, &model, &plan.is_strict);
 	if (e)
 		return e;
 	plan.model = gw_plan_copy(&m, model.id);

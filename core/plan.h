@@ -15,6 +15,7 @@ struct gw_subject {
 	struct gw_strs key_models, team_models; /* access lists, "prefix*" allowed; empty = all */
 	int64_t expires_at_us; /* of the key, 0 = never */
 	bool may_relay_raw;
+	bool is_strict; /* of the key, its team or its org: nothing of a request may be left out */
 };
 /* One deployment that may answer. */
 struct gw_candidate {
@@ -58,6 +59,7 @@ struct gw_plan {
 	struct gw_candidate *candidates;
 	uint32_t retries, hold_ms;
 	bool server_timing;
+	bool is_strict; /* of the model, an alias on the way to it, or the settings */
 };
 
 /* Where rows come from (an image set in workers, a map in tests). Views valid until the next call. */

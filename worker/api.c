@@ -6,6 +6,8 @@
 #include "lib/sys/clock.h"
 #include "lib/url.h"
 #include "worker/home.h"
+#include "worker/moves.h"
+#include "worker/single.h"
 
 enum { WHOLE_MAX = 256 << 10, PATH_MAX_BYTES = 6000 };
 
@@ -284,8 +286,28 @@ static enum gw_err body_of(struct gw_req *r, const struct gw_candidate *c, struc
 	return gw_api_splice(&r->arena, r->endpoint, r->body, &r->chat, c->upstream_model, pieces, n);
 }
 
+/* Calls of OpenAI's API that are not translated: who speaks another dialect would not know the path. Those without a model, and raw ones,
+ * are between the client and the provider that it names. */
+static bool has_call(const struct gw_req *r, const struct gw_candidate *c)
+{
+	const struct gw_provider *p = &gw_providers[c->provider_type];
+
+	if (r->endpoint->model == GW_EPM_ROUTE || gw_api_is_raw(r))
+		return true;
+	if (p->dialect_id != GW_D_OPENAI && p->dialect_id != GW_D_RESPONSES)
+		return false;
+	return !(p->quirks & GW_Q_NO_RESPONSES) ||
+	       !gw_str_has_prefix(gw_str_z(r->endpoint->name), GW_LIT("responses."));
+}
+
 enum gw_err gw_api_dispatch(struct gw_req *r, const struct gw_candidate *c)
 {
+	if (!has_call(r, c)) {
+		enum gw_err none = gw_single_refuse(r, c, r->endpoint->name);
+
+		gw_moves_refused(r, true);
+		return none;
+	}
 	const struct gw_api *a = r->api;
 	struct gw_str path = path_of(r, c), *pieces = GW_NEW_N(&r->arena, struct gw_str, 8);
 	bool is_streamed = a->up && a->up->is_on, is_json = r->endpoint->body == GW_EPB_JSON;

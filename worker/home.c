@@ -3,6 +3,7 @@
 
 #include "core/dialect/mark.h"
 #include "core/provider.h"
+#include "worker/moves.h"
 #include "worker/talk.h"
 
 enum { DROPPED_IN_RECORD = 300 };
@@ -20,11 +21,12 @@ enum gw_err gw_home_dropped(struct gw_req *r, struct gw_str names)
 	if (!names.n || !r->is_strict)
 		return GW_OK;
 	r->err_param = names;
-	r->at.detail =
-	    gw_arena_printf(&r->arena,
-			    "The deployment that would answer cannot carry: %.*s. Remove it, or allow it to be left "
-			    "out (x-llmgw-strict: false).",
-			    GW_FMT(names));
+	r->at.detail = gw_arena_printf(
+	    &r->arena, "The provider cannot carry: %.*s. Remove it%s.", GW_FMT(names),
+	    r->plan.is_strict      ? "; it may not be left out, because this model is strict"
+	    : r->subject.is_strict ? "; it may not be left out, because this key (or its team, or its org) is strict"
+				   : ", or allow it to be left out (no x-llmgw-strict)");
+	gw_moves_refused(r, false);
 	return GW_E_INVALID;
 }
 
@@ -63,6 +65,8 @@ enum gw_err gw_home_body(struct gw_req *r, const struct gw_candidate *c, const s
 	if (e) {
 		r->err_param = told.param;
 		r->at.detail = told.why;
+		if (e != GW_E_NOMEM)
+			gw_moves_refused(r, told.is_unread);
 		return e;
 	}
 	if (told.dropped.n) /* nothing left out: it was a false alarm, and bytes pass */

@@ -43,8 +43,21 @@ struct gw_attempt {
 	struct gw_str said; /* code or type of the provider's error, for the record */
 	uint64_t retry_after_ms;
 	uint64_t begun_ns;
+	uint32_t equals; /* candidates that could have been chosen as well (worker/moves.h) */
+	bool is_final; /* it was set aside before: what is left out is left out */
+	bool is_refused, is_aside; /* passed over: nothing was sent */
+	struct gw_str left_out; /* with is_aside: what would be */
 	struct gw_up_times times;
 	int64_t content_length;
+};
+
+/* What the client is told when nobody is left to ask. */
+struct gw_kept {
+	enum gw_err err;
+	bool was_asked; /* a provider said it */
+	int candidate, status;
+	uint64_t retry_after_ms;
+	struct gw_str param, detail;
 };
 
 struct gw_req {
@@ -70,7 +83,7 @@ struct gw_req {
 	enum gw_err parse_err;
 	struct gw_str parse_param, parse_why;
 	bool is_http10, wants_timing; /* x-llmgw-timing */
-	bool is_strict; /* x-llmgw-strict: what a dialect cannot carry is refused, not left out */
+	bool is_strict; /* x-llmgw-strict, or the configuration: what a dialect cannot carry is refused, not left out */
 	bool is_timed; /* every move looks at the clock: those that asked, and one in GW_TIMED_EVERY */
 	struct gw_str traceparent;
 	uint64_t first_byte_ns, rq_done_ns, deadline_ns;
@@ -95,7 +108,9 @@ struct gw_req {
 	struct gw_mark mark; /* arena before the attempt */
 	struct gw_attempt at;
 	uint32_t tried, attempts, free_attempts; /* free: those that cost no retry */
-	bool had_stale_retry, use_next_secret, had_new_token;
+	uint32_t aside, n_passed_over; /* worker/moves.h */
+	struct gw_kept kept;
+	bool had_stale_retry, had_again, use_next_secret, had_new_token;
 	struct gw_secret *secret; /* leased, for the header and for scrubbing */
 	struct gw_secret *proxy_secret; /* the same, for the provider's forward proxy */
 

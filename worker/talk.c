@@ -8,6 +8,7 @@
 #include "lib/url.h"
 #include "worker/api.h"
 #include "worker/home.h"
+#include "worker/moves.h"
 #include "worker/single.h"
 
 static const struct gw_dialect *client_of(const struct gw_req *r)
@@ -90,6 +91,7 @@ static enum gw_err translate(struct gw_req *r, const struct gw_candidate *c, str
 		.is_checked = true,
 		.path_model = r->endpoint->model == GW_EPM_IN_PATH ? &r->chat.model : NULL,
 		.is_stream = r->chat.is_stream,
+		.wants_needs = r->at.equals != 0,
 		.opts = { .model = c->upstream_model,
 			  .quirks = p->quirks,
 			  .default_max_tokens = 4096,
@@ -101,10 +103,16 @@ static enum gw_err translate(struct gw_req *r, const struct gw_candidate *c, str
 	if (e) {
 		r->err_param = out.param;
 		r->at.detail = out.why;
+		if (e != GW_E_NOMEM)
+			gw_moves_refused(r, out.is_unread);
 		return e;
 	}
 	if (!t->carry.echo)
 		gw_arena_reset(&t->arena, (struct gw_mark){ 0 });
+	if (out.dropped.n && !r->is_strict && gw_moves_is_set_aside(r, &out.needs)) {
+		r->at.left_out = out.dropped;
+		return GW_E_INVALID;
+	}
 	return gw_home_dropped(r, out.dropped);
 }
 
@@ -135,6 +143,8 @@ static struct gw_str write_single(struct gw_req *r, const struct gw_candidate *c
 	gw_buf_init(&b, 4096);
 	gw_buf_clear(&t->body, SIZE_MAX);
 	*e = t->single->write(r, c, t, &b);
+	if (*e && *e != GW_E_NOMEM && !t->n_calls)
+		gw_moves_refused(r, false);
 	if (!*e)
 		*e = gw_home_dropped(r, t->dropped);
 	if (!*e)
@@ -209,6 +219,7 @@ static enum gw_err send_call(struct gw_req *r, const struct gw_candidate *c, str
 		.pass = h,
 		.n_pass = headers_of(r, t, h),
 	};
+	t->n_calls++;
 	return gw_send_with(r, c, path, pieces, n, &more);
 }
 

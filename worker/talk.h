@@ -16,6 +16,7 @@ struct gw_talk {
 	void *asked; /* its own, in arena */
 	bool is_same; /* bytes pass */
 	bool is_open; /* stream is */
+	uint32_t n_calls; /* sent: of questions that take several, more than one */
 	struct gw_carry carry;
 	struct gw_arena arena; /* trees: the request's when the client's dialect repeats it, the reply's */
 	struct gw_buf body, in, out; /* to the provider; a whole reply; to the client */

@@ -51,6 +51,7 @@ enum gw_err gw_translate_request(struct gw_arena *a, struct gw_arena *keep, cons
 	if (!rq)
 		return GW_E_NOMEM;
 	out->param = out->why = out->dropped = GW_NIL;
+	out->is_unread = true;
 	e = gw_json_tree(a, in->body, in->is_checked ? NULL : &gw_json_default_limits, &root, &f);
 	if (e) {
 		out->why = f.what ? gw_str_z(f.what) : GW_NIL;
@@ -63,6 +64,9 @@ enum gw_err gw_translate_request(struct gw_arena *a, struct gw_arena *keep, cons
 	if (in->path_model)
 		rq->model = *in->path_model;
 	rq->is_stream |= in->is_stream;
+	out->is_unread = false;
+	if (in->wants_needs)
+		gw_needs_read(rq, &out->needs);
 	if (in->opts.carry)
 		in->opts.carry->keep = keep;
 	e = in->to->write_request(a, rq, &in->opts, out->body, &out->param, &out->why);

@@ -1,5 +1,6 @@
 #pragma once
 #include "core/dialect/dialect.h"
+#include "core/dialect/needs.h"
 #include "core/dialect/serial.h"
 #include "lib/awsframe.h"
 #include "lib/sse.h"
@@ -14,12 +15,15 @@ struct gw_translate_in {
 	bool is_checked; /* false: it is checked here */
 	const struct gw_str *path_model; /* the model when the client's dialect has it in the path; else NULL */
 	bool is_stream; /* when the client's dialect says it by the path */
+	bool wants_needs; /* out.needs is filled */
 	struct gw_write_opts opts;
 };
 struct gw_translate_out {
 	struct gw_buf *body;
 	struct gw_str dropped; /* "seed, logit_bias", in keep; NIL when nothing was */
 	struct gw_str param, why; /* of an error; in keep */
+	bool is_unread; /* the error is in what the client wrote, whoever it is for */
+	struct gw_needs needs;
 };
 /* Names of what was dropped, as one header value; in keep. */
 struct gw_str gw_translate_names(struct gw_arena *keep, const struct ir_name *list);

@@ -146,7 +146,7 @@ static void fill(struct gw_req *r)
 	rec->response_model = r->response_model;
 	rec->finish_reason = r->finish_reason;
 	rec->attempts = r->attempts;
-	if (gw_buf_len(&r->attempt_log) && (r->attempts > 1 || r->err))
+	if (gw_buf_len(&r->attempt_log) && (r->attempts > 1 || r->n_passed_over || r->err))
 		rec->attempt_log = gw_arena_printf(&r->arena, "[%.*s]", GW_FMT(gw_buf_view(&r->attempt_log)));
 	rec->status = (uint64_t)r->status;
 	if (r->api)

@@ -2,15 +2,19 @@
 #include "lib/sys/clock.h"
 #include "worker/api.h"
 #include "worker/home.h"
+#include "worker/moves.h"
 #include "worker/talk.h"
 
 static void begin_again(struct gw_req *r)
 {
 	int candidate = r->at.candidate;
+	struct gw_moves_room room;
 
 	gw_talk_done(r);
 	gw_home_done(r);
+	gw_moves_save(r, &room);
 	gw_arena_reset(&r->arena, r->mark);
+	gw_moves_restore(r, &room);
 	gw_buf_clear(&r->held, 16 << 10);
 	if (r->has_sse)
 		gw_sse_done(&r->sse);
@@ -31,11 +35,21 @@ static enum gw_step_id give_up(struct gw_req *r)
 	return gw_req_fail(r, r->at.err, r->at.detail);
 }
 
+static enum gw_step_id pass_over(struct gw_req *r)
+{
+	if (!gw_moves_pass_over(r))
+		return give_up(r);
+	begin_again(r);
+	return GW_STEP_pick;
+}
+
 enum gw_step_id gw_step_judge(struct gw_req *r)
 {
 	const struct gw_candidate *c = &r->plan.candidates[r->at.candidate];
 	uint32_t all = r->plan.n_candidates >= 32 ? UINT32_MAX : (1u << r->plan.n_candidates) - 1;
 
+	if (gw_moves_is_passed_over(r))
+		return pass_over(r);
 	gw_relay_note_attempt(r);
 	struct gw_judge_in in = {
 		.err = r->at.err,
@@ -43,6 +57,7 @@ enum gw_step_id gw_step_judge(struct gw_req *r)
 		.retries = r->plan.retries,
 		.was_reused = r->at.is_reused || r->at.err == GW_E_UP_STALE, /* no head came that could have told */
 		.had_stale_retry = r->had_stale_retry,
+		.had_again = r->had_again,
 		.has_next_secret = c->credential_next_version != 0,
 		.used_next_secret = r->use_next_secret,
 		.is_token = c->is_token,
@@ -57,9 +72,14 @@ enum gw_step_id gw_step_judge(struct gw_req *r)
 	case GW_JUDGE_GIVE_UP:
 		return give_up(r);
 	case GW_JUDGE_NEXT:
+		gw_moves_note_failure(r);
 		begin_again(r);
 		r->rec.is_retry_hidden = true;
 		return GW_STEP_pick;
+	case GW_JUDGE_AGAIN:
+		begin_again(r);
+		r->had_again = r->rec.is_retry_hidden = true;
+		return GW_STEP_send;
 	case GW_JUDGE_AGAIN_FRESH:
 		begin_again(r);
 		r->had_stale_retry = true;

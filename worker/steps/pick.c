@@ -1,5 +1,5 @@
 /* pick: the next deployment to try, by priority, weight and health. */
-#include "worker/req.h"
+#include "worker/moves.h"
 
 static uint8_t state_of(const struct gw_worker *w, const struct gw_candidate *c)
 {
@@ -33,13 +33,23 @@ enum gw_step_id gw_step_pick(struct gw_req *r)
 	w->rng ^= w->rng << 13;
 	w->rng ^= w->rng >> 7;
 	w->rng ^= w->rng << 17;
-	struct gw_pick_in in = { &r->plan, state, r->tried, (uint32_t)(w->rng >> 32) };
+	struct gw_pick_in in = { .plan = &r->plan,
+				 .state = state,
+				 .tried = r->tried,
+				 .aside = r->aside,
+				 .random = (uint32_t)(w->rng >> 32) };
 	int i = gw_pick(&in, &why);
-	if (i < 0)
-		return gw_req_fail(r, why, GW_NIL);
-	r->at = (struct gw_attempt){ .candidate = i };
+	if (i < 0) {
+		if (!r->kept.err)
+			return gw_req_fail(r, why, GW_NIL);
+		gw_moves_tell_kept(r);
+		return gw_req_fail(r, r->at.err, r->at.detail);
+	}
+	r->at = (struct gw_attempt){ .candidate = i, .is_final = r->aside >> i & 1 };
+	if (r->plan.n_candidates > 1 && !r->at.is_final)
+		r->at.equals = gw_pick_equals(&in, i);
 	r->tried |= 1u << i;
-	r->had_stale_retry = r->had_new_token = false;
+	r->had_stale_retry = r->had_new_token = r->had_again = false;
 	r->use_next_secret = false;
 	return GW_STEP_send;
 }

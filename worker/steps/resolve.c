@@ -8,6 +8,7 @@ enum gw_step_id gw_step_resolve(struct gw_req *r)
 	if (r->where)
 		r->plan = r->where->plan;
 	r->rec.model = r->plan.model;
+	r->is_strict |= r->subject.is_strict || r->plan.is_strict; /* the header may ask for more, not for less */
 	if (e == GW_E_MODEL_NOT_FOUND) {
 		r->err_param = GW_LIT("model");
 		return gw_req_fail(r, e,

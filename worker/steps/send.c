@@ -3,6 +3,7 @@
 #include "lib/sys/clock.h"
 #include "worker/api.h"
 #include "worker/home.h"
+#include "worker/moves.h"
 #include "worker/talk.h"
 
 static enum gw_err endpoint_of(struct gw_req *r, const struct gw_candidate *c, struct gw_endpoint **out)
@@ -214,11 +215,10 @@ enum gw_step_id gw_step_send(struct gw_req *r)
 			return GW_STEP_wait;
 		return GW_STEP_judge; /* CRED_MISSING */
 	}
-	r->attempts++;
-	if (r->attempts > 1)
-		gw_count(&r->w->page->metric[GW_M_retries], 1);
 	enum gw_err e = gw_talk_is_needed(r, c) ? gw_talk_dispatch(r, c) : r->api ? gw_api_dispatch(r, c) : dispatch(r);
 
+	if (!gw_moves_is_passed_over(r) && ++r->attempts > 1)
+		gw_count(&r->w->page->metric[GW_M_retries], 1);
 	if (e) {
 		r->at.err = e;
 		return GW_STEP_judge;

@@ -7,10 +7,11 @@ static struct gw_candidate cands[GW_PLAN_MAX_CANDIDATES];
 static uint8_t state[GW_PLAN_MAX_CANDIDATES];
 static struct gw_plan plan = { .candidates = cands };
 static enum gw_err why;
+static uint32_t aside;
 
 static int pick(uint32_t tried, uint32_t random)
 {
-	struct gw_pick_in in = { &plan, state, tried, random };
+	struct gw_pick_in in = { .plan = &plan, .state = state, .tried = tried, .aside = aside, .random = random };
 
 	why = GW_OK;
 	return gw_pick(&in, &why);
@@ -96,6 +97,36 @@ static void visits_all(void **st)
 	}
 }
 
+/* Who would leave something out stands behind its equals, before those of a worse priority, and is never lost. */
+static void set_aside(void **st)
+{
+	struct gw_pick_in in = { .plan = &plan, .state = state };
+
+	(void)st;
+	set(0, 1, 0, GW_CAND_UP);
+	set(1, 900, 0, GW_CAND_UP);
+	set(2, 1, 1, GW_CAND_UP);
+	set(3, 1, 0, GW_CAND_DOWN);
+	assert_int_equal(gw_pick_equals(&in, 1), 1 << 0);
+	assert_int_equal(gw_pick_equals(&in, 2), 0);
+	aside = 1 << 1;
+	for (int i = 0; i < 1000; i++)
+		assert_int_equal(pick(0, (uint32_t)rng()), 0); /* whatever the weights */
+	assert_int_equal(pick(1, 7), 1); /* before another priority */
+	assert_int_equal(pick(3, 7), 2);
+	assert_int_equal(pick(7, 7), 3);
+	in.aside = aside;
+	assert_int_equal(gw_pick_equals(&in, 1), 0);
+	assert_int_equal(gw_pick_equals(&in, 0), 0);
+	in.tried = 1 << 0;
+	in.aside = 0;
+	assert_int_equal(gw_pick_equals(&in, 1), 0);
+	aside = 3; /* all of them: by weight again */
+	assert_int_equal(pick(0, UINT32_MAX), 1);
+	assert_int_equal(pick(0, 0), 0);
+	aside = 0;
+}
+
 static enum gw_judgement judge(enum gw_err err, struct gw_judge_in in)
 {
 	in.err = err;
@@ -130,6 +161,17 @@ static void judgements(void **st)
 	assert_int_equal(judge(GW_E_UP_STALE, in), GW_JUDGE_AGAIN_FRESH);
 	in.had_stale_retry = true;
 	assert_int_equal(judge(GW_E_UP_STALE, in), GW_JUDGE_GIVE_UP);
+	in = base; /* what a model wrote by chance: once more, then elsewhere */
+	assert_int_equal(judge(GW_E_UP_TOOL_CALL, in), GW_JUDGE_AGAIN);
+	in.has_more_candidates = false;
+	assert_int_equal(judge(GW_E_UP_TOOL_CALL, in), GW_JUDGE_AGAIN);
+	in.had_again = true;
+	assert_int_equal(judge(GW_E_UP_TOOL_CALL, in), GW_JUDGE_GIVE_UP);
+	in.has_more_candidates = true;
+	assert_int_equal(judge(GW_E_UP_TOOL_CALL, in), GW_JUDGE_NEXT);
+	in = base;
+	in.retries = 0;
+	assert_int_equal(judge(GW_E_UP_TOOL_CALL, in), GW_JUDGE_GIVE_UP);
 	in = base;
 	in.has_next_secret = true;
 	assert_int_equal(judge(GW_E_UP_AUTH, in), GW_JUDGE_OTHER_SECRET);
@@ -142,9 +184,9 @@ static void judgements(void **st)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(order), cmocka_unit_test(pending),
-					    cmocka_unit_test(shares), cmocka_unit_test(visits_all),
-					    cmocka_unit_test(judgements) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(order),     cmocka_unit_test(pending),
+					    cmocka_unit_test(shares),    cmocka_unit_test(visits_all),
+					    cmocka_unit_test(set_aside), cmocka_unit_test(judgements) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

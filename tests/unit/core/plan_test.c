@@ -91,6 +91,47 @@ static void subjects(void **st)
 	assert_int_equal(subject_of("{\"id\":\"k\",\"user\":\"never-was\"}", 0, &s), GW_E_KEY_DISABLED);
 }
 
+/* Strictness adds up; nothing takes it away again. */
+static void strictness(void **st)
+{
+	static const struct {
+		const char *org, *team, *key, *model, *alias, *settings;
+		bool is_subject, is_plan;
+	} cases[] = {
+		{ "", "", "", "", "", "", false, false },         { "true", "", "false", "", "", "", true, false },
+		{ "false", "true", "", "", "", "", true, false }, { "", "", "true", "", "", "", true, false },
+		{ "", "", "", "true", "false", "", false, true }, { "", "", "", "", "true", "", false, true },
+		{ "", "", "", "", "false", "true", false, true },
+	};
+	(void)st;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const char *text[6] = { cases[i].org,   cases[i].team,  cases[i].key,
+					cases[i].model, cases[i].alias, cases[i].settings };
+		char more[6][32], obj[6][256];
+		struct gw_subject s;
+		struct gw_plan p = { 0 };
+
+		for (int k = 0; k < 6; k++)
+			snprintf(more[k], sizeof(more[k]), text[k][0] ? ",\"strict\":%s" : "%s", text[k]);
+		snprintf(obj[0], 256, "{\"id\":\"so\"%s}", more[0]);
+		snprintf(obj[1], 256, "{\"id\":\"st\",\"org\":\"so\"%s}", more[1]);
+		snprintf(obj[2], 256, "{\"id\":\"k\",\"org\":\"so\",\"team\":\"st\"%s}", more[2]);
+		snprintf(obj[3], 256, "{\"id\":\"sm\",\"name\":\"sm\",\"targets\":[{\"deployment\":\"d2\"}]%s}",
+			 more[3]);
+		snprintf(obj[4], 256, "{\"id\":\"sa\",\"name\":\"sa\",\"alias_of\":\"sm\"%s}", more[4]);
+		snprintf(obj[5], 256, "{\"id\":\"default\"%s}", more[5]);
+		give(GW_KIND_org, "so", obj[0]);
+		give(GW_KIND_team, "st", obj[1]);
+		give(GW_KIND_model, "sm", obj[3]);
+		give(GW_KIND_model, "sa", obj[4]);
+		give(GW_KIND_settings, "default", obj[5]);
+		assert_int_equal(subject_of(obj[2], 0, &s), GW_OK);
+		assert_int_equal(s.is_strict, cases[i].is_subject);
+		assert_int_equal(gw_plan_resolve(&arena, &rows, &s, GW_LIT("sa"), &p), GW_OK);
+		assert_int_equal(p.is_strict, cases[i].is_plan);
+	}
+}
+
 static void a_plan(void **st)
 {
 	struct gw_plan p;
@@ -440,20 +481,12 @@ static void small_arenas(void **st)
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 int main(void)
 {
-	const struct CMUnitTest tests[] = { T(subjects),
-					    T(a_plan),
-					    T(authentication),
-					    T(settings),
-					    T(default_base_url),
-					    T(tenants),
-					    T(foreign_deployments),
-					    T(access_lists),
-					    T(aliases),
-					    T(alias_chains),
-					    T(left_out),
-					    T(policy),
-					    T(ceiling),
-					    T(small_arenas) };
+	const struct CMUnitTest tests[] = {
+		T(subjects),     T(a_plan),           T(strictness),   T(authentication),
+		T(settings),     T(default_base_url), T(tenants),      T(foreign_deployments),
+		T(access_lists), T(aliases),          T(alias_chains), T(left_out),
+		T(policy),       T(ceiling),          T(small_arenas)
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

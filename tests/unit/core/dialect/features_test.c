@@ -224,6 +224,16 @@ static const struct probe probes[] = {
 	{ "stored conversations", GW_D_RESPONSES, "{'model':'m','input':'hi','previous_response_id':'resp_77'}",
 	  "previous_response_id", "resp_77", A_REQUEST },
 
+	{ "top_k", GW_D_ANTHROPIC, A_ASK("'top_k':37"), "top_k", "37", A_REQUEST },
+	{ "top_k", GW_D_GEMINI, G_ASK("'generationConfig':{'topK':37}"), "top_k", "37", A_REQUEST },
+	{ "top_logprobs", GW_D_OPENAI, ASK("'logprobs':true,'top_logprobs':3"), "top_logprobs",
+	  "'top_logprobs':3|'logprobs':3", A_REQUEST },
+	{ "top_logprobs", GW_D_GEMINI, G_ASK("'generationConfig':{'responseLogprobs':true,'logprobs':3}"),
+	  "top_logprobs", "'top_logprobs':3|'logprobs':3", A_REQUEST },
+	{ "names of participants", GW_D_OPENAI,
+	  "{'model':'m','messages':[{'role':'user','name':'ann77','content':'hi'}]}", "messages[].name", "ann77",
+	  A_REQUEST },
+
 	{ "streamed arguments (reply)", GW_D_OPENAI,
 	  "data: "
 	  "{'id':'x','choices':[{'index':0,'delta':{'role':'assistant','tool_calls':[{'index':0,'id':'c1','type':'"
@@ -467,10 +477,43 @@ static void every_row_has_probes(void **state)
 	}
 }
 
+/* What a request needs tells what becomes of it before it is written (core/dialect/needs.h): deployments are chosen by that. */
+static void outcomes_are_told_ahead(void **state)
+{
+	unsigned bad = 0;
+
+	(void)state;
+	for (size_t k = 0; k < N_PROBES; k++) {
+		for (int to = 0; to < GW_D_COUNT && probes[k].kind == A_REQUEST; to++) {
+			const struct probe *p = &probes[k];
+			struct room r;
+			enum gw_fit told, is;
+			enum gw_err e;
+
+			if (p->from == (enum gw_dialect_id)to || !strcmp(p->feature, "stored conversations"))
+				continue; /* bytes pass; refused by the reader */
+			room_open(&r);
+			e = room_request(&r, gw_dialect_of(p->from), gw_dialect_of((enum gw_dialect_id)to), models[to],
+					 0, unquoted(&r, p->body));
+			is = e ? GW_FIT_REFUSED : r.said.dropped.n ? GW_FIT_LESS : GW_FIT_WHOLE;
+			told = gw_needs_fit(&r.said.needs, (enum gw_dialect_id)to, 0);
+			if (!r.said.needs.is_known || told != is) {
+				print_error("%s from %s to %s: told %d, is %d (%.*s)\n", p->feature,
+					    gw_dialect_name(p->from), gw_dialect_name((enum gw_dialect_id)to), told, is,
+					    GW_FMT(r.said.dropped));
+				bad++;
+			}
+			room_close(&r);
+		}
+	}
+	assert_int_equal(bad, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(every_row_has_probes),
-					    cmocka_unit_test(every_cell_is_true) };
+					    cmocka_unit_test(every_cell_is_true),
+					    cmocka_unit_test(outcomes_are_told_ahead) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -103,6 +103,7 @@ static inline enum gw_err room_request(struct room *r, const struct gw_dialect *
 		.from = from,
 		.to = to,
 		.body = gw_str_z(body),
+		.wants_needs = true,
 		.path_model = from->id == GW_D_GEMINI || from->id == GW_D_BEDROCK ? &path_model : NULL,
 		.opts = { .model = gw_str_z(model), .quirks = quirks, .default_max_tokens = 4096, .carry = &r->carry }
 	};
