@@ -20,7 +20,7 @@ _Static_assert(GW_D_COUNT <= 8, "gw_needs.owners");
 
 /* Vendors that take more or less than their dialect. */
 static const struct {
-	unsigned quirk;
+	uint64_t quirk;
 	const char *feature;
 	enum cell cell;
 } exceptions[] = {
@@ -181,7 +181,7 @@ void gw_needs_read(const struct ir_request *rq, struct gw_needs *n)
 		need(n, "service tier");
 }
 
-static enum cell cell_of(size_t row, enum gw_dialect_id provider, unsigned quirks)
+static enum cell cell_of(size_t row, enum gw_dialect_id provider, uint64_t quirks)
 {
 	for (size_t i = 0; i < N_EXCEPTIONS; i++) {
 		if ((exceptions[i].quirk & quirks) && !strcmp(exceptions[i].feature, rows[row].name))
@@ -190,7 +190,7 @@ static enum cell cell_of(size_t row, enum gw_dialect_id provider, unsigned quirk
 	return (enum cell)rows[row].cells[provider];
 }
 
-enum gw_fit gw_needs_fit(const struct gw_needs *n, enum gw_dialect_id provider, unsigned quirks)
+enum gw_fit gw_needs_fit(const struct gw_needs *n, enum gw_dialect_id provider, uint64_t quirks)
 {
 	enum gw_fit fit = GW_FIT_WHOLE;
 

@@ -12,4 +12,4 @@ void gw_needs_read(const struct ir_request *rq, struct gw_needs *out);
 
 enum gw_fit { GW_FIT_WHOLE, GW_FIT_LESS, GW_FIT_REFUSED };
 /* quirks: GW_Q_* of the provider's row. */
-enum gw_fit gw_needs_fit(const struct gw_needs *n, enum gw_dialect_id provider, unsigned quirks);
+enum gw_fit gw_needs_fit(const struct gw_needs *n, enum gw_dialect_id provider, uint64_t quirks);
