@@ -201,10 +201,10 @@ enum gw_err gw_token_ask_call(struct fetch *f, struct call *c)
 	case STS:
 		return ask_sts(f, c);
 	case OAUTH:
-		return f->ask.source == GW_CRED_FROM_INSTANCE	    ? gw_token_ask_machine(f, c)
+		return f->ask.source == GW_CRED_FROM_INSTANCE       ? gw_token_ask_machine(f, c)
 		       : f->ask.source == GW_CRED_FROM_CONTAINER    ? gw_token_ask_app_service(f, c)
 		       : f->ask.source == GW_CRED_FROM_WEB_IDENTITY ? gw_token_ask_federated(f, c)
-		       : f->ask.kind == GW_CRED_KIND_GCP	    ? ask_google(f, c)
+		       : f->ask.kind == GW_CRED_KIND_GCP            ? ask_google(f, c)
 								    : ask_entra(f, c);
 	case KEYS:
 		return f->ask.source == GW_CRED_FROM_CONTAINER ? gw_token_ask_container(f, c)

@@ -85,8 +85,8 @@ enum gw_err gw_token_ask_machine(struct fetch *f, struct call *c)
  * read anew each time: the platform renews the file. */
 enum gw_err gw_token_ask_container(struct fetch *f, struct call *c)
 {
-	static const char *const close_by[] = { "localhost", "127.0.0.1", "::1", "169.254.170.2", "169.254.170.23",
-						"fd00:ec2::23" };
+	static const char *const close_by[] = { "localhost",     "127.0.0.1",      "::1",
+						"169.254.170.2", "169.254.170.23", "fd00:ec2::23" };
 	struct gw_str relative = env("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"),
 		      full = env("AWS_CONTAINER_CREDENTIALS_FULL_URI");
 	const char *file = getenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
@@ -159,10 +159,12 @@ enum gw_err gw_token_ask_federated(struct fetch *f, struct call *c)
 	enum gw_err e, kept;
 
 	if (!token.n)
-		return lacks(f, "AZURE_FEDERATED_TOKEN_FILE of the service's environment names no file that can be read.");
+		return lacks(f,
+			     "AZURE_FEDERATED_TOKEN_FILE of the service's environment names no file that can be read.");
 	if (!tenant.n || !client.n || !gw_provider_is_place(tenant))
-		return lacks(f, "tenant_id and client_id are neither in the credential nor in the service's environment "
-				"(AZURE_TENANT_ID, AZURE_CLIENT_ID).");
+		return lacks(f,
+			     "tenant_id and client_id are neither in the credential nor in the service's environment "
+			     "(AZURE_TENANT_ID, AZURE_CLIENT_ID).");
 	if (host.n && host.p[host.n - 1] == '/')
 		host.n--;
 	path = gw_arena_printf(&f->arena, "/%.*s/oauth2/v2.0/token", GW_FMT(tenant));
