@@ -90,6 +90,26 @@ static void check_places(struct gw_cf_check *c, const struct gw_provider *row)
 	}
 }
 
+/* What is typed wrong most: a zone for a region, a whole address for a resource's name. */
+static void check_place_words(struct gw_cf_check *c, const struct gw_provider *row)
+{
+	struct gw_str region = text_of(c, "region"), location = text_of(c, "location"),
+		      resource = text_of(c, "resource");
+	bool is_word = gw_str_eq(location, GW_LIT("global")) || gw_str_eq(location, GW_LIT("us")) ||
+		       gw_str_eq(location, GW_LIT("eu"));
+
+	if (region.n && (row->creds & GW_CRED_AWS) && strstr(row->base_url, "{region}") &&
+	    !gw_provider_is_region(region))
+		fault(c, GW_E_INVALID, "region", "region must be the name of an AWS region, such as us-east-1.");
+	if (location.n && strstr(row->base_url, "{location}") && !is_word && !gw_provider_is_region(location))
+		fault(c, GW_E_INVALID, "location",
+		      "location must be a region of Google Cloud, such as europe-west4 (not a zone), or global, us or "
+		      "eu.");
+	if (gw_str_find(resource, '.') < resource.n && strstr(row->base_url, "{resource}"))
+		fault(c, GW_E_INVALID, "resource",
+		      "resource is the name of the Azure resource alone: the first part of its address.");
+}
+
 static void check_provider_auth(struct gw_cf_check *c)
 {
 	struct gw_str how = text_of(c, "auth"), name = text_of(c, "auth_name");
@@ -136,6 +156,8 @@ static void check_provider(struct gw_cf_check *c)
 	const struct gw_provider *row = gw_provider_find(text_of(c, "type"));
 
 	check_places(c, row);
+	if (row)
+		check_place_words(c, row);
 	check_provider_auth(c);
 	check_transport(c, row);
 
@@ -253,7 +275,7 @@ static void check_credential_kind(struct gw_cf_check *c)
 	if (is == AWS && !text_of(c, "region").n)
 		fault(c, GW_E_MISSING, "region",
 		      "region is required for type aws: where requests are signed for, such as us-east-1.");
-	if (is == AWS && !gw_provider_is_place(text_of(c, "region")))
+	if (is == AWS && text_of(c, "region").n && !gw_provider_is_region(text_of(c, "region")))
 		fault(c, GW_E_INVALID, "region", "region must be the name of an AWS region, such as us-east-1.");
 	if (is == AWS && text_of(c, "role_arn").n && !gw_str_has_prefix(text_of(c, "role_arn"), GW_LIT("arn:")))
 		fault(c, GW_E_INVALID, "role_arn",

@@ -37,9 +37,12 @@ static uint64_t policy_of(const struct gw_cf_provider *p)
 static bool put_place(char *to, size_t room, size_t *n, struct gw_str *text, const struct gw_cf_provider *p,
 		      const struct gw_candidate *c)
 {
+	char host[GW_LOCATION_HOST];
 	const struct {
 		struct gw_str mark, value;
-	} places[] = { { GW_LIT("{region}"), c->region.n ? c->region : p->region },
+	} places[] = { { GW_LIT("{location_host}"),
+			 p->location.n ? gw_str(host, gw_provider_location_host(p->location, host)) : GW_NIL },
+		       { GW_LIT("{region}"), c->region.n ? c->region : p->region },
 		       { GW_LIT("{resource}"), p->resource },
 		       { GW_LIT("{project}"), p->project },
 		       { GW_LIT("{location}"), p->location } };

@@ -132,6 +132,39 @@ bool gw_provider_is_place(struct gw_str s)
 	return true;
 }
 
+size_t gw_provider_location_host(struct gw_str location, char out[GW_LOCATION_HOST])
+{
+	const struct gw_str tail = GW_LIT("aiplatform.googleapis.com");
+	bool is_multi = gw_str_eq(location, GW_LIT("us")) || gw_str_eq(location, GW_LIT("eu"));
+	struct gw_str parts[3] = { location, GW_LIT("-"), tail };
+	size_t n = 0;
+
+	if (gw_str_eq(location, GW_LIT("global"))) {
+		parts[0] = parts[1] = GW_LIT("");
+	} else if (is_multi) {
+		parts[0] = GW_LIT("aiplatform.");
+		parts[1] = location;
+		parts[2] = GW_LIT(".rep.googleapis.com");
+	}
+	for (size_t i = 0; i < 3; i++) {
+		if (parts[i].n > GW_LOCATION_HOST - n)
+			return 0;
+		if (parts[i].n)
+			memcpy(out + n, parts[i].p, parts[i].n);
+		n += parts[i].n;
+	}
+	return n;
+}
+
+bool gw_provider_is_region(struct gw_str s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		if (!((s.p[i] >= 'a' && s.p[i] <= 'z') || (s.p[i] >= '0' && s.p[i] <= '9') || s.p[i] == '-'))
+			return false;
+	}
+	return s.n > 3 && s.p[0] >= 'a' && gw_str_find(s, '-') < s.n && s.p[s.n - 1] >= '0' && s.p[s.n - 1] <= '9';
+}
+
 bool gw_auth_is_header_name(struct gw_str name)
 {
 	static const char *const taken[] = { "host",

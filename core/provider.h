@@ -102,6 +102,11 @@ enum gw_auth_kind gw_auth_kind_of(const struct gw_provider *row, enum gw_provide
 bool gw_cred_is_fetched(enum gw_cred_kind kind, enum gw_cred_source source, struct gw_str role_arn);
 /* A header that an operator may choose for the key: a token, none that frames the message or names the host. */
 bool gw_auth_is_header_name(struct gw_str name);
+/* Vertex AI's host for a location: of a region, of "global", of the multi-regions "us" and "eu". At most GW_LOCATION_HOST bytes; how many. */
+enum { GW_LOCATION_HOST = 96 };
+size_t gw_provider_location_host(struct gw_str location, char out[GW_LOCATION_HOST]);
+/* Looks like a region of a cloud: us-east-1, europe-west4. */
+bool gw_provider_is_region(struct gw_str s);
 /* Fit to stand in a base URL: letters, digits, '-', '.', '_'. */
 bool gw_provider_is_place(struct gw_str s);
 /* The row that word number i of the config field provider.type names; NULL when there is none. */

@@ -126,7 +126,7 @@ static enum gw_err begin_upload(struct gw_req *r, struct gw_api *a)
 /* A call whose path says both what model and what to do with it. */
 struct call {
 	struct gw_str model;
-	bool is_stream, is_count;
+	bool is_stream, is_count, is_embed, is_batch;
 };
 
 static enum gw_err read_call(struct gw_req *r, struct call *out)
@@ -134,14 +134,16 @@ static enum gw_err read_call(struct gw_req *r, struct call *out)
 	static const struct {
 		enum gw_dialect_id dialect;
 		const char *tail;
-		bool is_stream, is_count;
+		struct call is;
 	} calls[] = {
-		{ GW_D_GEMINI, ":generateContent", false, false },
-		{ GW_D_GEMINI, ":streamGenerateContent", true, false },
-		{ GW_D_GEMINI, ":countTokens", false, true },
-		{ GW_D_BEDROCK, "/converse", false, false },
-		{ GW_D_BEDROCK, "/converse-stream", true, false },
-		{ GW_D_BEDROCK, "/count-tokens", false, true },
+		{ GW_D_GEMINI, ":generateContent", { .is_stream = false } },
+		{ GW_D_GEMINI, ":streamGenerateContent", { .is_stream = true } },
+		{ GW_D_GEMINI, ":countTokens", { .is_count = true } },
+		{ GW_D_GEMINI, ":embedContent", { .is_embed = true } },
+		{ GW_D_GEMINI, ":batchEmbedContents", { .is_embed = true, .is_batch = true } },
+		{ GW_D_BEDROCK, "/converse", { .is_stream = false } },
+		{ GW_D_BEDROCK, "/converse-stream", { .is_stream = true } },
+		{ GW_D_BEDROCK, "/count-tokens", { .is_count = true } },
 	};
 	struct gw_buf b;
 	bool ok;
@@ -154,9 +156,8 @@ static enum gw_err read_call(struct gw_req *r, struct call *out)
 			continue;
 		gw_buf_init(&b, 1024);
 		ok = gw_url_decode(&b, gw_str(arg.p, arg.n - tail.n)) && !b.err;
+		*out = calls[i].is;
 		out->model = ok ? gw_arena_str(&r->arena, gw_buf_view(&b)) : GW_NIL;
-		out->is_stream = calls[i].is_stream;
-		out->is_count = calls[i].is_count;
 		gw_buf_done(&b);
 		return out->model.p ? GW_OK : GW_E_NO_ROUTE;
 	}
@@ -192,6 +193,8 @@ enum gw_err gw_api_parse(struct gw_req *r)
 			r->chat.model = call.model;
 			r->chat.is_stream = call.is_stream;
 			a->is_count = call.is_count;
+			a->is_embed = call.is_embed;
+			a->is_batch = call.is_batch;
 		} else {
 			a->is_count = gw_str_eq(gw_str_z(r->endpoint->name), GW_LIT("messages.count_tokens"));
 		}

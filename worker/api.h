@@ -37,6 +37,7 @@ struct gw_api {
 	struct gw_upload *up; /* NULL: no body, or one that is held whole */
 	bool is_json; /* the reply is JSON: its usage is looked for */
 	bool is_count; /* how many tokens it has is asked, not for an answer */
+	bool is_embed, is_batch; /* vectors are asked for in Gemini's shape: of one content, of a list */
 	bool is_raw_error; /* the provider's own error goes out as it is */
 };
 

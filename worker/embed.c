@@ -4,6 +4,7 @@
 
 #include "core/dialect/embed.h"
 #include "core/provider.h"
+#include "worker/api.h"
 
 enum { MAX_CALLS = 32 };
 
@@ -13,22 +14,6 @@ struct embedding {
 	struct embed_reply reply;
 	uint32_t first, n; /* of the call under way */
 };
-
-static enum embed_shape shape_of(const struct gw_candidate *c)
-{
-	const struct gw_provider *p = &gw_providers[c->provider_type];
-	struct gw_str m = c->upstream_model;
-
-	if (p->dialect_id == GW_D_COHERE)
-		return EMBED_COHERE;
-	if (p->dialect_id == GW_D_GEMINI) /* Vertex AI's are another API */
-		return p->quirks & GW_Q_GEMINI_FETCHES_URLS ? EMBED_COUNT : EMBED_GEMINI;
-	if (p->dialect_id == GW_D_BEDROCK && memmem(m.p, m.n, "titan-embed", 11))
-		return EMBED_TITAN;
-	if (p->dialect_id == GW_D_BEDROCK && memmem(m.p, m.n, "cohere.embed", 12))
-		return EMBED_BEDROCK_COHERE;
-	return EMBED_COUNT;
-}
 
 static struct gw_str base_of(const struct gw_candidate *c)
 {
@@ -48,11 +33,13 @@ static enum gw_err embed_begin(struct gw_req *r, const struct gw_candidate *c, s
 
 	if (!x)
 		return GW_E_NOMEM;
-	x->shape = shape_of(c);
+	x->shape = embed_shape_of(&gw_providers[c->provider_type], c->upstream_model);
 	if (x->shape == EMBED_COUNT)
 		return gw_single_refuse(r, c, "embeddings");
 	e = gw_single_tree(r, t, &root);
-	if (!e)
+	if (!e && r->api->is_embed)
+		e = embed_gemini_read(&t->arena, root, r->api->is_batch, &x->rq, &param, &why);
+	else if (!e)
 		e = embed_request_read(&t->arena, root, &x->rq, &param, &why);
 	if (!e)
 		e = embed_reply_init(&t->arena, x->rq.n, &x->reply);
@@ -101,6 +88,8 @@ static enum gw_err embed_read(struct gw_req *r, struct gw_talk *t, const yyjson_
 		return GW_E_AGAIN;
 	r->usage = x->reply.usage;
 	gw_usage_settle(&r->usage);
+	if (r->api->is_embed)
+		return embed_gemini_reply(&x->reply, r->api->is_batch, &t->out);
 	return embed_reply_write(&x->reply, x->rq.wants_base64, r->chat.model, &t->out);
 }
 
@@ -127,7 +116,13 @@ static enum gw_err rerank_write(struct gw_req *r, const struct gw_candidate *c, 
 		e = rerank_request_read(&t->arena, root, rq, &param, &why);
 	if (e)
 		return gw_single_fault(r, e, param, why);
-	e = rerank_request_write(rq, is_cohere ? RERANK_COHERE : RERANK_JINA, c->upstream_model, &t->body);
+	bool is_voyage = embed_shape_of(p, c->upstream_model) == EMBED_VOYAGE;
+
+	e = rerank_request_write(rq,
+				 is_cohere   ? RERANK_COHERE
+				 : is_voyage ? RERANK_VOYAGE
+					     : RERANK_JINA,
+				 c->upstream_model, &t->body);
 	if (is_cohere)
 		rerank_path_write(RERANK_COHERE, base_of(c), path);
 	else

@@ -4,6 +4,7 @@
 
 #include "core/dialect/anthropic/endpoints.h"
 #include "core/dialect/bedrock/endpoints.h"
+#include "core/dialect/embed.h"
 #include "core/dialect/gemini/endpoints.h"
 #include "core/dialect/mark.h"
 #include "core/provider.h"
@@ -157,7 +158,6 @@ static const struct gw_single count = { count_write, count_read };
 
 const struct gw_single *gw_single_of(const struct gw_req *r, const struct gw_candidate *c)
 {
-	enum gw_dialect_id provider = gw_providers[c->provider_type].dialect_id;
 	struct gw_str name = gw_str_z(r->endpoint->name);
 
 	if (!r->api)
@@ -166,7 +166,8 @@ const struct gw_single *gw_single_of(const struct gw_req *r, const struct gw_can
 		return &count;
 	if (gw_str_eq(name, GW_LIT("rerank")))
 		return &gw_single_rerank;
-	if (gw_str_eq(name, GW_LIT("embeddings")) && provider != GW_D_OPENAI && provider != GW_D_RESPONSES)
+	if (r->api->is_embed || (gw_str_eq(name, GW_LIT("embeddings")) &&
+				 embed_shape_of(&gw_providers[c->provider_type], c->upstream_model) != EMBED_OPENAI))
 		return &gw_single_embed;
 	return NULL;
 }

@@ -131,20 +131,24 @@ enum gw_err embed_request_read(struct gw_arena *a, const yyjson_val *root, struc
 
 /* What the text is for, in the words of those who ask. The first column holds what clients may say beside the others. */
 static const struct {
-	const char *word, *cohere, *voyage, *gemini;
+	const char *word, *cohere, *voyage, *gemini, *jina;
 } uses[] = {
-	{ "document", "search_document", "document", "RETRIEVAL_DOCUMENT" },
-	{ "query", "search_query", "query", "RETRIEVAL_QUERY" },
-	{ "classification", "classification", NULL, "CLASSIFICATION" },
-	{ "clustering", "clustering", NULL, "CLUSTERING" },
+	{ "document", "search_document", "document", "RETRIEVAL_DOCUMENT", "retrieval.passage" },
+	{ "query", "search_query", "query", "RETRIEVAL_QUERY", "retrieval.query" },
+	{ "classification", "classification", NULL, "CLASSIFICATION", "classification" },
+	{ "clustering", "clustering", NULL, "CLUSTERING", "separation" },
+	{ "similarity", NULL, NULL, "SEMANTIC_SIMILARITY", "text-matching" },
+	{ "question_answering", NULL, NULL, "QUESTION_ANSWERING", NULL },
+	{ "fact_verification", NULL, NULL, "FACT_VERIFICATION", NULL },
+	{ "code_query", NULL, NULL, "CODE_RETRIEVAL_QUERY", NULL },
 };
 enum { N_USES = sizeof(uses) / sizeof(uses[0]) };
 
 static int use_of(struct gw_str word)
 {
-	for (int i = 0; i < N_USES; i++) {
+	for (int i = 0; word.n && i < N_USES; i++) {
 		if (gw_str_eq(word, gw_str_z(uses[i].word)) || gw_str_eq(word, gw_str_z(uses[i].cohere)) ||
-		    gw_str_eq(word, gw_str_z(uses[i].gemini)))
+		    gw_str_eq(word, gw_str_z(uses[i].gemini)) || gw_str_eq(word, gw_str_z(uses[i].jina)))
 			return i;
 	}
 	return -1;
@@ -172,10 +176,20 @@ static void dimensions_write(struct part *p, const char *key)
 		gw_jw_ki64(&p->w, key, p->in->dimensions.v);
 }
 
-static void openai_write(struct part *p, bool is_voyage)
+/* input_type under the provider's name for it and in its word; dropped when it has none. */
+static void use_write(struct part *p, const char *key, const char *word)
+{
+	if (key && word)
+		gw_jw_kstr(&p->w, key, gw_str_z(word));
+	else if (p->in->input_type.n)
+		ir_drop(&p->in->notes, "input_type");
+}
+
+static void openai_write(struct part *p, enum embed_shape s)
 {
 	struct embed_request *in = p->in;
 	int use = use_of(in->input_type);
+	bool is_renamed = s == EMBED_VOYAGE || s == EMBED_MISTRAL;
 
 	gw_jw_kstr(&p->w, "model", p->model);
 	if (in->texts) {
@@ -184,25 +198,29 @@ static void openai_write(struct part *p, bool is_voyage)
 		gw_jw_key(&p->w, GW_LIT("input"));
 		gw_jw_val(&p->w, in->raw);
 	}
-	gw_jw_kstr(&p->w, "encoding_format", GW_LIT("base64"));
-	dimensions_write(p, is_voyage ? "output_dimension" : "dimensions");
-	if (is_voyage && use >= 0 && uses[use].voyage)
-		gw_jw_kstr(&p->w, "input_type", gw_str_z(uses[use].voyage));
-	else if (in->input_type.n)
-		ir_drop(&in->notes, "input_type");
-	if (in->user.n && !is_voyage)
+	gw_jw_kstr(&p->w, s == EMBED_JINA ? "embedding_type" : "encoding_format", GW_LIT("base64"));
+	dimensions_write(p, is_renamed ? "output_dimension" : "dimensions");
+	use_write(p,
+		  s == EMBED_VOYAGE ? "input_type"
+		  : s == EMBED_JINA ? "task"
+				    : NULL,
+		  use < 0             ? NULL
+		  : s == EMBED_VOYAGE ? uses[use].voyage
+				      : uses[use].jina);
+	if (in->user.n && s == EMBED_OPENAI)
 		gw_jw_kstr(&p->w, "user", in->user);
 }
 
 static void cohere_write(struct part *p, bool has_model)
 {
 	int use = use_of(p->in->input_type);
+	const char *word = use >= 0 ? uses[use].cohere : NULL;
 
 	if (has_model)
 		gw_jw_kstr(&p->w, "model", p->model);
 	texts_write(p, "texts");
-	gw_jw_kstr(&p->w, "input_type", gw_str_z(uses[use >= 0 ? use : 0].cohere)); /* required */
-	if (use < 0 && p->in->input_type.n)
+	gw_jw_kstr(&p->w, "input_type", gw_str_z(word ? word : uses[0].cohere)); /* required */
+	if (!word && p->in->input_type.n)
 		ir_drop(&p->in->notes, "input_type");
 	gw_jw_key(&p->w, GW_LIT("embedding_types"));
 	gw_jw_raw(&p->w, GW_LIT("[\"float\"]"));
@@ -233,9 +251,43 @@ static void gemini_write(struct part *p)
 		dimensions_write(p, "outputDimensionality");
 		if (use >= 0)
 			gw_jw_kstr(&p->w, "taskType", gw_str_z(uses[use].gemini));
+		if (p->in->titles && p->in->titles[p->first + i].n)
+			gw_jw_kstr(&p->w, "title", p->in->titles[p->first + i]);
 		gw_jw_end_obj(&p->w);
 	}
 	gw_jw_end_arr(&p->w);
+}
+
+/* instances, and parameters for all of them. */
+static void vertex_write(struct part *p, bool is_multimodal)
+{
+	int use = is_multimodal ? -1 : use_of(p->in->input_type);
+
+	if (use < 0 && p->in->input_type.n)
+		ir_drop(&p->in->notes, "input_type");
+	gw_jw_key(&p->w, GW_LIT("instances"));
+	gw_jw_arr(&p->w);
+	for (uint32_t i = 0; i < p->n; i++) {
+		gw_jw_obj(&p->w);
+		gw_jw_kstr(&p->w, is_multimodal ? "text" : "content", p->in->texts[p->first + i]);
+		if (use >= 0)
+			gw_jw_kstr(&p->w, "task_type", gw_str_z(uses[use].gemini));
+		if (!is_multimodal && p->in->titles && p->in->titles[p->first + i].n)
+			gw_jw_kstr(&p->w, "title", p->in->titles[p->first + i]);
+		gw_jw_end_obj(&p->w);
+	}
+	gw_jw_end_arr(&p->w);
+	if (!p->in->dimensions.is_set)
+		return;
+	gw_jw_key(&p->w, GW_LIT("parameters"));
+	gw_jw_obj(&p->w);
+	dimensions_write(p, is_multimodal ? "dimension" : "outputDimensionality");
+	gw_jw_end_obj(&p->w);
+}
+
+static bool has_titles(enum embed_shape s)
+{
+	return s == EMBED_GEMINI || s == EMBED_VERTEX || s == EMBED_VERTEX_GEMINI;
 }
 
 static void plain_write(struct part *p, enum embed_shape s)
@@ -264,10 +316,14 @@ enum gw_err embed_request_write(struct embed_request *in, enum embed_shape s, st
 		return bad(param, why, GW_E_INVALID, "dimensions", "the provider offers no vectors of this length");
 	if (in->user.n && s != EMBED_OPENAI)
 		ir_drop(&in->notes, "user");
+	if (in->titles && !has_titles(s))
+		ir_drop(&in->notes, "title");
 	gw_jw_init(&p.w, body);
 	gw_jw_obj(&p.w);
-	if (s == EMBED_OPENAI || s == EMBED_VOYAGE)
-		openai_write(&p, s == EMBED_VOYAGE);
+	if (s == EMBED_OPENAI || s == EMBED_VOYAGE || s == EMBED_MISTRAL || s == EMBED_JINA)
+		openai_write(&p, s);
+	else if (s == EMBED_VERTEX || s == EMBED_VERTEX_GEMINI || s == EMBED_VERTEX_MULTIMODAL)
+		vertex_write(&p, s == EMBED_VERTEX_MULTIMODAL);
 	else if (s == EMBED_COHERE || s == EMBED_BEDROCK_COHERE)
 		cohere_write(&p, s == EMBED_COHERE);
 	else if (s == EMBED_GEMINI)
@@ -294,17 +350,29 @@ static void put_escaped(struct gw_buf *out, struct gw_str s)
 
 void embed_path_write(enum embed_shape s, struct gw_str base, struct gw_str model, struct gw_buf *out)
 {
-	static const char *const plain[EMBED_COUNT] = { [EMBED_OPENAI] = "/embeddings",
-							[EMBED_VOYAGE] = "/embeddings",
-							[EMBED_COHERE] = "/v2/embed",
-							[EMBED_OLLAMA] = "/api/embed" };
+	static const struct {
+		const char *before, *after;
+	} paths[EMBED_COUNT] = { [EMBED_OPENAI] = { "/embeddings", NULL },
+				 [EMBED_VOYAGE] = { "/embeddings", NULL },
+				 [EMBED_MISTRAL] = { "/embeddings", NULL },
+				 [EMBED_JINA] = { "/embeddings", NULL },
+				 [EMBED_COHERE] = { "/v2/embed", NULL },
+				 [EMBED_OLLAMA] = { "/api/embed", NULL },
+				 [EMBED_GEMINI] = { "/models/", ":batchEmbedContents" },
+				 [EMBED_VERTEX] = { "/models/", ":predict" },
+				 [EMBED_VERTEX_GEMINI] = { "/models/", ":predict" },
+				 [EMBED_VERTEX_MULTIMODAL] = { "/models/", ":predict" },
+				 [EMBED_TITAN] = { "/model/", "/invoke" },
+				 [EMBED_BEDROCK_COHERE] = { "/model/", "/invoke" } };
+	struct gw_str v1 = GW_LIT("/v1");
 
+	/* Ollama's own API stands beside the one that is like OpenAI's */
+	if (s == EMBED_OLLAMA && base.n >= v1.n && gw_str_eq(gw_str_skip(base, base.n - v1.n), v1))
+		base.n -= v1.n;
 	gw_buf_puts(out, base);
-	if (plain[s]) {
-		gw_buf_puts(out, gw_str_z(plain[s]));
+	gw_buf_puts(out, gw_str_z(paths[s].before));
+	if (!paths[s].after)
 		return;
-	}
-	gw_buf_puts(out, s == EMBED_GEMINI ? GW_LIT("/models/") : GW_LIT("/model/"));
 	put_escaped(out, model);
-	gw_buf_puts(out, s == EMBED_GEMINI ? GW_LIT(":batchEmbedContents") : GW_LIT("/invoke"));
+	gw_buf_puts(out, gw_str_z(paths[s].after));
 }

@@ -1,7 +1,7 @@
 #pragma once
 #include "core/dialect/ir.h"
 
-/* Embeddings and reranking: what clients ask in OpenAI's shape (/v1/embeddings) and in the one that rerankers share (/v1|v2/rerank), and the
+/* Embeddings and reranking: what clients ask in OpenAI's shape (/v1/embeddings), in Gemini's (embedContent, batchEmbedContents) and in the one that rerankers share (/v1|v2/rerank), and the
  * shapes of providers. Pure. Where a provider takes fewer texts a call than came, the caller makes several calls, each for a part
  * (first, n), and reads all replies into one. */
 
@@ -19,6 +19,9 @@ struct embed_limits {
 };
 extern const struct embed_limits embed_limits[EMBED_COUNT];
 enum embed_shape embed_shape_find(struct gw_str name); /* EMBED_COUNT when there is none */
+/* What a provider of this row speaks for this model. EMBED_OPENAI: a client's bytes pass as they are. EMBED_COUNT: it has none. */
+struct gw_provider;
+enum embed_shape embed_shape_of(const struct gw_provider *p, struct gw_str model);
 
 struct embed_request {
 	struct gw_str model;
@@ -28,6 +31,7 @@ struct embed_request {
 	struct ir_i64 dimensions;
 	bool wants_base64;
 	struct gw_str user, input_type; /* NIL = not told */
+	struct gw_str *titles; /* of documents, one per text; NULL = none was told */
 	struct ir_request notes; /* what was dropped (ir_drop) */
 };
 /* One vector per input, in their order. */
@@ -44,6 +48,10 @@ struct embed_reply {
 /* GW_E_INVALID, GW_E_MISSING with *param, *why; GW_E_NOMEM. */
 GW_MUST enum gw_err embed_request_read(struct gw_arena *a, const yyjson_val *root, struct embed_request *out,
 				       struct gw_str *param, struct gw_str *why);
+/* Gemini's: one content, or a list of requests. */
+GW_MUST enum gw_err embed_gemini_read(struct gw_arena *a, const yyjson_val *root, bool is_batch,
+				      struct embed_request *out, struct gw_str *param, struct gw_str *why);
+GW_MUST enum gw_err embed_gemini_reply(const struct embed_reply *in, bool is_batch, struct gw_buf *out);
 /* Inputs first .. first + n - 1, n at most the shape's batch. */
 GW_MUST enum gw_err embed_request_write(struct embed_request *in, enum embed_shape s, struct gw_str model,
 					uint32_t first, uint32_t n, struct gw_buf *body, struct gw_str *param,
@@ -54,6 +62,7 @@ GW_MUST enum gw_err embed_reply_init(struct gw_arena *a, uint32_t n, struct embe
 GW_MUST enum gw_err embed_reply_read(struct gw_arena *a, const yyjson_val *root, enum embed_shape s, uint32_t first,
 				     uint32_t n, struct embed_reply *out);
 /* OpenAI's list; base64 (little-endian float32) or numbers, as the client asked. */
+void embed_number_write(struct gw_json_out *w, double d);
 GW_MUST enum gw_err embed_reply_write(const struct embed_reply *in, bool wants_base64, struct gw_str model,
 				      struct gw_buf *out);
 

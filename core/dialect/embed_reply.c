@@ -80,12 +80,34 @@ static enum gw_err vector_read(struct gw_arena *a, yyjson_val *v, struct embed_v
 	return yyjson_is_arr(v) ? numbers_read(a, v, out) : GW_E_UP_GARBLED;
 }
 
+static bool is_like_openai(enum embed_shape s)
+{
+	return s == EMBED_OPENAI || s == EMBED_VOYAGE || s == EMBED_MISTRAL || s == EMBED_JINA;
+}
+
+static bool is_vertex(enum embed_shape s)
+{
+	return s == EMBED_VERTEX || s == EMBED_VERTEX_GEMINI || s == EMBED_VERTEX_MULTIMODAL;
+}
+
 /* Where the list stands. */
 static yyjson_val *list_of(const yyjson_val *root, enum embed_shape s)
 {
-	yyjson_val *v = get(root, s == EMBED_OPENAI || s == EMBED_VOYAGE ? "data" : "embeddings");
+	yyjson_val *v = get(root, is_like_openai(s) ? "data" : is_vertex(s) ? "predictions" : "embeddings");
 
 	return (s == EMBED_COHERE || s == EMBED_BEDROCK_COHERE) && yyjson_is_obj(v) ? get(v, "float") : v;
+}
+
+/* The vector of one of the list's elements. */
+static yyjson_val *vector_of(yyjson_val *v, enum embed_shape s)
+{
+	if (!yyjson_is_obj(v))
+		return v;
+	if (s == EMBED_VERTEX_MULTIMODAL)
+		return get(v, "textEmbedding");
+	if (s == EMBED_VERTEX || s == EMBED_VERTEX_GEMINI)
+		return get(get(v, "embeddings"), "values");
+	return get(v, s == EMBED_GEMINI ? "values" : "embedding");
 }
 
 static void tokens_add(struct gw_usage *u, yyjson_val *v)
@@ -97,14 +119,25 @@ static void tokens_add(struct gw_usage *u, yyjson_val *v)
 	gw_usage_settle(u);
 }
 
+/* Told with each vector. */
+static void vertex_usage(const yyjson_val *root, struct gw_usage *u)
+{
+	yyjson_arr_iter it = yyjson_arr_iter_with(get(root, "predictions"));
+
+	for (yyjson_val *v; (v = yyjson_arr_iter_next(&it));)
+		tokens_add(u, get(get(get(v, "embeddings"), "statistics"), "token_count"));
+}
+
 static void usage_read(const yyjson_val *root, enum embed_shape s, struct gw_usage *u)
 {
 	const yyjson_val *usage = get(root, "usage");
 
 	switch (s) {
 	case EMBED_OPENAI:
+	case EMBED_MISTRAL:
 		tokens_add(u, get(usage, "prompt_tokens"));
 		break;
+	case EMBED_JINA:
 	case EMBED_VOYAGE:
 		tokens_add(u, get(usage, "total_tokens"));
 		break;
@@ -121,6 +154,11 @@ static void usage_read(const yyjson_val *root, enum embed_shape s, struct gw_usa
 	case EMBED_GEMINI:
 		tokens_add(u, get(get(root, "usageMetadata"), "promptTokenCount"));
 		break;
+	case EMBED_VERTEX:
+	case EMBED_VERTEX_GEMINI:
+		vertex_usage(root, u);
+		break;
+	case EMBED_VERTEX_MULTIMODAL: /* is billed by character and says nothing */
 	case EMBED_COUNT:
 		break;
 	}
@@ -145,9 +183,7 @@ enum gw_err embed_reply_read(struct gw_arena *a, const yyjson_val *root, enum em
 
 		if (at >= n)
 			return GW_E_UP_GARBLED;
-		if (yyjson_is_obj(v))
-			v = get(v, s == EMBED_GEMINI ? "values" : "embedding");
-		e = vector_read(a, v, &out->vectors[first + at]);
+		e = vector_read(a, vector_of(v, s), &out->vectors[first + at]);
 	}
 	if (!e)
 		usage_read(root, s, &out->usage);
@@ -161,7 +197,7 @@ enum gw_err embed_reply_read(struct gw_arena *a, const yyjson_val *root, enum em
 /* ---- writing ---- */
 
 /* What was a float32 needs nine digits at most. */
-static void number_write(struct gw_json_out *w, double d)
+void embed_number_write(struct gw_json_out *w, double d)
 {
 	char text[32];
 	int n;
@@ -214,7 +250,7 @@ enum gw_err embed_reply_write(const struct embed_reply *in, bool wants_base64, s
 		} else {
 			gw_jw_arr(&w);
 			for (uint32_t k = 0; k < in->vectors[i].n; k++)
-				number_write(&w, in->vectors[i].v[k]);
+				embed_number_write(&w, in->vectors[i].v[k]);
 			gw_jw_end_arr(&w);
 		}
 		gw_jw_end_obj(&w);

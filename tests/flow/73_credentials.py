@@ -6,6 +6,7 @@ import json
 import subprocess
 
 import pytest
+from forward_proxy import ForwardProxy
 from harness import Gateway, until
 from vendors import Provider, Tokens, signature_fault
 
@@ -254,6 +255,37 @@ def play_metadata_addresses_cannot_be_reached_otherwise(gateway, provider):
 def play_what_a_kind_needs_is_asked_for_at_save(shared_gateway, fields, names):
     a = shared_gateway.admin("POST", "credentials", {"id": "bad", "provider": "p", **fields})
     assert a.status == 400 and names in a.text, a.text
+
+
+@pytest.mark.parametrize("fields,names,words", [
+    ({"type": "vertex", "location": "global"}, "/project", "required"),
+    ({"type": "vertex", "project": "p"}, "/location", "required"),
+    ({"type": "vertex", "project": "p", "location": "us-central1-a"}, "/location", "zone"),
+    ({"type": "vertex", "project": "p/../x", "location": "eu"}, "/project", "letters"),
+    ({"type": "bedrock"}, "/region", "required"),
+    ({"type": "bedrock", "region": "Frankfurt"}, "/region", "us-east-1"),
+    ({"type": "azure"}, "/resource", "required"),
+    ({"type": "azure", "resource": "my.openai.azure.com"}, "/resource", "first part"),
+    ({"type": "azure-classic", "resource": "https://my"}, "/resource", "letters"),
+])
+def play_what_an_address_needs_is_asked_for_at_save(shared_gateway, fields, names, words):
+    a = shared_gateway.admin("POST", "providers", {"id": "bad", **fields})
+    assert a.status == 400 and names in a.text and words in a.text, a.text
+
+
+@pytest.mark.parametrize("location,host", [("europe-west4", "europe-west4-aiplatform.googleapis.com"), ("global", "aiplatform.googleapis.com"),
+                                           ("us", "aiplatform.us.rep.googleapis.com"), ("eu", "aiplatform.eu.rep.googleapis.com")])
+def play_vertex_is_asked_where_its_location_is(gateway, location, host):
+    """By what the provider's proxy is asked for: the names are those of the world outside."""
+    proxy = ForwardProxy(fail=403)
+    gateway.ctl("apply", "-f", "-", stdin=json.dumps([
+        {"kind": "provider", "id": "p", "type": "vertex", "project": "pr-1", "location": location, "proxy": proxy.url, "allow_private": ["127.0.0.0/8", "::1/128"]},
+        {"kind": "credential", "id": "c", "provider": "p", "secret": "ya29-token"},
+        {"kind": "deployment", "id": "d", "provider": "p", "credential": "c", "upstream_model": "m", "probe": "none", "activation": "immediate"},
+        {"kind": "model", "id": "mock-1", "targets": [{"deployment": "d"}]}]))
+    assert gateway.chat().status >= 500
+    assert proxy.lines() and all(line == f"CONNECT {host}:443 HTTP/1.1" for line in proxy.lines()), proxy.lines()
+    proxy.stop()
 
 
 @pytest.fixture(scope="module")

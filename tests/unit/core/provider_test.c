@@ -96,10 +96,34 @@ static void names(void **st)
 	assert_false(gw_provider_is_place(GW_LIT("a@b")));
 }
 
+static void locations(void **st)
+{
+	static const char *const hosts[][2] = { { "europe-west4", "europe-west4-aiplatform.googleapis.com" },
+						{ "global", "aiplatform.googleapis.com" },
+						{ "us", "aiplatform.us.rep.googleapis.com" },
+						{ "eu", "aiplatform.eu.rep.googleapis.com" } };
+	static const char *const regions[] = { "us-east-1", "us-gov-west-1", "europe-west4",
+					       "northamerica-northeast2" };
+	static const char *const none[] = { "",          "us",        "global", "us-central1-a",
+					    "US-EAST-1", "us east 1", "1-a1",   "useast1" };
+	char room[GW_LOCATION_HOST], far[200];
+
+	(void)st;
+	for (size_t i = 0; i < N_OF(hosts); i++)
+		assert_str(gw_str(room, gw_provider_location_host(gw_str_z(hosts[i][0]), room)), hosts[i][1]);
+	memset(far, 'a', sizeof(far));
+	assert_int_equal(gw_provider_location_host(gw_str(far, sizeof(far)), room), 0);
+	for (size_t i = 0; i < N_OF(regions); i++)
+		assert_true(gw_provider_is_region(gw_str_z(regions[i])));
+	for (size_t i = 0; i < N_OF(none); i++)
+		assert_false(gw_provider_is_region(gw_str_z(none[i])));
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(rows), cmocka_unit_test(paths), cmocka_unit_test(headers),
-					    cmocka_unit_test(kinds), cmocka_unit_test(names) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(rows),    cmocka_unit_test(paths),
+					    cmocka_unit_test(headers), cmocka_unit_test(kinds),
+					    cmocka_unit_test(names),   cmocka_unit_test(locations) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

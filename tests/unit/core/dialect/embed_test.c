@@ -93,7 +93,26 @@ static void each_shape_is_written(void **state)
 		  "{\"texts\":[\"a\",\"b\"],\"input_type\":\"search_query\",\"embedding_types\":[\"float\"],\"output_"
 		  "dimension\":256}",
 		  "/v1/model/m%2F1/invoke" },
-		{ EMBED_OLLAMA, 2, "{\"model\":\"m/1\",\"input\":[\"a\",\"b\"],\"dimensions\":256}", "/v1/api/embed" },
+		{ EMBED_OLLAMA, 2, "{\"model\":\"m/1\",\"input\":[\"a\",\"b\"],\"dimensions\":256}", "/api/embed" },
+		{ EMBED_MISTRAL, 2,
+		  "{\"model\":\"m/1\",\"input\":[\"a\",\"b\"],\"encoding_format\":\"base64\",\"output_dimension\":256}",
+		  "/v1/embeddings" },
+		{ EMBED_JINA, 2,
+		  "{\"model\":\"m/"
+		  "1\",\"input\":[\"a\",\"b\"],\"embedding_type\":\"base64\",\"dimensions\":256,\"task\":"
+		  "\"retrieval.query\"}",
+		  "/v1/embeddings" },
+		{ EMBED_VERTEX, 2,
+		  "{\"instances\":[{\"content\":\"a\",\"task_type\":\"RETRIEVAL_QUERY\"},{\"content\":\"b\",\"task_"
+		  "type\":"
+		  "\"RETRIEVAL_QUERY\"}],\"parameters\":{\"outputDimensionality\":256}}",
+		  "/v1/models/m%2F1:predict" },
+		{ EMBED_VERTEX_GEMINI, 1,
+		  "{\"instances\":[{\"content\":\"a\",\"task_type\":\"RETRIEVAL_QUERY\"}],\"parameters\":{"
+		  "\"outputDimensionality\":256}}",
+		  "/v1/models/m%2F1:predict" },
+		{ EMBED_VERTEX_MULTIMODAL, 1, "{\"instances\":[{\"text\":\"a\"}],\"parameters\":{\"dimension\":256}}",
+		  "/v1/models/m%2F1:predict" },
 	};
 	struct room *r = *state;
 
@@ -111,6 +130,63 @@ static void each_shape_is_written(void **state)
 	}
 	assert_int_equal(embed_shape_find(GW_LIT("titan")), EMBED_TITAN);
 	assert_int_equal(embed_shape_find(GW_LIT("none")), EMBED_COUNT);
+}
+
+/* Gemini's clients: one content or a list; what is not the same for all, or no text, is refused. */
+static void geminis_clients(void **state)
+{
+	static const struct {
+		bool is_batch;
+		const char *body, *param;
+	} bad[] = {
+		{ false, "{}", "content" },
+		{ false, "[]", "" },
+		{ false, "{\"content\":{\"parts\":[{\"text\":\"\"}]}}", "content" },
+		{ false, "{\"content\":{\"parts\":[{\"inlineData\":{\"data\":\"\"}}]}}", "content" },
+		{ false, "{\"content\":{\"parts\":[{\"text\":\"a\"}]},\"taskType\":1}", "taskType" },
+		{ false, "{\"content\":{\"parts\":[{\"text\":\"a\"}]},\"outputDimensionality\":0}",
+		  "outputDimensionality" },
+		{ false, "{\"content\":{\"parts\":[{\"text\":\"a\"}]},\"title\":[]}", "title" },
+		{ true, "{\"requests\":[]}", "requests" },
+		{ true, "{\"requests\":{}}", "requests" },
+		{ true, "{\"requests\":[1]}", "content" },
+		{ true,
+		  "{\"requests\":[{\"content\":{\"parts\":[{\"text\":\"a\"}]},\"taskType\":\"CLUSTERING\"},"
+		  "{\"content\":{\"parts\":[{\"text\":\"a\"}]}}]}",
+		  "requests" },
+		{ true,
+		  "{\"requests\":[{\"content\":{\"parts\":[{\"text\":\"a\"}]},\"outputDimensionality\":2},"
+		  "{\"content\":{\"parts\":[{\"text\":\"a\"}]},\"outputDimensionality\":3}]}",
+		  "requests" },
+	};
+	static const double ones[] = { 1.5 };
+	struct embed_vector v[2] = { { ones, 1 }, { ones, 1 } };
+	struct embed_reply rp = { .vectors = v, .n = 2 };
+	struct room *r = *state;
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		assert_int_equal(embed_gemini_read(&r->a, tree(r, gw_str_z(bad[i].body)), bad[i].is_batch, &r->rq,
+						   &r->param, &r->why),
+				 GW_E_INVALID);
+		same_text(r->param, bad[i].param);
+	}
+	assert_int_equal(
+	    embed_gemini_read(&r->a,
+			      tree(r, GW_LIT("{\"model\":\"models/x\",\"content\":{\"role\":\"user\",\"parts\":[{"
+					     "\"text\":\"a\"},{\"text\":\"b\"}]},\"task_type\":\"RETRIEVAL_DOCUMENT\","
+					     "\"title\":\"T\",\"odd\":1}")),
+			      false, &r->rq, &r->param, &r->why),
+	    GW_OK);
+	same_text(r->rq.texts[0], "ab");
+	same_text(r->rq.notes.dropped->name, "odd");
+	assert_int_equal(embed_request_write(&r->rq, EMBED_VERTEX, GW_LIT("m"), 0, 1, &r->out, &r->param, &r->why),
+			 GW_OK);
+	same_value(r, "{\"instances\":[{\"content\":\"ab\",\"task_type\":\"RETRIEVAL_DOCUMENT\",\"title\":\"T\"}]}");
+	assert_int_equal(embed_gemini_reply(&rp, true, &r->out), GW_OK);
+	same_value(r, "{\"embeddings\":[{\"values\":[1.5]},{\"values\":[1.5]}]}");
+	rp.usage = (struct gw_usage){ .is_known = true, .input = 7 };
+	assert_int_equal(embed_gemini_reply(&rp, false, &r->out), GW_OK);
+	same_value(r, "{\"embedding\":{\"values\":[1.5]},\"usageMetadata\":{\"promptTokenCount\":7}}");
 }
 
 static void inputs_are_checked(void **state)
@@ -170,6 +246,18 @@ static void each_reply_is_read(void **state)
 		{ EMBED_BEDROCK_COHERE, "{\"embeddings\":[[1.5,-2],[3]]}", -1 },
 		{ EMBED_GEMINI, "{\"embeddings\":[{\"values\":[1.5,-2]},{\"values\":[3]}]}", -1 },
 		{ EMBED_OLLAMA, "{\"embeddings\":[[1.5,-2],[3]],\"prompt_eval_count\":7}", 7 },
+		{ EMBED_JINA,
+		  "{\"data\":[{\"embedding\":[1.5,-2]},{\"embedding\":\"AABAQA==\"}],\"usage\":{\"total_tokens\":8}}",
+		  8 },
+		{ EMBED_MISTRAL,
+		  "{\"data\":[{\"embedding\":[1.5,-2]},{\"embedding\":[3]}],\"usage\":{\"prompt_tokens\":9}}", 9 },
+		{ EMBED_VERTEX,
+		  "{\"predictions\":[{\"embeddings\":{\"values\":[1.5,-2],\"statistics\":{\"token_count\":4,"
+		  "\"truncated\":false}}},"
+		  "{\"embeddings\":{\"values\":[3],\"statistics\":{\"token_count\":6}}}]}",
+		  10 },
+		{ EMBED_VERTEX_MULTIMODAL, "{\"predictions\":[{\"textEmbedding\":[1.5,-2]},{\"textEmbedding\":[3]}]}",
+		  -1 },
 	};
 	struct room *r = *state;
 	struct embed_reply rp;
@@ -287,7 +375,7 @@ static void reranking(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(each_shape_is_written),       T(inputs_are_checked), T(each_reply_is_read),
+		T(each_shape_is_written),       T(geminis_clients), T(inputs_are_checked), T(each_reply_is_read),
 		T(hostile_replies_are_garbage), T(reranking),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
