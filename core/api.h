@@ -22,10 +22,9 @@ GW_MUST enum gw_err gw_api_splice(struct gw_arena *a, const struct gw_endpoint_i
 				  const struct gw_chat_request *rq, struct gw_str upstream_model,
 				  struct gw_str pieces[8], uint32_t *n_pieces);
 /* As gw_chat_event, for streams of the other endpoints. Typed events (responses, images, audio) pass as they are; the one that ends
- * the answer has kind DONE. saw_content: after content an error is the client's to see, not ours to hide. */
+ * the answer has kind DONE, one that tells a failure has kind ERROR. */
 GW_MUST enum gw_err gw_api_event(enum gw_ep_usage usage, const struct gw_sse_event *ev, bool wants_usage,
-				 bool saw_content, struct gw_scan_value *values, struct gw_buf *scratch,
-				 struct gw_chat_event *out);
+				 struct gw_scan_value *values, struct gw_buf *scratch, struct gw_chat_event *out);
 /* Where a whole reply of this kind tells its usage; places as in core/usage.h. */
 const struct gw_scan_node *gw_api_usage_tree(enum gw_ep_usage usage);
 /* Seconds of sound that a MEDIA reply told; 0 when it did not. */

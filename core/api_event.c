@@ -137,8 +137,7 @@ static struct gw_str type_of(const struct gw_sse_event *ev)
 	return gw_str_cut(rest, '"', &type, &rest) ? type : GW_NIL;
 }
 
-static enum gw_err typed(const struct gw_sse_event *ev, bool saw_content, struct gw_scan_value *values,
-			 struct gw_chat_event *out)
+static enum gw_err typed(const struct gw_sse_event *ev, struct gw_scan_value *values, struct gw_chat_event *out)
 {
 	static const char *const ends[] = { "response.completed",   "response.incomplete",
 					    "response.failed",      "transcript.text.done",
@@ -162,7 +161,7 @@ static enum gw_err typed(const struct gw_sse_event *ev, bool saw_content, struct
 	} else if (is_one_of(type, ends)) {
 		pick(ev->data, values);
 		out->has_values = true;
-		out->kind = gw_str_eq(type, GW_LIT("response.failed")) && !saw_content ? GW_EV_ERROR : GW_EV_DONE;
+		out->kind = gw_str_eq(type, GW_LIT("response.failed")) ? GW_EV_ERROR : GW_EV_DONE;
 	} else {
 		out->has_content = ends_with(type, GW_LIT(".delta")) || ends_with(type, GW_LIT(".partial_image")) ||
 				   ends_with(type, GW_LIT(".done"));
@@ -170,7 +169,7 @@ static enum gw_err typed(const struct gw_sse_event *ev, bool saw_content, struct
 	return GW_OK;
 }
 
-enum gw_err gw_api_event(enum gw_ep_usage usage, const struct gw_sse_event *ev, bool wants_usage, bool saw_content,
+enum gw_err gw_api_event(enum gw_ep_usage usage, const struct gw_sse_event *ev, bool wants_usage,
 			 struct gw_scan_value *values, struct gw_buf *scratch, struct gw_chat_event *out)
 {
 	enum gw_err e;
@@ -188,5 +187,5 @@ enum gw_err gw_api_event(enum gw_ep_usage usage, const struct gw_sse_event *ev, 
 		out->kind = GW_EV_DONE;
 		return GW_OK;
 	}
-	return typed(ev, saw_content, values, out);
+	return typed(ev, values, out);
 }

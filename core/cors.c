@@ -6,7 +6,8 @@ enum { ORIGIN_BYTES = 255, ASKED_BYTES = 2048 };
 /* What pages may read of an answer, beside the few that every page may. */
 static const char exposed[] =
     "access-control-expose-headers: x-request-id, x-llmgw-deployment, x-llmgw-attempts, x-llmgw-generation, "
-    "x-llmgw-cost-usd, x-llmgw-overhead-us, retry-after, retry-after-ms, x-should-retry\r\n";
+    "x-llmgw-upstream-request-id, x-llmgw-cost-usd, x-llmgw-overhead-us, retry-after, retry-after-ms, "
+    "x-should-retry\r\n";
 
 static bool is_any(const struct gw_cors *c)
 {

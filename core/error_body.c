@@ -6,7 +6,7 @@
 /* What a provider says about our key, bill or rights is for the operator, not for clients. */
 static bool is_private(enum gw_err e)
 {
-	return e == GW_E_UP_AUTH || e == GW_E_UP_BILLING || e == GW_E_UP_PERMISSION;
+	return e == GW_E_UP_AUTH || e == GW_E_UP_BILLING || e == GW_E_UP_PERMISSION || e == GW_E_UP_REGION;
 }
 
 /* ,"key":"value" or null */

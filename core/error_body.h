@@ -17,7 +17,7 @@ struct gw_error_told {
 	uint64_t retry_after_ms; /* 0 = not told */
 };
 struct gw_upstream_error;
-/* message NIL: the row's text. UP_AUTH, UP_BILLING, UP_PERMISSION: message and param are not used, because the provider's words are
+/* message NIL: the row's text. UP_AUTH, UP_BILLING, UP_PERMISSION, UP_REGION: message and param are not used, because the provider's words are
  * about our account. */
 void gw_error_tell(struct gw_error_told *out, enum gw_err e, struct gw_str message, struct gw_str param,
 		   struct gw_str request_id);
@@ -41,17 +41,21 @@ struct gw_upstream_error {
 	enum gw_err err;
 	struct gw_str message, code, type, param;
 	struct gw_str request_id; /* told in the body; for those that send no header */
+	struct gw_str note; /* of a body that is no JSON: what it was, in our words, for the record */
 	uint64_t retry_after_ms;
 };
 /* What there is of the reply. Views; all but status may be empty. */
 struct gw_upstream_reply {
 	int status; /* 0 or 2xx: an error inside of an answer that had begun */
 	struct gw_str body, retry_after, retry_after_ms;
+	uint64_t asked_ms; /* what the headers said, where they were read before */
 	struct gw_str error_type; /* header x-amzn-errortype */
 	const struct gw_str *secrets;
 	uint32_t n_secrets;
 };
 struct gw_arena;
+/* Is this the body of an error, whatever its status says? Some providers answer 200 and tell the failure inside. */
+bool gw_upstream_is_error(struct gw_arena *a, struct gw_str body);
 void gw_upstream_error_take(struct gw_arena *a, const struct gw_upstream_reply *in, struct gw_upstream_error *out);
 /* Headers that carry a provider's id of the request, the best first; ends with NULL. */
 extern const char *const gw_upstream_id_headers[];
@@ -63,6 +67,12 @@ void gw_upstream_error_read(struct gw_arena *a, int status, struct gw_str body, 
 uint64_t gw_retry_after_ms(struct gw_str retry_after, struct gw_str retry_after_ms, int64_t now_s);
 /* A date of HTTP in the one form that may be sent. */
 bool gw_http_date_read(struct gw_str s, int64_t *unix_s);
+/* The same from the words of a message in lower case: "please try again in 7m12s", "retry after 7 seconds". */
+uint64_t gw_retry_words_ms(struct gw_str lower);
+/* The same from the headers that tell when a rate is filled again: the longest of those rates of which nothing is left. `header` gives a
+ * header's value or NIL. */
+uint64_t gw_retry_reset_ms(struct gw_str (*header)(const void *from, struct gw_str name), const void *from,
+			   int64_t now_s);
 /* Removes secrets and anything that looks like one, URLs and IP addresses; result in the arena. */
 struct gw_str gw_scrub(struct gw_arena *a, struct gw_str text, const struct gw_str *secrets, uint32_t n_secrets);
 /* An upstream error in OpenAI's shape. */

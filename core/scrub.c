@@ -1,11 +1,12 @@
 /* Takes out of a provider's words what must not reach clients or records: secrets given, anything that looks like a token, URLs,
- * host:port and IP addresses, account ids. Rather a word too many than a key too few. */
+ * host:port, hosts of private networks and IP addresses, account ids (numbers of ten digits and more, and so ARNs that have one). Rather a
+ * word too many than a key too few. */
 #include "core/error_body.h"
 
 #include "lib/arena.h"
 
 static const struct gw_str gone = { "[removed]", 9 };
-enum { MIN_SECRET = 4, RUN = 20, HEX_RUN = 32 };
+enum { MIN_SECRET = 4, RUN = 20, HEX_RUN = 32, ANY_RUN = 40, ACCOUNT_DIGITS = 10, STARS = 3 };
 
 static bool is_upper(char c)
 {
@@ -37,10 +38,13 @@ static bool is_word(char c)
 /* "sk-abc", "Bearer"-less tokens of known makers, account ids: prefix and at least 6 further characters. */
 static bool has_token_prefix(struct gw_str w)
 {
-	static const char *const prefixes[] = { "sk-",  "sk_",  "pk-",    "lgw_",  "gsk_",  "xai-",  "hf_",   "pplx-",
-						"AIza", "AKIA", "ASIA",   "ya29.", "eyJ",   "ghp_",  "xox",   "key-",
-						"api-", "org-", "org_",   "proj_", "proj-", "acct_", "acct-", "ACCT",
-						"tok_", "r8_",  "nvapi-", "csk-",  "fw_" };
+	static const char *const prefixes[] = {
+		"sk-",   "sk_",   "pk-",   "lgw_",   "gsk_", "xai-",     "hf_",         "pplx-",
+		"AIza",  "AKIA",  "ASIA",  "AROA",   "AIDA", "ABSK",     "ya29.",       "AQ.",
+		"eyJ",   "ghp_",  "xox",   "key-",   "api-", "org-",     "org_",        "proj_",
+		"proj-", "acct_", "acct-", "ACCT",   "tok_", "r8_",      "nvapi-",      "csk-",
+		"fw_",   "tgp_",  "jina_", "glpat-", "pa-",  "esecret_", "github_pat_", "bedrock-api-key-"
+	};
 
 	for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
 		struct gw_str p = gw_str_z(prefixes[i]);
@@ -56,24 +60,103 @@ static bool has_token_prefix(struct gw_str w)
 	return false;
 }
 
+/* Ids of requests and objects are told. */
+static bool is_uuid(struct gw_str w)
+{
+	for (size_t i = 0; w.n == 36 && i < w.n; i++) {
+		bool is_dash = i == 8 || i == 13 || i == 18 || i == 23;
+
+		if (is_dash ? w.p[i] != '-' : !is_hex(w.p[i]))
+			return false;
+	}
+	return w.n == 36;
+}
+
+/* Base64 of a key's length, whatever its slashes and pluses divide it into. */
+static bool is_base64(struct gw_str w)
+{
+	bool has_upper = false, has_lower = false, has_digit = false;
+
+	for (size_t i = 0; i < w.n; i++) {
+		if (!is_alnum(w.p[i]) && !memchr("+/=", w.p[i], 3))
+			return false;
+		has_upper |= is_upper(w.p[i]);
+		has_lower |= is_lower(w.p[i]);
+		has_digit |= is_digit(w.p[i]);
+	}
+	return w.n >= ANY_RUN && has_upper && has_lower && has_digit;
+}
+
 /* A run of letters and digits that no language has. Model names are made of shorter runs. */
 static bool has_token_run(struct gw_str w)
 {
-	size_t n = 0, digits = 0, letters = 0, hex = 0;
+	size_t n = 0, digits = 0, letters = 0, hex = 0, row = 0;
 
 	for (size_t i = 0; i <= w.n; i++) {
 		char c = i < w.n ? w.p[i] : ' ';
 
 		if (is_alnum(c)) {
 			n++;
+			row = is_digit(c) ? row + 1 : 0;
+			if (row >= ACCOUNT_DIGITS)
+				return true; /* of an account or a project */
 			digits += is_digit(c);
 			letters += !is_digit(c);
 			hex += is_hex(c);
 			continue;
 		}
-		if ((n >= RUN && digits >= 2 && letters >= 2) || (n >= HEX_RUN && hex == n))
+		if ((n >= RUN && digits >= 2 && letters >= 2) || (n >= HEX_RUN && hex == n) || n >= ANY_RUN)
 			return true;
-		n = digits = letters = hex = 0;
+		n = digits = letters = hex = row = 0;
+	}
+	return false;
+}
+
+/* "****aB3d": what is left of a key that its maker has hidden. */
+static bool is_masked(struct gw_str w)
+{
+	size_t stars = 0, others = 0;
+
+	for (size_t i = 0; i < w.n; i++) {
+		stars += w.p[i] == '*';
+		others += is_alnum(w.p[i]);
+	}
+	return stars >= STARS && others > 0;
+}
+
+static bool ends_with(struct gw_str s, const char *end)
+{
+	size_t n = strlen(end);
+
+	return s.n >= n && gw_str_ieq(gw_str_skip(s, s.n - n), gw_str(end, n));
+}
+
+/* "api_key=x", "X-Amz-Signature=x" */
+static bool is_assignment(struct gw_str w)
+{
+	static const char *const names[] = { "key", "token", "secret",    "password",  "passwd",
+					     "pwd", "sig",   "signature", "credential" };
+	size_t eq = gw_str_find(w, '=');
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && eq + MIN_SECRET < w.n; i++) {
+		if (ends_with(gw_str(w.p, eq), names[i]))
+			return true;
+	}
+	return false;
+}
+
+/* Names that only a private network knows; with or without a path or port. */
+static bool is_private_host(struct gw_str w)
+{
+	static const char *const zones[] = { ".internal", ".local", ".localdomain", ".lan",   ".corp",
+					     ".intranet", ".svc",   ".home.arpa",   ".consul" };
+	size_t n = 0;
+
+	while (n < w.n && (is_alnum(w.p[n]) || w.p[n] == '.' || w.p[n] == '-' || w.p[n] == '_'))
+		n++;
+	for (size_t i = 0; i < sizeof(zones) / sizeof(zones[0]); i++) {
+		if (n > strlen(zones[i]) && ends_with(gw_str(w.p, n), zones[i]))
+			return true;
 	}
 	return false;
 }
@@ -149,8 +232,8 @@ static bool has_mail(struct gw_str w)
 
 static bool must_go(struct gw_str w)
 {
-	return has_url(w) || has_token_prefix(w) || has_token_run(w) || has_ipv4(w) || has_ipv6(w) || is_host_port(w) ||
-	       has_mail(w);
+	return has_url(w) || has_token_prefix(w) || (has_token_run(w) && !is_uuid(w)) || is_base64(w) || is_masked(w) ||
+	       is_assignment(w) || has_ipv4(w) || has_ipv6(w) || is_host_port(w) || is_private_host(w) || has_mail(w);
 }
 
 /* Position of a secret in the text, and its length. */
@@ -236,7 +319,7 @@ static void put_without_words(struct out *o, struct gw_str text)
 	}
 }
 
-/* "Bearer x", "api key: x": the word behind is a secret whatever it looks like, unless it is plain lower-case text. */
+/* "Bearer x": the word behind is a secret whatever it looks like. */
 static void blank_after_bearer(char *p, size_t n)
 {
 	for (size_t i = 0; i + 7 < n; i++) {

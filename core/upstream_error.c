@@ -27,6 +27,8 @@ static enum gw_err by_status(int status)
 		return GW_E_TOO_BIG;
 	case 429:
 		return GW_E_UP_LIMIT;
+	case 501: /* what is not implemented does not get better */
+		return GW_E_UP_BAD_REQUEST;
 	case 498: /* capacity (Groq); Cohere means the token by it and says so */
 	case 503:
 	case 529:
@@ -102,19 +104,28 @@ static struct gw_str lower(struct gw_arena *a, struct gw_str s)
 	return p ? gw_str(p, n) : GW_NIL;
 }
 
-static enum gw_err by_words(struct gw_arena *a, enum gw_err e, int status, const struct gw_error_parts *p)
+/* "Too many tokens per min" and "too many tokens, please wait" are rates, whatever else the words would say. */
+static bool is_a_rate(struct gw_str text)
 {
-	struct gw_str text;
+	static const char *const parts[] = { "per min",    "tpm",         "rate limit", "rate_limit",
+					     "rate-limit", "please wait", "try again",  "retry" };
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		if (has(text, parts[i]))
+			return true;
+	}
+	return false;
+}
+
+static enum gw_err by_words(enum gw_err e, int status, const struct gw_error_parts *p, struct gw_str text)
+{
 	bool is_asked = status == 400 || status == 403 || status == 413 || status == 422 || status == 424 ||
 			status == 429 || status == 500;
 	bool is_rate;
 
-	if (!is_asked || p->message.n == 0)
+	if (!is_asked || text.n == 0)
 		return e;
-	text = lower(a, p->message);
-	/* "too many tokens per min" is a rate */
-	is_rate = e == GW_E_UP_LIMIT &&
-		  (has(text, "per minute") || has(text, "per min") || has(text, "tpm") || has(text, "rate"));
+	is_rate = e == GW_E_UP_LIMIT && is_a_rate(text);
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
 		if ((words[i].when == status || (words[i].when == ANY && !is_rate)) && has(text, words[i].one) &&
 		    has(text, words[i].other))
@@ -157,13 +168,15 @@ static struct gw_str only_word(struct gw_arena *a, struct gw_str s, const struct
 }
 
 /* The class: status, code, type, then words. */
-static enum gw_err classify(struct gw_arena *a, int status, const struct gw_error_parts *p)
+static enum gw_err classify(int status, const struct gw_error_parts *p, struct gw_str text)
 {
 	enum gw_err e = by_status(status >= 300 || !p->status ? status : p->status), refined;
 	const struct gw_str said[] = { p->inner_code, p->reason, p->code, p->type, p->rpc_status };
 
 	for (size_t i = 0; i < sizeof(said) / sizeof(said[0]); i++) {
 		refined = by_code(e, status, said[i]);
+		if (refined == GW_E_UP_PERMISSION && refined != e) /* of what, the words say */
+			return by_words(refined, status, p, text);
 		if (refined != e)
 			return refined;
 	}
@@ -171,7 +184,7 @@ static enum gw_err classify(struct gw_arena *a, int status, const struct gw_erro
 		return GW_E_UP_FILTERED;
 	if (status == 498 && (has(p->message, "token") || has(p->message, "key")))
 		return GW_E_UP_AUTH;
-	return by_words(a, e, status, p);
+	return by_words(e, status, p, text);
 }
 
 /* ThrottlingException:http://internal.amazon.com/coral/ -> ThrottlingException */
@@ -184,26 +197,59 @@ static struct gw_str plain_name(struct gw_str s)
 	return gw_str(s.p, gw_str_find(s, ':'));
 }
 
+/* What the record says of a body that is no JSON. Nothing of the body itself: it is a stranger's page. */
+static struct gw_str note_of(struct gw_arena *a, int status, struct gw_str body)
+{
+	struct gw_str text = gw_str_trim(body);
+
+	if (status < 300)
+		return GW_NIL;
+	if (!text.n)
+		return gw_arena_printf(a, "The provider answered HTTP %d and said nothing.", status);
+	return gw_arena_printf(a, "The provider answered HTTP %d with %s (%zu bytes), which tells no more.", status,
+			       text.p[0] == '<' ? "a web page" : "text that is not JSON", body.n);
+}
+
+/* Until when: the header is the most exact, then what the body names, then the words. */
+static uint64_t retry_ms(const struct gw_upstream_reply *in, const struct gw_error_parts *p, enum gw_err e,
+			 struct gw_str text)
+{
+	uint64_t ms = in->asked_ms ? in->asked_ms : gw_retry_after_ms(in->retry_after, in->retry_after_ms, 0);
+
+	if (!ms)
+		ms = p->retry_ms;
+	if (!ms && (e == GW_E_UP_LIMIT || e == GW_E_UP_OVERLOADED))
+		ms = gw_retry_words_ms(text);
+	return p->is_per_day && ms < DAY_QUOTA_MS ? DAY_QUOTA_MS : ms;
+}
+
 void gw_upstream_error_take(struct gw_arena *a, const struct gw_upstream_reply *in, struct gw_upstream_error *out)
 {
 	struct gw_error_parts p = { 0 };
-	uint64_t asked = gw_retry_after_ms(in->retry_after, in->retry_after_ms, 0);
+	struct gw_str text;
 
 	*out = (struct gw_upstream_error){ 0 };
-	gw_error_parts_read(a, in->body, &p);
+	if (!gw_error_parts_read(a, in->body, &p))
+		out->note = note_of(a, in->status, in->body);
 	if (in->error_type.n && !p.code.n)
 		p.code = in->error_type;
 	p.code = plain_name(p.code);
-	out->err = classify(a, in->status, &p);
-	out->retry_after_ms = asked ? asked : p.retry_ms;
-	if (p.is_per_day && out->retry_after_ms < DAY_QUOTA_MS)
-		out->retry_after_ms = DAY_QUOTA_MS;
+	text = lower(a, p.message);
+	out->err = classify(in->status, &p, text);
+	out->retry_after_ms = retry_ms(in, &p, out->err, text);
 	if (p.message.n)
 		out->message = cut(gw_scrub(a, cut(p.message, MAX_LOOK), in->secrets, in->n_secrets), MAX_MESSAGE);
 	out->code = only_word(a, p.code.n ? p.code : p.reason, in->secrets, in->n_secrets);
 	out->type = only_word(a, p.type.n ? p.type : p.rpc_status, in->secrets, in->n_secrets);
 	out->param = only_word(a, p.param, in->secrets, in->n_secrets);
 	out->request_id = only_word(a, p.request_id, in->secrets, in->n_secrets);
+}
+
+bool gw_upstream_is_error(struct gw_arena *a, struct gw_str body)
+{
+	struct gw_error_parts p;
+
+	return gw_error_parts_read(a, body, &p) && p.message.n > 0;
 }
 
 void gw_upstream_error_read(struct gw_arena *a, int status, struct gw_str body, struct gw_str retry_after,
@@ -222,7 +268,17 @@ void gw_upstream_error_read(struct gw_arena *a, int status, struct gw_str body, 
 
 /* ---- ids ---- */
 
-const char *const gw_upstream_id_headers[] = {
-	"x-request-id",           "request-id",      "x-amzn-requestid",  "apim-request-id", "x-ms-request-id",
-	"mistral-correlation-id", "x-generation-id", "x-goog-request-id", "cf-ray",          NULL
-};
+const char *const gw_upstream_id_headers[] = { "x-request-id",
+					       "request-id",
+					       "x-amzn-requestid",
+					       "apim-request-id",
+					       "x-ms-request-id",
+					       "mistral-correlation-id",
+					       "x-generation-id",
+					       "x-goog-request-id",
+					       "x-ds-trace-id",
+					       "x-debug-trace-id",
+					       "x-kong-request-id",
+					       "nvcf-reqid",
+					       "cf-ray",
+					       NULL };

@@ -56,6 +56,7 @@ static void common(struct gw_req *r, struct heads *h)
 		add_u64(r, h, GW_LIT("x-llmgw-attempts"), r->attempts);
 	if (r->rec.generation)
 		add_u64(r, h, GW_LIT("x-llmgw-generation"), r->rec.generation);
+	add(h, GW_LIT("x-llmgw-upstream-request-id"), r->at.upstream_request_id);
 	if (r->dropped.n)
 		add(h, GW_LIT("x-llmgw-dropped"), r->dropped);
 	if (r->endpoint->dialect == GW_D_ANTHROPIC)

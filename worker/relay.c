@@ -31,12 +31,19 @@ static struct gw_str header_of(const struct gw_up_reply *rep, struct gw_str name
 	return GW_NIL;
 }
 
+static struct gw_str header_in(const void *from, struct gw_str name)
+{
+	return header_of(from, name);
+}
+
 static void read_retry_after(struct gw_req *r, const struct gw_up_reply *rep)
 {
 	struct gw_str ms = header_of(rep, GW_LIT("retry-after-ms")), text = header_of(rep, GW_LIT("retry-after"));
 
 	if (ms.n || text.n)
 		r->at.retry_after_ms = gw_retry_after_ms(text, ms, gw_unix_us() / 1000000);
+	if (!r->at.retry_after_ms && rep->status >= 429)
+		r->at.retry_after_ms = gw_retry_reset_ms(header_in, rep, gw_unix_us() / 1000000);
 }
 
 static void read_request_id(struct gw_req *r, const struct gw_up_reply *rep)
@@ -189,7 +196,12 @@ enum gw_err gw_relay_error_event(struct gw_req *r, int status, struct gw_str jso
 	gw_upstream_error_read(&r->arena, status ? status : 200, json, GW_NIL, GW_NIL, secrets,
 			       gw_req_secrets(r, secrets), &ue);
 	r->at.detail = ue.message;
+	r->at.told = ue;
 	r->at.said = ue.code.n ? ue.code : ue.type;
+	if (!r->at.upstream_request_id.n)
+		r->at.upstream_request_id = ue.request_id;
+	if (!r->at.retry_after_ms)
+		r->at.retry_after_ms = ue.retry_after_ms;
 	r->saw_error_event = true;
 	return ue.err ? ue.err : GW_E_UP_SERVER;
 }
@@ -225,9 +237,8 @@ static void on_event(void *ctx, const struct gw_sse_event *ev)
 	if (r->ev_end || r->saw_done)
 		return; /* after the end nothing counts */
 	gw_buf_clear(scratch, 64 << 10);
-	enum gw_err e =
-	    r->api ? gw_api_event(r->endpoint->usage, ev, r->chat.wants_usage, r->saw_content, r->values, scratch, &ce)
-		   : gw_chat_event(ev, r->chat.wants_usage, &r->shape, r->values, scratch, &ce);
+	enum gw_err e = r->api ? gw_api_event(r->endpoint->usage, ev, r->chat.wants_usage, r->values, scratch, &ce)
+			       : gw_chat_event(ev, r->chat.wants_usage, &r->shape, r->values, scratch, &ce);
 
 	if (e) {
 		fail_attempt(r, GW_E_UP_GARBLED);
@@ -235,6 +246,8 @@ static void on_event(void *ctx, const struct gw_sse_event *ev)
 	}
 	if (ce.kind == GW_EV_ERROR) {
 		flush(run);
+		if (ce.has_values)
+			take_values(r); /* what failed may have cost something all the same */
 		fail_attempt(r, gw_relay_error_event(r, 200, ev->data));
 		return;
 	}

@@ -2,6 +2,7 @@
 #include "worker/talk.h"
 
 #include "core/dialect/text.h"
+#include "core/error_body.h"
 #include "core/provider.h"
 #include "lib/json.h"
 #include "lib/sys/clock.h"
@@ -244,8 +245,9 @@ bool gw_talk_head(struct gw_req *r, const struct gw_up_reply *rep, struct gw_str
 								    : GW_LIT("text/event-stream");
 
 	(void)rep;
-	if (!r->chat.is_stream || t->single)
-		return is_type(content_type, GW_LIT("application/json"));
+	if (!r->chat.is_stream || t->single || is_type(content_type, GW_LIT("application/json")))
+		return is_type(content_type,
+			       GW_LIT("application/json")); /* instead of a stream: an error, most likely */
 	if (!is_type(content_type, want) ||
 	    gw_translate_open(&t->stream, t->provider, t->is_same ? NULL : t->client, &t->carry))
 		return false;
@@ -381,8 +383,12 @@ enum gw_err gw_talk_end(struct gw_req *r)
 	}
 	e = gw_translate_reply(&t->arena, t->provider, t->is_same ? NULL : t->client, &t->carry, gw_buf_view(&t->in),
 			       &t->out, &told);
+	if (!e && r->chat.is_stream)
+		e = GW_E_UP_GARBLED; /* a stream was asked for */
 	if (!e)
 		take_told(r, &told);
+	else if (e != GW_E_NOMEM && e != GW_E_TOO_BIG && gw_upstream_is_error(&r->arena, gw_buf_view(&t->in)))
+		e = gw_relay_error_event(r, 200, gw_buf_view(&t->in));
 	return e;
 }
 

@@ -116,6 +116,8 @@ const struct gw_dialect *gw_dialect_of(enum gw_dialect_id id);
 const struct gw_dialect *gw_dialect_find(struct gw_str name);
 
 /* An error as clients of this dialect read it; NONE, and dialects that are not linked: OpenAI's shape. */
+int gw_dialect_error_status(enum gw_dialect_id id,
+			    enum gw_err e); /* the row's, but where a dialect has one of its own */
 void gw_dialect_error(enum gw_dialect_id id, const struct gw_error_told *t, struct gw_buf *out);
 
 /* The head of reading a frame whose object names its kind. *root NULL: there is nothing in it (blank, "[DONE]"). kind: the member "type",

@@ -25,6 +25,13 @@ const struct gw_dialect *gw_dialect_find(struct gw_str name)
 	return NULL;
 }
 
+int gw_dialect_error_status(enum gw_dialect_id id, enum gw_err e)
+{
+	if (id == GW_D_ANTHROPIC && (e == GW_E_UP_OVERLOADED || e == GW_E_BUSY))
+		return 529; /* this vendor's own; its clients wait longer at it than at a 503 */
+	return gw_err_info(e)->http;
+}
+
 void gw_dialect_error(enum gw_dialect_id id, const struct gw_error_told *t, struct gw_buf *out)
 {
 	const struct gw_dialect *d = gw_dialect_of(id);

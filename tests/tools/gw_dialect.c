@@ -279,7 +279,7 @@ static void on_passed(void *ctx, const struct gw_sse_event *ev)
 	struct passed *p = ctx;
 	struct gw_chat_event ce = { 0 };
 
-	if (gw_api_event(p->kind, ev, true, false, p->values, &p->scratch, &ce))
+	if (gw_api_event(p->kind, ev, true, p->values, &p->scratch, &ce))
 		p->is_broken = true;
 	if (ce.has_values)
 		gw_usage_take(&p->usage, p->values);

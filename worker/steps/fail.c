@@ -19,7 +19,7 @@ static void whole(struct gw_req *r)
 	gw_buf_clear(&r->held, 16 << 10);
 	tell(r, &told);
 	gw_talk_error(r, &told, false, &r->held);
-	r->status = gw_err_info(r->err)->http;
+	r->status = gw_dialect_error_status(r->endpoint->dialect, r->err);
 	gw_answer_whole(r, GW_LIT("application/json"), gw_buf_view(&r->held));
 }
 

@@ -10,6 +10,7 @@ static enum gw_err read_error_reply(struct gw_req *r)
 
 	struct gw_upstream_reply in = { .status = r->at.status,
 					.body = gw_buf_view(&r->held),
+					.asked_ms = r->at.retry_after_ms,
 					.error_type = r->at.error_type,
 					.secrets = secrets,
 					.n_secrets = gw_req_secrets(r, secrets) };
@@ -17,15 +18,14 @@ static enum gw_err read_error_reply(struct gw_req *r)
 	gw_upstream_error_take(&r->arena, &in, &ue);
 	if (r->api)
 		ue.err = gw_api_error(r, ue.err);
-	r->at.detail = ue.message;
+	r->at.detail = ue.message.n ? ue.message : ue.note;
 	r->at.told = ue;
 	r->at.said = ue.code.n ? ue.code : ue.type;
 	if (!r->at.upstream_request_id.n)
 		r->at.upstream_request_id = ue.request_id;
 	if (ue.param.n)
 		r->err_param = ue.param;
-	if (ue.retry_after_ms)
-		r->at.retry_after_ms = ue.retry_after_ms;
+	r->at.retry_after_ms = ue.retry_after_ms;
 	return ue.err;
 }
 
@@ -37,11 +37,23 @@ static enum gw_err end_of_stream(struct gw_req *r)
 	return r->finish_reason.n && !gw_sse_rest(&r->sse).n ? GW_OK : GW_E_UP_CUT;
 }
 
+/* A failure that came as a 200: nobody has seen it yet, so it is one like any other. */
+static bool is_error_inside(struct gw_req *r)
+{
+	const struct gw_scan_value *v = &r->values[GW_UP_ERROR], *finish = &r->values[GW_UP_FINISH];
+	bool has_failed = finish->type == GW_JSON_NONE || gw_str_eq(gw_scan_str(finish), GW_LIT("failed"));
+
+	return r->out == GW_OUT_NONE && (v->type == GW_JSON_OBJ || (v->type == GW_JSON_STR && v->len)) && has_failed &&
+	       r->endpoint->reply != GW_EPR_AS_IT_IS && gw_upstream_is_error(&r->arena, gw_buf_view(&r->held));
+}
+
 static enum gw_err end_of_whole(struct gw_req *r)
 {
 	gw_usage_take(&r->usage, r->values);
 	if (r->api && !r->api->is_json)
 		return GW_OK;
+	if (is_error_inside(r))
+		return gw_relay_error_event(r, 200, gw_buf_view(&r->held));
 	if (r->values[GW_UP_MODEL].type == GW_JSON_STR)
 		r->response_model = gw_arena_str(&r->arena, gw_scan_str(&r->values[GW_UP_MODEL]));
 	if (r->values[GW_UP_FINISH].type == GW_JSON_STR && r->endpoint->usage != GW_EPU_MEDIA)

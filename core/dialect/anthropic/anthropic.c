@@ -19,8 +19,10 @@ static const char *error_type(const struct gw_error_told *t)
 	case GW_E_AUDIT_FULL:
 		return "overloaded_error";
 	case GW_E_UP_NOT_FOUND:
+	case GW_E_UP_NO_DEPLOYMENT:
 		return "not_found_error";
 	case GW_E_UP_PERMISSION:
+	case GW_E_UP_REGION:
 		return "permission_error";
 	default:
 		break;

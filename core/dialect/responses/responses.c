@@ -14,7 +14,7 @@ static void write_error(const struct gw_error_told *told, struct gw_buf *out)
 	gw_error_write_openai(out, told);
 }
 
-/* Nested, as recorded traffic has it; the number is above all that came. */
+/* Nested, as recorded traffic has it, and behind it the end of the response: some clients wait for the one, some for the other. */
 static void write_error_event(const struct gw_error_told *told, const struct gw_carry *c, struct gw_buf *out)
 {
 	struct gw_buf b;
@@ -23,10 +23,15 @@ static void write_error_event(const struct gw_error_told *told, const struct gw_
 	(void)c;
 	gw_buf_init(&b, 65536);
 	gw_error_write_openai(&b, told); /* {"error":{...}} */
-	inner = gw_buf_view(&b);
+	inner = gw_str_skip(gw_buf_view(&b), 1);
 	gw_buf_puts(out, GW_LIT("event: error\ndata: {\"type\":\"error\",\"sequence_number\":0,"));
-	gw_buf_puts(out, gw_str_skip(inner, 1));
-	gw_buf_puts(out, GW_LIT("\n\n"));
+	gw_buf_puts(out, inner);
+	gw_buf_puts(out, GW_LIT("\n\nevent: response.failed\ndata: {\"type\":\"response.failed\",\"sequence_number\":1,"
+				"\"response\":{\"id\":"));
+	gw_json_quote(out, told->request_id);
+	gw_buf_puts(out, GW_LIT(",\"object\":\"response\",\"status\":\"failed\",\"output\":[],"));
+	gw_buf_puts(out, inner);
+	gw_buf_puts(out, GW_LIT("}\n\n"));
 	gw_buf_done(&b);
 }
 

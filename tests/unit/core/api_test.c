@@ -124,8 +124,8 @@ static void splices(void **st)
 	expect_sent("batches.create", "{\"input_file_id\":\"model\"}", "{\"input_file_id\":\"model\"}");
 }
 
-static struct gw_chat_event event(enum gw_ep_usage usage, const char *name, const char *data, bool saw,
-				  struct gw_scan_value *v, enum gw_err want)
+static struct gw_chat_event event(enum gw_ep_usage usage, const char *name, const char *data, struct gw_scan_value *v,
+				  enum gw_err want)
 {
 	struct gw_sse_event ev = {
 		.event = gw_str_z(name), .data = gw_str_z(data), .raw = gw_str_z(data), .has_data = true
@@ -134,7 +134,7 @@ static struct gw_chat_event event(enum gw_ep_usage usage, const char *name, cons
 	struct gw_buf scratch;
 
 	gw_buf_init(&scratch, 65536);
-	assert_int_equal(gw_api_event(usage, &ev, true, saw, v, &scratch, &out), want);
+	assert_int_equal(gw_api_event(usage, &ev, true, v, &scratch, &out), want);
 	gw_buf_done(&scratch);
 	return out;
 }
@@ -146,39 +146,34 @@ static void events(void **st)
 	struct gw_chat_event e;
 
 	(void)st;
-	e = event(GW_EPU_TYPED, "response.created", "{\"type\":\"response.created\",\"response\":{}}", false, v, GW_OK);
+	e = event(GW_EPU_TYPED, "response.created", "{\"type\":\"response.created\",\"response\":{}}", v, GW_OK);
 	assert_true(e.kind == GW_EV_PASS && !e.has_content);
-	e = event(GW_EPU_TYPED, "", "{\"type\":\"response.output_text.delta\",\"delta\":\"x\"}", false, v, GW_OK);
+	e = event(GW_EPU_TYPED, "", "{\"type\":\"response.output_text.delta\",\"delta\":\"x\"}", v, GW_OK);
 	assert_true(e.kind == GW_EV_PASS && e.has_content);
-	e = event(GW_EPU_TYPED, "", "{\"sequence_number\":4,\"type\":\"response.output_text.delta\"}", false, v, GW_OK);
+	e = event(GW_EPU_TYPED, "", "{\"sequence_number\":4,\"type\":\"response.output_text.delta\"}", v, GW_OK);
 	assert_true(e.has_content);
 	e = event(GW_EPU_TYPED, "",
 		  "{\"type\":\"response.completed\",\"response\":{\"model\":\"r-1\",\"status\":\"completed\",\"usage\":"
 		  "{\"input_tokens\":5,"
 		  "\"input_tokens_details\":{\"cached_tokens\":2},\"output_tokens\":7}}}",
-		  true, v, GW_OK);
+		  v, GW_OK);
 	assert_int_equal(e.kind, GW_EV_DONE);
 	gw_usage_take(&u, v);
 	assert_true(u.is_known && u.input == 5 && u.cache_read == 2 && u.output == 7);
 	assert_str(gw_scan_str(&v[GW_UP_MODEL]), "r-1");
+	assert_int_equal(event(GW_EPU_TYPED, "", "{\"type\":\"response.failed\",\"response\":{}}", v, GW_OK).kind,
+			 GW_EV_ERROR);
 	assert_int_equal(
-	    event(GW_EPU_TYPED, "", "{\"type\":\"response.failed\",\"response\":{}}", false, v, GW_OK).kind,
+	    event(GW_EPU_TYPED, "error", "{\"type\":\"error\",\"error\":{\"code\":\"server_error\"}}", v, GW_OK).kind,
 	    GW_EV_ERROR);
-	assert_int_equal(event(GW_EPU_TYPED, "", "{\"type\":\"response.failed\",\"response\":{}}", true, v, GW_OK).kind,
-			 GW_EV_DONE);
 	assert_int_equal(
-	    event(GW_EPU_TYPED, "error", "{\"type\":\"error\",\"error\":{\"code\":\"server_error\"}}", true, v, GW_OK)
+	    event(GW_EPU_MEDIA, "", "{\"type\":\"transcript.text.done\",\"usage\":{\"input_tokens\":3}}", v, GW_OK)
 		.kind,
-	    GW_EV_ERROR);
-	assert_int_equal(event(GW_EPU_MEDIA, "", "{\"type\":\"transcript.text.done\",\"usage\":{\"input_tokens\":3}}",
-			       true, v, GW_OK)
-			     .kind,
-			 GW_EV_DONE);
-	event(GW_EPU_TYPED, "", "not json", false, v, GW_E_UP_GARBLED);
-	e = event(GW_EPU_TEXT, "", "{\"choices\":[{\"text\":\"hi\",\"index\":0,\"finish_reason\":null}]}", false, v,
-		  GW_OK);
+	    GW_EV_DONE);
+	event(GW_EPU_TYPED, "", "not json", v, GW_E_UP_GARBLED);
+	e = event(GW_EPU_TEXT, "", "{\"choices\":[{\"text\":\"hi\",\"index\":0,\"finish_reason\":null}]}", v, GW_OK);
 	assert_true(e.kind == GW_EV_PASS && e.has_content);
-	assert_int_equal(event(GW_EPU_TEXT, "", "[DONE]", true, v, GW_OK).kind, GW_EV_DONE);
+	assert_int_equal(event(GW_EPU_TEXT, "", "[DONE]", v, GW_OK).kind, GW_EV_DONE);
 }
 
 static void seconds(void **st)

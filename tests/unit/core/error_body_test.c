@@ -128,7 +128,7 @@ static void by_code_and_words(void **st)
 		{ 400, "{\"error\":{\"message\":\"credit balance is too low\"}}", GW_E_UP_BILLING },
 		{ 401, "{\"error\":{\"type\":\"authentication_error\",\"code\":\"invalid_request_error\"}}",
 		  GW_E_UP_AUTH },
-		{ 403, "{\"error\":{\"code\":\"unsupported_country_region_territory\"}}", GW_E_UP_PERMISSION },
+		{ 403, "{\"error\":{\"code\":\"unsupported_country_region_territory\"}}", GW_E_UP_REGION },
 		{ 400, "{\"error\":{\"code\":\"model_not_found\"}}", GW_E_UP_NOT_FOUND },
 		/* words of a prompt that is echoed say nothing */
 		{ 400,
@@ -230,6 +230,7 @@ static void retry_after(void **st)
 	assert_int_equal(retry(" 2 ", NULL), 2000);
 	assert_int_equal(retry("20", "150"), 150);
 	assert_int_equal(retry("20", "x"), 20000);
+	assert_int_equal(retry("1", "0"), 1000);
 	assert_int_equal(retry("-1", NULL), 0);
 	static const struct {
 		const char *text;
@@ -254,6 +255,88 @@ static void retry_after(void **st)
 	assert_int_equal(retry("99999999999999999", NULL), 86400000);
 	assert_int_equal(retry("99999999999999999999999", NULL), 0);
 	assert_int_equal(retry("1.99999999999999999999", NULL), 1999);
+}
+
+static void in_words(void **st)
+{
+	static const struct {
+		const char *text;
+		uint64_t ms;
+	} said[] = {
+		{ "please try again in 7m12s.", 432000 },
+		{ "please try again in 1.213s. visit", 1213 },
+		{ "try again in 350ms", 350 },
+		{ "please try again in 1h2m3s", 3723000 },
+		{ "please retry after 7 seconds.", 7000 },
+		{ "please retry after 1 minute 5 seconds", 65000 },
+		{ "please retry in 48.9399s", 48940 },
+		{ "try again in 2 days", 86400000 },
+		{ "try again in 9999999999h", 86400000 },
+		{ "try again in 99999999999999999999h", 0 },
+		{ "try again in 0s", 0 },
+		{ "try again in a while", 0 },
+		{ "try again in 5", 0 },
+		{ "try again later", 0 },
+		{ "", 0 },
+	};
+
+	(void)st;
+	for (size_t i = 0; i < N_OF(said); i++) {
+		struct gw_str text = exact(gw_str_z(said[i].text));
+		uint64_t ms = gw_retry_words_ms(text);
+
+		if (ms != said[i].ms)
+			fail_msg("%s: %llu", said[i].text, (unsigned long long)ms);
+		free((char *)(uintptr_t)text.p);
+	}
+}
+
+struct told {
+	const char *name, *value;
+};
+
+static struct gw_str told_header(const void *from, struct gw_str name)
+{
+	for (const struct told *t = from; t->name; t++)
+		if (gw_str_eq(name, gw_str_z(t->name)))
+			return gw_str_z(t->value);
+	return GW_NIL;
+}
+
+static void resets(void **st)
+{
+	static const struct told
+	    used_up[] = { { "x-ratelimit-remaining-requests", "0" },
+			  { "x-ratelimit-reset-requests", "120ms" },
+			  { "x-ratelimit-remaining-tokens", "0" },
+			  { "x-ratelimit-reset-tokens", "6m0s" },
+			  { NULL, NULL } },
+	    one_left[] = { { "x-ratelimit-remaining-requests", "1" },
+			   { "x-ratelimit-reset-requests", "1h" },
+			   { "x-ratelimit-remaining-tokens", "0" },
+			   { "x-ratelimit-reset-tokens", "2s" },
+			   { NULL, NULL } },
+	    date[] = { { "anthropic-ratelimit-input-tokens-remaining", "0" },
+		       { "anthropic-ratelimit-input-tokens-reset", "2023-11-14T22:13:50Z" },
+		       { NULL, NULL } },
+	    past[] = { { "anthropic-ratelimit-requests-remaining", "0" },
+		       { "anthropic-ratelimit-requests-reset", "2020-01-01T00:00:00Z" },
+		       { NULL, NULL } },
+	    epoch_ms[] = { { "x-ratelimit-remaining", "0" }, { "x-ratelimit-reset", "1700000030000" }, { NULL, NULL } },
+	    epoch_s[] = { { "x-ratelimit-remaining", "0" }, { "x-ratelimit-reset", "1700000030" }, { NULL, NULL } },
+	    seconds[] = { { "x-ratelimit-remaining", "0" }, { "x-ratelimit-reset", "17" }, { NULL, NULL } },
+	    garbage[] = { { "x-ratelimit-remaining", "0" }, { "x-ratelimit-reset", "soon" }, { NULL, NULL } };
+	const int64_t now = 1700000000;
+
+	(void)st;
+	assert_int_equal(gw_retry_reset_ms(told_header, used_up, now), 360000);
+	assert_int_equal(gw_retry_reset_ms(told_header, one_left, now), 2000);
+	assert_int_equal(gw_retry_reset_ms(told_header, date, now), 30000);
+	assert_int_equal(gw_retry_reset_ms(told_header, past, now), 0);
+	assert_int_equal(gw_retry_reset_ms(told_header, epoch_ms, now), 30000);
+	assert_int_equal(gw_retry_reset_ms(told_header, epoch_s, now), 30000);
+	assert_int_equal(gw_retry_reset_ms(told_header, seconds, now), 17000);
+	assert_int_equal(gw_retry_reset_ms(told_header, garbage, now), 0);
 }
 
 /* ---- scrubbing ---- */
@@ -286,10 +369,65 @@ static void taken_out(void **st)
 	scrub("localhost:11434/v1 refused", "[removed] refused");
 	scrub("mail ops@example.com", "mail [removed]");
 	scrub("in organization org-AbCdEfGh12345678 on tokens", "in organization [removed] on tokens");
+	scrub("Your api key: ****aB3d is invalid", "Your api key: [removed] is invalid");
+	scrub("call with ?key=abcd failed", "call with [removed] failed");
+	scrub("X-Amz-Signature=abcdef, api_key=hunting", "[removed], [removed]");
+	scrub("https://user:pa$$word@host/v1", "[removed]$$[removed]");
+	scrub("dial http.team.svc.cluster.local failed", "dial [removed] failed");
+	scrub("ip-10-0-1-2.eu-west-1.compute.internal/x is down", "[removed] is down");
+	scrub("User: arn:aws:sts::123456789012:assumed-role/gw/i-1 may not invoke", "User: [removed] may not invoke");
+	scrub("account 123456789012, project 9876543210", "account [removed], project [removed]");
+	scrub("abcdefghijklmnopqrstuvwxyzabcdefghijklmnop", "[removed]");
 	scrub("a\nb\tc\x01"
 	      "d\x7f",
 	      "a b c d ");
 	scrub("", "");
+}
+
+/* What vendors' keys look like, as far as is known; none of them is a real one. */
+static void keys_of_all_vendors(void **st)
+{
+	static const char *const keys[] = {
+		"sk-proj-Ab3dEf6hIj9kLm2nOp5q",
+		"sk-ant-api03-Ab3dEf6hIj9kLm2nOp5q-AA",
+		"sk-or-v1-0a1b2c3d4e5f60718293a4b5c6d7e8f9",
+		"AIzaSyA1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q",
+		"AQ.Ab8RN6Lz0123",
+		"ya29.a0AfH6SMBx1",
+		"AKIAIOSFODNN7EXAMPLE",
+		"ASIAIOSFODNN7EXAMPLE",
+		"wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+		"ABSKQmVkcm9ja0FQSUtleS0x",
+		"bedrock-api-key-YmVkcm9jay5h1",
+		"gsk_Ab3dEf6hIj9kLm2nOp5q",
+		"xai-Ab3dEf6hIj9kLm2nOp5q",
+		"hf_Ab3dEf6hIj9kLm2nOp5q",
+		"pplx-Ab3dEf6hIj9kLm2nOp5q",
+		"csk-ab3def6hij9klm2nop5q",
+		"fw_Ab3dEf6hIj9k",
+		"tgp_v1_Ab3dEf6hIj9kLm2nOp5q",
+		"nvapi-Ab3dEf6hIj9k-Lm2n",
+		"r8_Ab3dEf6hIj9kLm2nOp5q",
+		"pa-Ab3dEf6hIj9kLm2n",
+		"jina_0a1b2c3d4e5f60718293a4b5",
+		"0a1b2c3d4e5f60718293a4b5c6d7e8f9",
+		"Ab3dEf6hIj9kLm2nOp5qRs8tUv1wXy4z",
+		"eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJ4In0.c2ln",
+		"lgw_Ab3dEf6hIj9kLm2nOp5q",
+	};
+	char text[256];
+
+	(void)st;
+	for (size_t i = 0; i < N_OF(keys); i++) {
+		struct gw_str out;
+
+		snprintf(text, sizeof(text), "Incorrect key: '%s', see \"%s\" (%s)", keys[i], keys[i], keys[i]);
+		out = gw_scrub(&arena, gw_str_z(text), NULL, 0);
+		for (size_t at = 0; at + 10 <= strlen(keys[i]); at++) {
+			if (memmem(out.p, out.n, keys[i] + at, 10))
+				fail_msg("%s -> %.*s", keys[i], GW_FMT(out));
+		}
+	}
 }
 
 static void left_alone(void **st)
@@ -306,6 +444,8 @@ static void left_alone(void **st)
 		"req 0198c0de-0000-7000-8000-000000000000",
 		"caf\xc3\xa9 \xe4\xb8\xad\xe6\x96\x87 r\xc3\xa9sum\xc3\xa9",
 		"api-endpoint is not known",
+		"arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-v2",
+		"top_k=5, temperature=0.7, monkey=1",
 	};
 
 	(void)st;
@@ -344,11 +484,13 @@ static void never_a_secret(void **st)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(bodies),      cmocka_unit_test(all_rows),
-		cmocka_unit_test(by_status),   cmocka_unit_test(by_code_and_words),
-		cmocka_unit_test(parts),       cmocka_unit_test(long_messages),
-		cmocka_unit_test(retry_after), cmocka_unit_test(taken_out),
-		cmocka_unit_test(left_alone),  cmocka_unit_test(never_a_secret),
+		cmocka_unit_test(bodies),         cmocka_unit_test(all_rows),
+		cmocka_unit_test(by_status),      cmocka_unit_test(by_code_and_words),
+		cmocka_unit_test(parts),          cmocka_unit_test(long_messages),
+		cmocka_unit_test(retry_after),    cmocka_unit_test(in_words),
+		cmocka_unit_test(resets),         cmocka_unit_test(taken_out),
+		cmocka_unit_test(left_alone),     cmocka_unit_test(keys_of_all_vendors),
+		cmocka_unit_test(never_a_secret),
 	};
 	int failed;
 

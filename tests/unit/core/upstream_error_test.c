@@ -217,7 +217,15 @@ static const struct {
 	{ 400,
 	  "{\"error\":{\"code\":400,\"message\":\"User location is not "
 	  "supported\",\"status\":\"FAILED_PRECONDITION\"}}",
-	  GW_E_UP_PERMISSION, "User location is not supported", "400", "" },
+	  GW_E_UP_REGION, "User location is not supported", "400", "" },
+	{ 400,
+	  "{\"error\":{\"code\":400,\"message\":\"This API method requires billing to be enabled.\",\"status\":"
+	  "\"FAILED_PRECONDITION\"}}",
+	  GW_E_UP_BILLING, "This API method requires billing to be enabled.", "400", "" },
+	{ 403,
+	  "{\"error\":{\"message\":\"Country, region, or territory not "
+	  "supported\",\"code\":\"unsupported_country_region_territory\"}}",
+	  GW_E_UP_REGION, "Country, region, or territory not supported", "unsupported_country_region_territory", "" },
 	{ 0, "{\"error\":{\"code\":503,\"message\":\"The model is overloaded.\",\"status\":\"UNAVAILABLE\"}}",
 	  GW_E_UP_OVERLOADED, "The model is overloaded.", "503", "" },
 	/* Bedrock */
@@ -232,7 +240,23 @@ static const struct {
 	{ 424, "{\"message\":\"model\",\"originalStatusCode\":500}", GW_E_UP_SERVER, "model", "", "" },
 	{ 400, "{\"message\":\"Input is too long for requested model.\"}", GW_E_UP_CONTEXT,
 	  "Input is too long for requested model.", "", "" },
+	{ 400,
+	  "{\"message\":\"Invocation of model ID anthropic.claude-sonnet-4 with on-demand throughput isn\\u2019t "
+	  "supported. Retry your request with the ID or ARN of an inference profile.\"}",
+	  GW_E_UP_NO_DEPLOYMENT,
+	  "Invocation of model ID anthropic.claude-sonnet-4 with on-demand throughput isn\xe2\x80\x99t supported. "
+	  "Retry "
+	  "your request with the ID or ARN of an inference profile.",
+	  "", "" },
+	{ 400, "{\"__type\":\"ValidationException\",\"message\":\"The provided model identifier is invalid.\"}",
+	  GW_E_UP_NOT_FOUND, "The provided model identifier is invalid.", "ValidationException", "" },
+	{ 429, "{\"message\":\"Too many tokens, please wait before trying again.\"}", GW_E_UP_LIMIT,
+	  "Too many tokens, please wait before trying again.", "", "" },
+	{ 403, "{\"__type\":\"AccessDeniedException\",\"message\":\"This model is not available in your region.\"}",
+	  GW_E_UP_REGION, "This model is not available in your region.", "AccessDeniedException", "" },
 	/* Azure */
+	{ 404, "{\"error\":{\"code\":\"DeploymentNotFound\",\"message\":\"The API deployment does not exist.\"}}",
+	  GW_E_UP_NO_DEPLOYMENT, "The API deployment does not exist.", "DeploymentNotFound", "" },
 	{ 400,
 	  "{\"error\":{\"code\":\"400\",\"message\":\"filtered\",\"innererror\":{\"code\":"
 	  "\"ResponsibleAIPolicyViolation\"}}}",
@@ -286,6 +310,23 @@ static const struct {
 	{ 422, "{\"error\":\"Input validation error\",\"error_type\":\"validation\"}", GW_E_UP_BAD_REQUEST,
 	  "Input validation error", "validation", "" },
 	{ 0, "{\"error\":\"an error was encountered\"}", GW_E_UP_SERVER, "an error was encountered", "", "" },
+	{ 429,
+	  "{\"code\":\"c\",\"error\":\"Your team has used all available credits or reached its monthly spending "
+	  "limit. To generate more, add credits.\"}",
+	  GW_E_UP_BILLING,
+	  "Your team has used all available credits or reached its monthly spending limit. To generate more, add "
+	  "credits.",
+	  "c", "" },
+	{ 400, "{\"error\":{\"message\":\"Model Not Exist\",\"code\":\"invalid_request_error\"}}", GW_E_UP_NOT_FOUND,
+	  "Model Not Exist", "invalid_request_error", "" },
+	{ 501, "{\"message\":\"not implemented\"}", GW_E_UP_BAD_REQUEST, "not implemented", "", "" },
+	{ 400,
+	  "{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":\"You have reached your "
+	  "specified API usage limits.\"}}",
+	  GW_E_UP_BILLING, "You have reached your specified API usage limits.", "", "" },
+	{ 403, "{\"error\":{\"code\":403,\"message\":\"Key limit exceeded (total limit).\"}}", GW_E_UP_BILLING,
+	  "Key limit exceeded (total limit).", "403", "" },
+	{ 401, "{\"detail\":\"Unauthorized\"}", GW_E_UP_AUTH, "Unauthorized", "", "" },
 	/* a page of a proxy, nothing, and what is no object */
 	{ 413, "<html><h1>413 Request Entity Too Large</h1></html>", GW_E_TOO_BIG, "", "", "" },
 	{ 502, "<html>bad gateway</html>", GW_E_UP_SERVER, "", "", "" },
@@ -329,10 +370,34 @@ static void when_to_come_back(void **st)
 	assert_true(u.err == GW_E_UP_LIMIT && u.retry_after_ms == 3600000);
 	gw_upstream_error_take(&arena, &in, &u); /* the header says it first */
 	assert_int_equal(u.retry_after_ms, 2000);
+	in.asked_ms = 3000; /* read from the headers before */
+	gw_upstream_error_take(&arena, &in, &u);
+	assert_int_equal(u.retry_after_ms, 3000);
+	assert_int_equal(read_error(429, "{\"error\":{\"message\":\"Rate limit reached. Please try again in 7m12s.\"}}")
+			     .retry_after_ms,
+			 432000);
+	assert_int_equal(read_error(400, "{\"error\":{\"message\":\"Please try again in 7m12s.\"}}").retry_after_ms, 0);
 	assert_int_equal(read_error(429, "{\"error\":{\"details\":[{\"retryDelay\":\"-5s\"},{\"retryDelay\":"
 					 "\"99999999s\"},{\"retryDelay\":7}]}}")
 			     .retry_after_ms,
 			 0);
+}
+
+/* What a page is said to be, with nothing of it. */
+static void pages(void **st)
+{
+	struct gw_upstream_error u = read_error(502, "<html><h1>nginx</h1></html>");
+
+	(void)st;
+	assert_str(u.note, "The provider answered HTTP 502 with a web page (27 bytes), which tells no more.");
+	assert_str(read_error(503, "busy").note,
+		   "The provider answered HTTP 503 with text that is not JSON (4 bytes), which tells no more.");
+	assert_str(read_error(500, " ").note, "The provider answered HTTP 500 and said nothing.");
+	assert_int_equal(read_error(500, "{\"message\":\"m\"}").note.n, 0);
+	assert_true(gw_upstream_is_error(&arena, GW_LIT("{\"error\":\"x\"}")));
+	assert_true(gw_upstream_is_error(&arena, GW_LIT("[{\"error\":{\"message\":\"x\"}}]")));
+	assert_false(gw_upstream_is_error(&arena, GW_LIT("{\"choices\":[]}")));
+	assert_false(gw_upstream_is_error(&arena, GW_LIT("{\"error\":null}")));
 }
 
 static void headers(void **st)
@@ -394,12 +459,11 @@ static void texts_outlive_the_body(void **st)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(recorded),
-					    cmocka_unit_test(each_shape),
-					    cmocka_unit_test(when_to_come_back),
-					    cmocka_unit_test(headers),
-					    cmocka_unit_test(texts_outlive_the_body),
-					    cmocka_unit_test(hostile) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(recorded), cmocka_unit_test(each_shape), cmocka_unit_test(when_to_come_back),
+		cmocka_unit_test(headers),  cmocka_unit_test(pages),      cmocka_unit_test(texts_outlive_the_body),
+		cmocka_unit_test(hostile)
+	};
 	struct gw_str index = shared_file("fixtures/INDEX.tsv");
 	int failed;
 
