@@ -50,9 +50,10 @@ static bool fits(const struct gw_endpoint_info *e, struct gw_str path, struct gw
 		return false;
 	path = gw_str_skip(path, hole);
 	want = gw_str_skip(want, hole);
-	if (gw_str_eq(want, GW_LIT("{path}"))) {
+	if (gw_str_has_prefix(want, GW_LIT("{path}"))) { /* and what it must end with */
+		want = gw_str_skip(want, sizeof("{path}") - 1);
 		*arg = path;
-		return true;
+		return path.n > want.n && memcmp(path.p + path.n - want.n, want.p, want.n) == 0;
 	}
 	return take_id(&path, arg) && gw_str_eq(path, gw_str_skip(want, 4)); /* behind "{id}" */
 }
@@ -72,6 +73,38 @@ static bool take_azure(struct gw_str *path, struct gw_str *model)
 		return true;
 	*path = gw_str_skip(*path, deployments.n);
 	return take_id(path, model) && !gw_str_has_prefix(*path, GW_LIT("/v1/"));
+}
+
+/* Google's ways to the same calls: /v1beta1, /v1alpha, and below a project and a location of Vertex AI, which say nothing here. What is left
+ * begins with /publishers/, /models/ or /tunedModels/. */
+static bool take_google(struct gw_str *path)
+{
+	static const char *const versions[] = { "/v1/", "/v1beta1/", "/v1beta/", "/v1alpha/" };
+	struct gw_str rest = *path, id;
+
+	for (size_t i = 0; i < sizeof(versions) / sizeof(versions[0]); i++) {
+		struct gw_str v = gw_str_z(versions[i]);
+
+		if (gw_str_has_prefix(rest, v)) {
+			rest = gw_str_skip(rest, v.n - 1);
+			break;
+		}
+	}
+	if (gw_str_has_prefix(rest, GW_LIT("/projects/"))) {
+		rest = gw_str_skip(rest, sizeof("/projects/") - 1);
+		if (!take_id(&rest, &id) || !gw_str_has_prefix(rest, GW_LIT("/locations/")))
+			return false;
+		rest = gw_str_skip(rest, sizeof("/locations/") - 1);
+		if (!take_id(&rest, &id))
+			return false;
+	} else if (!gw_str_has_prefix(rest, GW_LIT("/publishers/")) &&
+		   !gw_str_has_prefix(rest, GW_LIT("/tunedModels/")) &&
+		   !gw_str_has_prefix(*path, GW_LIT("/v1alpha/"))) {
+		return true; /* as it came */
+	}
+	*path = rest;
+	return gw_str_has_prefix(rest, GW_LIT("/publishers/")) || gw_str_has_prefix(rest, GW_LIT("/models/")) ||
+	       gw_str_has_prefix(rest, GW_LIT("/tunedModels/"));
 }
 
 enum { IS_GET = 1, IS_POST = 2, IS_DELETE = 4, IS_PUT = 8, IS_PATCH = 16 };
@@ -110,6 +143,9 @@ enum gw_err gw_endpoint_find(struct gw_str method, struct gw_str path, const str
 
 	if (gw_str_has_prefix(path, GW_LIT("/openai/")) && !take_azure(&path, &model))
 		return GW_E_NO_ROUTE;
+	if ((gw_str_has_prefix(path, GW_LIT("/v1")) || gw_str_has_prefix(path, GW_LIT("/projects/"))) &&
+	    !take_google(&path))
+		return GW_E_NO_ROUTE;
 	for (const struct gw_endpoint_info *e = gw_endpoints; e < gw_endpoints + gw_n_endpoints; e++) {
 		struct gw_str rest;
 
@@ -134,7 +170,9 @@ enum gw_dialect_id gw_endpoint_dialect(struct gw_str path)
 		const char *prefix;
 		enum gw_dialect_id dialect;
 	} places[] = {
-		{ "/v1/messages", GW_D_ANTHROPIC },  { "/v1beta/", GW_D_GEMINI },
+		{ "/v1/messages", GW_D_ANTHROPIC },  { "/v1beta", GW_D_GEMINI },
+		{ "/v1/projects/", GW_D_GEMINI },    { "/v1alpha/", GW_D_GEMINI },
+		{ "/v1/publishers/", GW_D_GEMINI },  { "/projects/", GW_D_GEMINI },
 		{ "/model/", GW_D_BEDROCK },         { "/v2/", GW_D_COHERE },
 		{ "/v1/responses", GW_D_RESPONSES },
 	};
@@ -173,4 +211,9 @@ const struct gw_endpoint_info *gw_endpoint_for(const struct gw_endpoint_info *e,
 	if (e->dialect != GW_D_NONE)
 		return e;
 	return e->id == GW_EP_MODELS ? &as[0] : e->id == GW_EP_MODEL ? &as[1] : e;
+}
+
+bool gw_endpoint_takes_query_key(const struct gw_endpoint_info *e)
+{
+	return e->dialect == GW_D_GEMINI || e->id == GW_EP_MODELS || e->id == GW_EP_MODEL || e->model == GW_EPM_RAW;
 }

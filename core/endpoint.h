@@ -43,5 +43,7 @@ enum gw_dialect_id gw_endpoint_dialect(struct gw_str path);
 /* The row as clients of this dialect (Anthropic's, Gemini's) read its answer: lists of models have the same paths there. `e` itself for all
  * else. */
 const struct gw_endpoint_info *gw_endpoint_for(const struct gw_endpoint_info *e, enum gw_dialect_id dialect);
+/* May the key stand in the query (`?key=`)? Where Gemini's clients go, and on the raw relay, which they may be pointed at. */
+bool gw_endpoint_takes_query_key(const struct gw_endpoint_info *e);
 GW_MUST enum gw_err gw_endpoint_find(struct gw_str method, struct gw_str path, const struct gw_endpoint_info **out,
 				     struct gw_str *arg, struct gw_str *allow);

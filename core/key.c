@@ -3,6 +3,7 @@
 #include "core/key.h"
 
 #include "lib/text.h"
+#include "lib/url.h"
 
 enum { ID_DIGITS = 10, SECRET_DIGITS = 43, CRC_DIGITS = 6, PREFIX = 4, MAX_TOKEN = 512 };
 _Static_assert(PREFIX + ID_DIGITS + SECRET_DIGITS + CRC_DIGITS == GW_KEY_TOKEN_BYTES, "the parts of a token");
@@ -133,13 +134,44 @@ static struct gw_str bearer(struct gw_str header)
 	return GW_NIL;
 }
 
+struct gw_str gw_key_of_query(struct gw_str query, char room[GW_KEY_QUERY_BYTES])
+{
+	struct gw_str value = GW_NIL;
+	struct gw_buf b;
+
+	if (!gw_query_get(query, GW_LIT("key"), &value) || value.n == 0)
+		return GW_NIL;
+	if (gw_str_find(value, '%') == value.n)
+		return value;
+	gw_buf_init(&b, GW_KEY_QUERY_BYTES);
+	if (!gw_url_decode(&b, value) || b.err || b.n == 0 || b.n > GW_KEY_QUERY_BYTES) {
+		value = GW_LIT("%"); /* there is one, and it is nobody's */
+	} else {
+		memcpy(room, b.p, b.n);
+		value = gw_str(room, b.n);
+		gw_wipe(b.p, b.n);
+	}
+	gw_buf_done(&b);
+	return value;
+}
+
+bool gw_key_is_in_query(struct gw_str query, struct gw_str token)
+{
+	char room[GW_KEY_QUERY_BYTES];
+	struct gw_str value = gw_key_of_query(query, room);
+	bool is = value.n && (gw_str_has_prefix(value, GW_LIT("lgw_")) || (token.n && gw_str_eq(value, token)));
+
+	gw_wipe(room, sizeof(room));
+	return is;
+}
+
 enum gw_err gw_key_from_headers(const struct gw_key_headers *h, struct gw_str *token)
 {
-	struct gw_str all[4] = { bearer(h->authorization), gw_str_trim(h->x_api_key), gw_str_trim(h->api_key),
-				 gw_str_trim(h->x_goog_api_key) };
+	struct gw_str all[5] = { bearer(h->authorization), gw_str_trim(h->x_api_key), gw_str_trim(h->api_key),
+				 gw_str_trim(h->x_goog_api_key), h->query };
 	struct gw_str found = GW_NIL;
 
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < 5; i++) {
 		if (all[i].n == 0)
 			continue;
 		if (found.n && !gw_str_eq(found, all[i]))

@@ -75,6 +75,8 @@ static void read_query(struct gw_req *r, struct gw_api *a)
 {
 	struct gw_str named, query = r->rq->query;
 
+	if (gw_endpoint_takes_query_key(r->endpoint) || gw_key_is_in_query(query, r->token_header))
+		query = gw_api_query_without(&r->arena, query, GW_LIT("key")); /* was for us */
 	a->query = gw_arena_str(&r->arena, query);
 	if (r->path_arg.n && !strchr(r->endpoint->path, '{'))
 		a->query = gw_api_query_without(&r->arena, query, GW_LIT("api-version")); /* said to us */
@@ -136,6 +138,7 @@ static enum gw_err read_call(struct gw_req *r, struct call *out)
 		const char *tail;
 		struct call is;
 	} calls[] = {
+<<<<<<< HEAD
 		{ GW_D_GEMINI, ":generateContent", { .is_stream = false } },
 		{ GW_D_GEMINI, ":streamGenerateContent", { .is_stream = true } },
 		{ GW_D_GEMINI, ":countTokens", { .is_count = true } },
@@ -144,6 +147,18 @@ static enum gw_err read_call(struct gw_req *r, struct call *out)
 		{ GW_D_BEDROCK, "/converse", { .is_stream = false } },
 		{ GW_D_BEDROCK, "/converse-stream", { .is_stream = true } },
 		{ GW_D_BEDROCK, "/count-tokens", { .is_count = true } },
+=======
+		{ GW_D_GEMINI, ":generateContent", false, false },
+		{ GW_D_GEMINI, ":streamGenerateContent", true, false },
+		{ GW_D_GEMINI, ":countTokens", false, true },
+		{ GW_D_BEDROCK, "/converse", false, false },
+		{ GW_D_BEDROCK, "/converse-stream", true, false },
+		{ GW_D_BEDROCK, "/count-tokens", false, true },
+		{ GW_D_ANTHROPIC, ":rawPredict", false, false },
+		{ GW_D_ANTHROPIC, ":streamRawPredict", true, false },
+		{ GW_D_ANTHROPIC, "/invoke", false, false },
+		{ GW_D_ANTHROPIC, "/invoke-with-response-stream", true, false },
+>>>>>>> e0a6adc (core/endpoint, worker: paths of Vertex AI and Bedrock's InvokeModel; Gemini's key in the query)
 	};
 	struct gw_buf b;
 	bool ok;
@@ -155,13 +170,23 @@ static enum gw_err read_call(struct gw_req *r, struct call *out)
 		    memcmp(arg.p + arg.n - tail.n, tail.p, tail.n) != 0)
 			continue;
 		gw_buf_init(&b, 1024);
+		if (gw_str_has_prefix(gw_str_z(r->endpoint->path), GW_LIT("/v1/tunedModels/")))
+			gw_buf_puts(&b, GW_LIT("tunedModels/")); /* a part of the name */
 		ok = gw_url_decode(&b, gw_str(arg.p, arg.n - tail.n)) && !b.err;
 		*out = calls[i].is;
 		out->model = ok ? gw_arena_str(&r->arena, gw_buf_view(&b)) : GW_NIL;
 		gw_buf_done(&b);
 		return out->model.p ? GW_OK : GW_E_NO_ROUTE;
 	}
-	r->parse_why = GW_LIT("There is no such call of a model here; see docs/reference/endpoints.md.");
+	r->parse_why =
+	    r->endpoint->dialect == GW_D_GEMINI
+		? GW_LIT("Of Gemini's calls of a model there are :generateContent, :streamGenerateContent and "
+			 ":countTokens; embeddings are at /v1/embeddings.")
+	    : r->endpoint->dialect == GW_D_BEDROCK
+		? GW_LIT("Of Bedrock's calls of a model there are /converse, /converse-stream, /count-tokens, "
+			 "/invoke and /invoke-with-response-stream.")
+		: GW_LIT("Of Vertex AI's calls of Anthropic models there are :rawPredict and "
+			 ":streamRawPredict.");
 	return GW_E_NO_ROUTE;
 }
 

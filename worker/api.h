@@ -46,6 +46,20 @@ static inline bool gw_api_is_raw(const struct gw_req *r)
 	return r->endpoint->model == GW_EPM_RAW;
 }
 
+/* Anthropic's messages in the wrapping of a cloud: the model and whether it streams are in the path, anthropic_version is in the body. */
+static inline bool gw_api_is_wrapped(const struct gw_req *r)
+{
+	return r->endpoint->dialect == GW_D_ANTHROPIC &&
+	       !gw_str_has_prefix(gw_str_z(r->endpoint->path), GW_LIT("/v1/messages"));
+}
+
+/* Such streams of Bedrock are AWS event streams. */
+static inline bool gw_api_is_invoked(const struct gw_req *r)
+{
+	return r->endpoint->dialect == GW_D_ANTHROPIC &&
+	       gw_str_has_prefix(gw_str_z(r->endpoint->path), GW_LIT("/model/"));
+}
+
 /* front: may a body of this endpoint come, and how large? */
 GW_MUST enum gw_err gw_api_admit(struct gw_worker *w, struct gw_h1_conn *c, const struct gw_h1_request *rq,
 				 const struct gw_endpoint_info *ep, size_t *body_max);

@@ -17,22 +17,25 @@ static struct gw_str method_text(enum gw_h1_method m)
 	return gw_str_z(names[m]);
 }
 
-static enum gw_err token_of(const struct gw_h1_request *rq, struct gw_str *token)
+static enum gw_err token_of(const struct gw_h1_request *rq, const struct gw_endpoint_info *ep,
+			    char room[GW_KEY_QUERY_BYTES], struct gw_str *token)
 {
 	struct gw_key_headers h = {
 		gw_h1_header(rq, GW_LIT("authorization"), NULL),
 		gw_h1_header(rq, GW_LIT("x-api-key"), NULL),
 		gw_h1_header(rq, GW_LIT("api-key"), NULL),
 		gw_h1_header(rq, GW_LIT("x-goog-api-key"), NULL),
+		gw_endpoint_takes_query_key(ep) ? gw_key_of_query(rq->query, room) : GW_NIL,
 	};
 	return gw_key_from_headers(&h, token);
 }
 
-static enum gw_err key_exists(struct gw_worker *w, const struct gw_h1_request *rq)
+static enum gw_err key_exists(struct gw_worker *w, const struct gw_h1_request *rq, const struct gw_endpoint_info *ep)
 {
+	char room[GW_KEY_QUERY_BYTES];
 	struct gw_memo *who = NULL;
 	struct gw_str token;
-	enum gw_err e = token_of(rq, &token);
+	enum gw_err e = token_of(rq, ep, room, &token);
 
 	if (e)
 		return e;
@@ -63,12 +66,12 @@ static enum gw_err on_head(void *ctx, struct gw_h1_conn *c, const struct gw_h1_r
 	if (e || ep->body == GW_EPB_NO)
 		return e;
 	if (ep->body != GW_EPB_JSON)
-		return key_exists(w, rq); /* strangers send nothing of this */
+		return key_exists(w, rq, ep); /* strangers send nothing of this */
 	*body_max = w->limits.max_body_bytes;
 	if (rq->content_length >= 0 && (uint64_t)rq->content_length > *body_max)
 		return GW_E_TOO_BIG;
 	if (rq->content_length < 0 || rq->content_length > STRANGER_BODY_MAX)
-		e = key_exists(w, rq); /* on_bad counts */
+		e = key_exists(w, rq, ep); /* on_bad counts */
 	return e;
 }
 

@@ -123,7 +123,8 @@ static enum gw_err count_write(struct gw_req *r, const struct gw_candidate *c, s
 					       gw_providers[c->provider_type].name);
 		return GW_E_NOT_FOUND;
 	}
-	if (t->is_same && t->client->id == GW_D_ANTHROPIC && !ir_mark_is_in(GW_D_ANTHROPIC, r->body))
+	if (t->is_same && t->client->id == GW_D_ANTHROPIC && !gw_api_is_wrapped(r) &&
+	    !ir_mark_is_in(GW_D_ANTHROPIC, r->body))
 		return pass_request(r, c, t);
 	rq = GW_NEW(&t->arena, struct ir_request);
 	enum gw_err e = rq ? read_request(r, t, rq) : GW_E_NOMEM;

@@ -1,6 +1,7 @@
 /* Conversations between dialects (talk.h). */
 #include "worker/talk.h"
 
+#include "core/dialect/anthropic/endpoints.h"
 #include "core/dialect/text.h"
 #include "core/error_body.h"
 #include "core/provider.h"
@@ -45,7 +46,7 @@ static enum gw_framing framing_of(const struct gw_req *r, const struct gw_dialec
 	if (client->id == GW_D_GEMINI &&
 	    !(gw_query_get(r->api->query, GW_LIT("alt"), &alt) && gw_str_eq(alt, GW_LIT("sse"))))
 		return GW_FRAMING_ARRAY;
-	return client->framing;
+	return gw_api_is_invoked(r) ? GW_FRAMING_AWS : client->framing;
 }
 
 static void fill_carry(struct gw_req *r, struct gw_talk *t)
@@ -123,7 +124,7 @@ static enum gw_err body_of(struct gw_req *r, const struct gw_candidate *c, struc
 	enum gw_err e = GW_OK;
 
 	*n = 1;
-	if (t->is_same && r->api && !t->single) {
+	if (t->is_same && r->api && !t->single && !gw_api_is_wrapped(r)) {
 		e = gw_home_body(r, c, t->client, &pieces[0]);
 		if (!e && !pieces[0].p)
 			e = gw_api_splice(&r->arena, r->endpoint, r->body, &r->chat, c->upstream_model, pieces, n);
@@ -185,7 +186,7 @@ static uint32_t headers_of(const struct gw_req *r, const struct gw_talk *t, stru
 {
 	uint32_t n = 0;
 
-	for (uint32_t i = 0; t->is_same && r->api && i < r->api->n_pass; i++)
+	for (uint32_t i = 0; t->provider == t->client && r->api && i < r->api->n_pass; i++)
 		h[n++] = r->api->pass[i];
 	if (t->provider->id == GW_D_ANTHROPIC && !is_given(h, n, GW_LIT("anthropic-version")))
 		h[n++] = (struct gw_up_header){ GW_LIT("anthropic-version"), GW_LIT("2023-06-01") };
@@ -279,6 +280,20 @@ static enum gw_err after_feed(struct gw_req *r, struct gw_talk *t, enum gw_err e
 	return GW_OK;
 }
 
+/* Bedrock's wrapping of what was written. */
+static enum gw_err wrap(struct gw_req *r, struct gw_talk *t)
+{
+	struct gw_buf plain = t->out;
+
+	if (!gw_api_is_invoked(r) || !gw_buf_len(&plain))
+		return GW_OK;
+	gw_buf_clear(&t->in, 64 << 10);
+	anthropic_invoke_chunks(gw_buf_view(&plain), &t->in);
+	t->out = t->in;
+	t->in = plain;
+	return t->out.err;
+}
+
 /* Held until the first content; then at once. What comes with the end leaves after the record. */
 static void pass(struct gw_req *r, struct gw_str bytes)
 {
@@ -314,6 +329,8 @@ static enum gw_err stream_piece(struct gw_req *r, struct gw_talk *t, struct gw_s
 		return GW_OK; /* after the end nothing counts */
 	gw_buf_clear(&t->out, 64 << 10);
 	e = after_feed(r, t, gw_translate_feed(&t->stream, piece, &t->out));
+	if (!t->is_same && wrap(r, t))
+		return GW_E_NOMEM;
 	if (t->is_same ? !e : gw_buf_len(&t->out) > 0)
 		pass(r, t->is_same ? piece : gw_buf_view(&t->out));
 	return e;
@@ -341,6 +358,8 @@ static enum gw_err end_of_stream(struct gw_req *r, struct gw_talk *t)
 		return r->up_err;
 	gw_buf_clear(&t->out, 64 << 10);
 	e = after_feed(r, t, gw_translate_end(&t->stream, &t->out));
+	if (!e)
+		e = wrap(r, t);
 	if (!e)
 		pass(r, gw_buf_view(&t->out));
 	return e;
@@ -452,6 +471,8 @@ void gw_talk_error(const struct gw_req *r, const struct gw_error_told *told, boo
 
 	if (!is_midway) {
 		gw_dialect_error(r->endpoint->dialect, told, out);
+	} else if (gw_api_is_invoked(r)) {
+		gw_bedrock.write_error_event(told, &plain, out);
 	} else if (d) {
 		d->write_error_event(told, r->talk ? &r->talk->carry : &plain, out);
 	} else {

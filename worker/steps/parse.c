@@ -58,7 +58,7 @@ static void read_headers(struct gw_req *r, const struct gw_h1_request *rq, struc
 	}
 	if (anthropic.n)
 		r->endpoint = gw_endpoint_for(r->endpoint, GW_D_ANTHROPIC);
-	else if (keys->x_goog_api_key.n)
+	else if (keys->x_goog_api_key.n || keys->query.n)
 		r->endpoint = gw_endpoint_for(r->endpoint, GW_D_GEMINI);
 	rec->trace_id = trace_id(r->traceparent);
 	r->wants_timing = gw_str_eq(timing, GW_LIT("1")) || gw_str_ieq(timing, GW_LIT("true"));
@@ -110,16 +110,33 @@ static void read_path(struct gw_req *r)
 /* Signatures name an account of a provider, never a key of ours: whoever signs has to be told what to set instead. */
 static void say_how_to_sign_in(struct gw_req *r, struct gw_str authorization)
 {
-	if (r->err == GW_E_NO_KEY && gw_str_has_prefix(gw_str_trim(authorization), GW_LIT("AWS4-HMAC-SHA256")))
+	if (r->err == GW_E_NO_KEY && gw_str_has_prefix(gw_str_trim(authorization), GW_LIT("AWS4-")))
 		r->parse_why =
 		    GW_LIT("AWS signatures are not taken here. Send the gateway's API key as \"Authorization: "
 			   "Bearer KEY\": AWS SDKs do when AWS_BEARER_TOKEN_BEDROCK is set to it.");
+}
+
+/* The key of Gemini's clients may stand in the URL; encoded ones lie in the arena until the request ends. */
+static struct gw_str query_key(struct gw_req *r)
+{
+	char room[GW_KEY_QUERY_BYTES];
+	struct gw_str key;
+
+	if (!r->rq->query.n || !gw_endpoint_takes_query_key(r->endpoint))
+		return GW_NIL;
+	key = gw_key_of_query(r->rq->query, room);
+	if (key.p == room) {
+		key = gw_arena_str(&r->arena, key);
+		gw_wipe(room, sizeof room);
+	}
+	return key;
 }
 
 enum gw_step_id gw_step_parse(struct gw_req *r)
 {
 	struct gw_key_headers keys = { 0 };
 
+	keys.query = query_key(r);
 	read_headers(r, r->rq, &keys);
 	r->rec.endpoint = gw_str_z(r->endpoint->name);
 	r->rec.ingress_dialect = gw_str_z(gw_dialect_name(r->endpoint->dialect));

@@ -18,3 +18,7 @@ struct anthropic_model {
 /* The body of GET /v1/models: one page of all. */
 void anthropic_models_write(const struct anthropic_model *models, size_t n, struct gw_buf *out);
 void anthropic_model_write(const struct anthropic_model *m, struct gw_buf *out);
+
+/* Events of a stream as its writer wrote them (whole ones) in the wrapping of Bedrock's InvokeModelWithResponseStream: an AWS message "chunk"
+ * each, whose payload has the event's JSON as base64. */
+void anthropic_invoke_chunks(struct gw_str sse, struct gw_buf *out);

@@ -253,7 +253,7 @@ static enum gw_err member_read(struct anthropic_in *in, struct gw_str key, const
 
 	*taken = true;
 #define IS(name) gw_str_eq(key, GW_LIT(name))
-	if (IS("model") || IS("messages") || IS("system"))
+	if (IS("model") || IS("messages") || IS("system") || IS("anthropic_version") || IS("anthropic_beta"))
 		return GW_OK;
 	if (yyjson_is_null((yyjson_val *)(uintptr_t)v)) {
 		*taken = false;

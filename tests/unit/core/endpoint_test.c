@@ -56,6 +56,16 @@ static void found(void **st)
 	expect("GET", "/v1beta/models/gemini-x", GW_EP_MODEL, "gemini-x");
 	expect("POST", "/model/a%3A0/converse", GW_EP_API, "a%3A0/converse");
 	expect("POST", "/v2/chat", GW_EP_API, "");
+	expect("POST", "/model/a%3A0/invoke", GW_EP_API, "a%3A0/invoke");
+	expect("POST", "/v1beta/tunedModels/t-1:generateContent", GW_EP_API, "t-1:generateContent");
+	expect("POST", "/v1alpha/models/g:generateContent", GW_EP_API, "g:generateContent");
+	expect("POST", "/v1beta1/publishers/google/models/g:countTokens", GW_EP_API, "g:countTokens");
+	expect("POST", "/v1beta1/projects/p-1/locations/global/publishers/google/models/g:generateContent", GW_EP_API,
+	       "g:generateContent");
+	expect("POST", "/v1/projects/p/locations/l/models/g:generateContent", GW_EP_API, "g:generateContent");
+	expect("POST", "/projects/p/locations/l/publishers/anthropic/models/c@1:rawPredict", GW_EP_API,
+	       "c@1:rawPredict");
+	expect("POST", "/v1/projects/p/locations/l/publishers/anthropic/models/count-tokens:rawPredict", GW_EP_API, "");
 	expect("POST", "/v2/rerank", GW_EP_API, "");
 	expect("POST", "/rerank", GW_EP_API, "");
 	expect("POST", "/v1/messages/count_tokens", GW_EP_API, "");
@@ -85,6 +95,30 @@ static void models_as(void **st)
 	assert_string_equal(as->path, e->path);
 	assert_int_equal(gw_endpoint_find(GW_LIT("POST"), GW_LIT("/v1/files"), &e, &arg, &allow), GW_OK);
 	assert_ptr_equal(gw_endpoint_for(e, GW_D_GEMINI), e);
+}
+
+/* What a path ends with tells whose body it has. */
+static void wrapped(void **st)
+{
+	static const struct {
+		const char *path;
+		enum gw_dialect_id dialect;
+	} cases[] = { { "/model/m/converse", GW_D_BEDROCK },
+		      { "/model/m/invoke", GW_D_ANTHROPIC },
+		      { "/model/m/invoke-with-response-stream", GW_D_ANTHROPIC },
+		      { "/model/m/invoke/converse", GW_D_BEDROCK },
+		      { "/model/invoke", GW_D_BEDROCK },
+		      { "/v1/publishers/google/models/m:generateContent", GW_D_GEMINI },
+		      { "/v1/publishers/anthropic/models/m:rawPredict", GW_D_ANTHROPIC } };
+	const struct gw_endpoint_info *e;
+	struct gw_str arg, allow;
+
+	(void)st;
+	for (size_t i = 0; i < N_OF(cases); i++) {
+		assert_int_equal(gw_endpoint_find(GW_LIT("POST"), gw_str_z(cases[i].path), &e, &arg, &allow), GW_OK);
+		assert_int_equal(e->dialect, cases[i].dialect);
+		assert_int_equal(gw_endpoint_takes_query_key(e), cases[i].dialect == GW_D_GEMINI);
+	}
 }
 
 static void not_found(void **st)
@@ -119,7 +153,14 @@ static void not_found(void **st)
 					     "/openai/deployments/../chat/completions",
 					     "/openai/deployments/d/v1/chat/completions",
 					     "/openai/deployments/d/models",
-					     "/openai/chat/completions" };
+					     "/openai/chat/completions",
+					     "/v1/projects/p/publishers/google/models/g:generateContent",
+					     "/v1/projects/../locations/l/publishers/google/models/g:generateContent",
+					     "/v1/projects/p/locations/l/chat/completions",
+					     "/v1/projects/p/locations/l/endpoints/openapi/chat/completions",
+					     "/v1/publishers/meta/models/m:rawPredict",
+					     "/v1alpha/chat/completions",
+					     "/model/" };
 
 	(void)st;
 	for (size_t i = 0; i < N_OF(paths); i++)
@@ -127,6 +168,7 @@ static void not_found(void **st)
 	refuse("GET", "/v1/chat/completions", GW_E_BAD_METHOD, "POST");
 	refuse("POST", "/v1/models", GW_E_BAD_METHOD, "GET, HEAD");
 	refuse("OPTIONS", "/v1/chat/completions", GW_E_BAD_METHOD, "POST");
+	refuse("GET", "/v1beta1/publishers/google/models/g", GW_E_BAD_METHOD, "POST");
 	refuse("DELETE", "/v1/models/x", GW_E_BAD_METHOD, "GET, HEAD, POST");
 	refuse("post", "/v1/chat/completions", GW_E_BAD_METHOD, "POST");
 	refuse("DELETE", "/v1/files", GW_E_BAD_METHOD, "GET, HEAD, POST");
@@ -136,7 +178,7 @@ static void not_found(void **st)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(found), cmocka_unit_test(models_as),
-					    cmocka_unit_test(not_found) };
+					    cmocka_unit_test(not_found), cmocka_unit_test(wrapped) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

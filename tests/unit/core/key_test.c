@@ -155,12 +155,47 @@ static void headers(void **st)
 	expect("Bearer \xc3\xa9", NULL, NULL, NULL, GW_E_BAD_KEY, NULL);
 }
 
+static void expect_query(const char *query, const char *key)
+{
+	char room[GW_KEY_QUERY_BYTES];
+	struct gw_str got = gw_key_of_query(gw_str_z(query), room);
+
+	assert_int_equal(got.n, strlen(key));
+	if (got.n)
+		assert_memory_equal(got.p, key, got.n);
+}
+
+static void in_the_query(void **st)
+{
+	struct gw_key_headers h = { .query = GW_LIT("a"), .x_goog_api_key = GW_LIT("a") };
+	char many[2048] = "key=%41";
+	struct gw_str token;
+
+	(void)st;
+	expect_query("", "");
+	expect_query("key=", "");
+	expect_query("alt=sse&key=lgw_1", "lgw_1");
+	expect_query("key=sk-%2Fx%2B", "sk-/x+");
+	expect_query("key=%zz", "%"); /* nobody's, and not none */
+	expect_query("KEY=a&xkey=b", "");
+	memset(many + 7, 'a', sizeof(many) - 8);
+	expect_query(many, "%");
+	assert_int_equal(gw_key_from_headers(&h, &token), GW_OK);
+	h.query = GW_LIT("b");
+	assert_int_equal(gw_key_from_headers(&h, &token), GW_E_TWO_KEYS);
+	assert_true(gw_key_is_in_query(GW_LIT("a=1&key=lgw_x"), GW_NIL));
+	assert_true(gw_key_is_in_query(GW_LIT("key=sk%2D1"), GW_LIT("sk-1")));
+	assert_false(gw_key_is_in_query(GW_LIT("key=other"), GW_LIT("sk-1")));
+	assert_false(gw_key_is_in_query(GW_LIT("a=lgw_x"), GW_LIT("sk-1")));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(spelling),        cmocka_unit_test(keeps_all_bits),
 		cmocka_unit_test(typos_show),      cmocka_unit_test(index_is_hmac_of_sha),
 		cmocka_unit_test(credential_hash), cmocka_unit_test(headers),
+		cmocka_unit_test(in_the_query),
 	};
 
 	if (gw_crypto_init())
