@@ -138,7 +138,6 @@ static enum gw_err read_call(struct gw_req *r, struct call *out)
 		const char *tail;
 		struct call is;
 	} calls[] = {
-<<<<<<< HEAD
 		{ GW_D_GEMINI, ":generateContent", { .is_stream = false } },
 		{ GW_D_GEMINI, ":streamGenerateContent", { .is_stream = true } },
 		{ GW_D_GEMINI, ":countTokens", { .is_count = true } },
@@ -147,18 +146,10 @@ static enum gw_err read_call(struct gw_req *r, struct call *out)
 		{ GW_D_BEDROCK, "/converse", { .is_stream = false } },
 		{ GW_D_BEDROCK, "/converse-stream", { .is_stream = true } },
 		{ GW_D_BEDROCK, "/count-tokens", { .is_count = true } },
-=======
-		{ GW_D_GEMINI, ":generateContent", false, false },
-		{ GW_D_GEMINI, ":streamGenerateContent", true, false },
-		{ GW_D_GEMINI, ":countTokens", false, true },
-		{ GW_D_BEDROCK, "/converse", false, false },
-		{ GW_D_BEDROCK, "/converse-stream", true, false },
-		{ GW_D_BEDROCK, "/count-tokens", false, true },
-		{ GW_D_ANTHROPIC, ":rawPredict", false, false },
-		{ GW_D_ANTHROPIC, ":streamRawPredict", true, false },
-		{ GW_D_ANTHROPIC, "/invoke", false, false },
-		{ GW_D_ANTHROPIC, "/invoke-with-response-stream", true, false },
->>>>>>> e0a6adc (core/endpoint, worker: paths of Vertex AI and Bedrock's InvokeModel; Gemini's key in the query)
+		{ GW_D_ANTHROPIC, ":rawPredict", { .is_stream = false } },
+		{ GW_D_ANTHROPIC, ":streamRawPredict", { .is_stream = true } },
+		{ GW_D_ANTHROPIC, "/invoke", { .is_stream = false } },
+		{ GW_D_ANTHROPIC, "/invoke-with-response-stream", { .is_stream = true } },
 	};
 	struct gw_buf b;
 	bool ok;
@@ -180,8 +171,8 @@ static enum gw_err read_call(struct gw_req *r, struct call *out)
 	}
 	r->parse_why =
 	    r->endpoint->dialect == GW_D_GEMINI
-		? GW_LIT("Of Gemini's calls of a model there are :generateContent, :streamGenerateContent and "
-			 ":countTokens; embeddings are at /v1/embeddings.")
+		? GW_LIT("Of Gemini's calls of a model there are :generateContent, :streamGenerateContent, "
+			 ":countTokens, :embedContent and :batchEmbedContents.")
 	    : r->endpoint->dialect == GW_D_BEDROCK
 		? GW_LIT("Of Bedrock's calls of a model there are /converse, /converse-stream, /count-tokens, "
 			 "/invoke and /invoke-with-response-stream.")

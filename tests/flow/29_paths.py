@@ -116,7 +116,7 @@ def play_betas_of_bedrock_are_a_header_again(g, vendor):
 
 
 @pytest.mark.parametrize("path,word", [("/model/anthropic/other", "/invoke"), ("/v1/publishers/anthropic/models/anthropic:predict", ":rawPredict"),
-                                       ("/v1beta/models/gemini:embedContent", "/v1/embeddings")])
+                                       ("/v1beta/models/gemini:predict", ":batchEmbedContents")])
 def play_other_calls_are_told_what_there_is(g, path, word):
     a = http_ask("POST", g.url + path, {"messages": ASK}, {"Authorization": f"Bearer {g.key}"})
     assert a.status == 404 and word in a.text, a.text
