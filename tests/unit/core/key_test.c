@@ -124,7 +124,7 @@ static void credential_hash(void **st)
 static void expect(const char *auth, const char *x, const char *api, const char *goog, enum gw_err err,
 		   const char *token)
 {
-	struct gw_key_headers h = { gw_str_z(auth), gw_str_z(x), gw_str_z(api), gw_str_z(goog) };
+	struct gw_key_headers h = { gw_str_z(auth), gw_str_z(x), gw_str_z(api), gw_str_z(goog), GW_NIL };
 	struct gw_str got = GW_NIL;
 
 	assert_int_equal(gw_key_from_headers(&h, &got), err);
