@@ -33,8 +33,12 @@ static enum gw_err end_of_stream(struct gw_req *r)
 {
 	if (r->saw_done)
 		return GW_OK;
-	/* Some providers leave [DONE] out: a finish reason and a clean end is as good. */
-	return r->finish_reason.n && !gw_sse_rest(&r->sse).n ? GW_OK : GW_E_UP_CUT;
+	/* Some providers leave [DONE] out: a finish reason and a clean end is as good. Clients are told it all the same. */
+	if (!r->finish_reason.n || gw_sse_rest(&r->sse).n)
+		return GW_E_UP_CUT;
+	if (r->endpoint->usage == GW_EPU_CHAT || r->endpoint->usage == GW_EPU_TEXT)
+		r->tail = GW_LIT("data: [DONE]\n\n");
+	return GW_OK;
 }
 
 /* A failure that came as a 200: nobody has seen it yet, so it is one like any other. */
