@@ -60,6 +60,11 @@ bool ir_claude_fixes_sampling(struct gw_str model)
 	return is_at_least(model, 4, 7);
 }
 
+bool ir_claude_keeps_to_schemas(struct gw_str model)
+{
+	return is_at_least(model, 4, 5);
+}
+
 bool ir_claude_lacks_proof(const struct ir_request *rq, enum gw_dialect_id own)
 {
 	bool in_loop = false, lacks = false;

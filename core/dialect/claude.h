@@ -15,5 +15,7 @@ struct ir_claude ir_claude_plan(const struct ir_request *rq, struct gw_str model
 				enum gw_dialect_id own);
 /* The calls that are being answered were made in a turn without reasoning that this provider could check: refused beside a budget. */
 bool ir_claude_lacks_proof(const struct ir_request *rq, enum gw_dialect_id own);
+/* Can it be held to a schema (structured output), or by a forced tool alone? */
+bool ir_claude_keeps_to_schemas(struct gw_str model);
 /* Does it refuse temperature, top_p and top_k that are not the defaults? */
 bool ir_claude_fixes_sampling(struct gw_str model);

@@ -28,6 +28,7 @@ struct gw_carry {
 	bool wants_reasoning_text; /* false: the client's dialect has none and did not ask */
 	struct gw_arena
 	    *keep; /* for names: lasts as long as the request, unlike the attempt's arena; NULL: the one given */
+	struct gw_carry_name *customs; /* tools of free text that the provider knows as functions (custom.h): `ours` */
 	struct gw_carry_name *names; /* tool names that had to be changed on the way to the provider */
 	const yyjson_val
 	    *echo; /* the client's request as a tree, for dialects whose reply repeats it (responses); may be NULL */

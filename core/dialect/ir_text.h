@@ -15,6 +15,8 @@ bool ir_data_url(struct gw_str url, struct gw_str *mime, struct gw_str *data);
 struct gw_str ir_tool_name(struct gw_arena *a, struct gw_str name, size_t max);
 /* Deterministic text of `n` letters and digits after `prefix`, from a seed and a counter: ids of what has none on the wire. */
 struct gw_str ir_make_id(struct gw_arena *a, const char *prefix, uint64_t seed, uint64_t counter, size_t n);
+/* What a model is told when JSON was asked for and the provider has no such mode. */
+#define IR_JSON_ONLY GW_LIT("Answer with one JSON object and nothing else: no other words, no code fence.")
 /* A JSON string "data:image/png;base64,AAAA"; bytes that have no place in base64 are left out. */
 struct gw_json_out;
 void ir_write_data_url(struct gw_json_out *w, struct gw_str mime, struct gw_str data);

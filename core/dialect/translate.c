@@ -2,6 +2,7 @@
 #include "core/dialect/translate.h"
 
 #include "core/dialect/mark.h"
+#include "core/provider.h"
 
 #include "lib/json.h"
 
@@ -40,6 +41,14 @@ static enum gw_err fault(struct gw_arena *keep, struct gw_translate_out *out, en
 	return e;
 }
 
+/* OpenAI's own do. Vendors of its chat that have no responses know functions alone, but for Azure's deployments. */
+static bool knows_custom_tools(const struct gw_dialect *to, uint64_t quirks)
+{
+	if (to->id == GW_D_OPENAI)
+		return !(quirks & GW_Q_NO_RESPONSES) || (quirks & GW_Q_DEPLOYMENT_PATH);
+	return to->id == GW_D_RESPONSES;
+}
+
 enum gw_err gw_translate_request(struct gw_arena *a, struct gw_arena *keep, const struct gw_translate_in *in,
 				 struct gw_translate_out *out)
 {
@@ -69,6 +78,8 @@ enum gw_err gw_translate_request(struct gw_arena *a, struct gw_arena *keep, cons
 		gw_needs_read(rq, &out->needs);
 	if (in->opts.carry)
 		in->opts.carry->keep = keep;
+	if (!knows_custom_tools(in->to, in->opts.quirks) && !gw_custom_hide(a, rq, in->opts.carry))
+		return GW_E_NOMEM;
 	e = in->to->write_request(a, rq, &in->opts, out->body, &out->param, &out->why);
 	if (e)
 		return fault(keep, out, e);
@@ -148,6 +159,8 @@ enum gw_err gw_translate_reply(struct gw_arena *a, const struct gw_dialect *from
 		return e;
 	if (!rp->choices)
 		return GW_E_UP_GARBLED;
+	if (!gw_custom_show(a, rp, carry))
+		return GW_E_NOMEM;
 	told->usage = rp->usage;
 	told->model = rp->model;
 	told->id = rp->id;

@@ -1,4 +1,5 @@
 #pragma once
+#include "core/dialect/custom.h"
 #include "core/dialect/dialect.h"
 #include "core/dialect/needs.h"
 #include "core/dialect/serial.h"
@@ -61,6 +62,7 @@ struct gw_translate {
 		struct gw_awsframe aws;
 	} frames;
 	struct gw_serial serial;
+	struct gw_custom custom;
 	struct gw_told told; /* texts in keep */
 	bool has_started, has_ended; /* START, END */
 	bool has_content; /* the first text, reasoning, refusal or call went out */

@@ -16,6 +16,7 @@ enum gw_err gw_translate_open(struct gw_translate *t, const struct gw_dialect *f
 	t->in = (struct gw_stream_state){ .d = from, .keep = &t->keep, .scratch = &t->scratch, .carry = carry };
 	t->out = (struct gw_stream_state){ .d = to, .keep = &t->keep, .scratch = &t->scratch, .carry = carry };
 	t->serial.a = &t->keep;
+	t->custom = (struct gw_custom){ .keep = &t->keep, .scratch = &t->scratch };
 	if (from->framing == GW_FRAMING_AWS)
 		gw_awsframe_init(&t->frames.aws, GW_TRANSLATE_EVENT_BYTES);
 	else
@@ -35,6 +36,7 @@ void gw_translate_close(struct gw_translate *t)
 	else
 		gw_sse_done(&t->frames.sse);
 	gw_serial_done(&t->serial);
+	gw_custom_done(&t->custom);
 	if (t->out.d && t->out.d->writer_done && t->out.own)
 		t->out.d->writer_done(&t->out);
 	gw_arena_done(&t->keep);
@@ -62,6 +64,13 @@ static enum gw_err write(void *ctx, const struct ir_event *ev)
 	enum gw_err e = t->out.d->write_event(&t->out, ev, t->to);
 
 	return e ? e : t->to->err;
+}
+
+static enum gw_err put_in_order(void *ctx, const struct ir_event *ev)
+{
+	struct gw_translate *t = ctx;
+
+	return t->out.d->is_serial ? gw_serial_event(&t->serial, ev, write, t) : write(t, ev);
 }
 
 /* What the record wants of it, then on to the writer. */
@@ -101,9 +110,7 @@ static enum gw_err on_event(void *ctx, const struct ir_event *ev)
 		t->has_content = t->told.has_content = true;
 	if (!t->out.d)
 		return GW_OK;
-	if (t->out.d->is_serial)
-		return gw_serial_event(&t->serial, ev, write, t);
-	return write(t, ev);
+	return t->carry->customs ? gw_custom_event(&t->custom, t->carry, ev, put_in_order, t) : put_in_order(t, ev);
 }
 
 static void read_frame(struct gw_translate *t, const struct gw_frame *f)

@@ -77,8 +77,6 @@ void anthropic_messages_write(struct anthropic_out *o);
 void anthropic_text_write(struct anthropic_out *o, struct gw_str text);
 /* tools, tool_choice, and the tool that stands for a schema. */
 void anthropic_tools_write(struct anthropic_out *o);
-/* A JSON Schema as this provider takes it: objects closed, keywords that it refuses left out and noted under `where`. */
-void anthropic_schema_write(struct anthropic_out *o, const yyjson_val *schema, const char *where);
 /* thinking, output_config, max_tokens, temperature, top_p, top_k: they depend on each other. */
 void anthropic_sampling_write(struct anthropic_out *o);
 /* The part of it that counts as prompt. */

@@ -190,18 +190,7 @@ static void call_write(struct anthropic_out *o, const struct ir_block *b)
 	struct gw_str args;
 	bool was_object = true;
 
-	if (b->is_custom) { /* free text: the one argument that the tool's definition has here */
-		struct gw_buf t;
-
-		gw_buf_init(&t, 6 * b->args.n + 64);
-		gw_buf_puts(&t, GW_LIT("{\"input\":"));
-		gw_json_quote(&t, b->args);
-		gw_buf_putc(&t, '}');
-		args = gw_arena_str(o->a, gw_buf_view(&t));
-		gw_buf_done(&t);
-	} else {
-		args = ir_args_object(o->a, b->args, &was_object);
-	}
+	args = ir_args_object(o->a, b->args, &was_object);
 	if (!args.p) {
 		anthropic_no_memory(o);
 		return;

@@ -173,8 +173,6 @@ static size_t system_blocks(struct anthropic_out *o, bool is_write)
 	return n;
 }
 
-static const char json_only[] = "Answer with one JSON object and nothing else: no other words, no code fence.";
-
 static void system_write(struct anthropic_out *o)
 {
 	size_t n = system_blocks(o, false);
@@ -186,7 +184,7 @@ static void system_write(struct anthropic_out *o)
 	gw_jw_arr(&o->w);
 	system_blocks(o, true);
 	if (is_json) /* the provider has no such mode */
-		anthropic_text_write(o, gw_str(json_only, sizeof(json_only) - 1));
+		anthropic_text_write(o, IR_JSON_ONLY);
 	gw_jw_end_arr(&o->w);
 }
 

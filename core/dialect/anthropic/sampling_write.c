@@ -2,6 +2,7 @@
  * budget; without, temperature ends at 1 and stands alone. */
 #include "core/dialect/anthropic/anthropic.h"
 #include "core/dialect/claude.h"
+#include "core/dialect/schema_closed.h"
 
 static void drop_reasoning(struct anthropic_out *o)
 {
@@ -97,7 +98,7 @@ static void format_write(struct anthropic_out *o, const char *key)
 	if (o->is_home)
 		gw_jw_val(&o->w, f->schema);
 	else
-		anthropic_schema_write(o, f->schema, "response_format.json_schema.schema");
+		ir_schema_closed_write(&o->w, o->rq, f->schema, "response_format.json_schema.schema");
 	gw_jw_end_obj(&o->w);
 }
 

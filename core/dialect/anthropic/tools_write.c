@@ -23,22 +23,12 @@ static bool is_allowed(const struct ir_request *rq, struct gw_str name)
 	return false;
 }
 
-static void free_text_schema(struct anthropic_out *o)
-{
-	gw_jw_raw(&o->w, GW_LIT("{\"type\":\"object\",\"properties\":{\"input\":{\"type\":\"string\"}},"
-				"\"required\":[\"input\"]}"));
-}
-
 /* The root must be an object's schema; the provider checks no more than that. */
 static void parameters_write(struct anthropic_out *o, const struct ir_tool *t)
 {
 	yyjson_obj_iter it = yyjson_obj_iter_with((yyjson_val *)(uintptr_t)t->parameters);
 
 	gw_jw_key(&o->w, GW_LIT("input_schema"));
-	if (t->kind == IR_TOOL_CUSTOM) {
-		free_text_schema(o);
-		return;
-	}
 	if (o->is_home || anthropic_is(anthropic_get(t->parameters, "type"), "object")) {
 		gw_jw_val(&o->w, t->parameters);
 		return;
@@ -65,8 +55,6 @@ static void function_write(struct anthropic_out *o, const struct ir_tool *t)
 	if (t->description.p)
 		gw_jw_kstr(&o->w, "description", t->description);
 	parameters_write(o, t);
-	if (t->kind == IR_TOOL_CUSTOM && t->parameters)
-		ir_drop(o->rq, "tools[].custom.format");
 	if (o->is_home ? t->strict != IR_UNSET : t->strict == IR_YES) {
 		if (!o->is_home && (o->o->quirks & GW_Q_NO_JSON_SCHEMA))
 			ir_drop(o->rq, "tools[].strict");

@@ -31,7 +31,8 @@ enum bedrock_family {
 	BEDROCK_MISTRAL,
 	BEDROCK_COHERE,
 	BEDROCK_OPENAI,
-	BEDROCK_OTHER
+	BEDROCK_OTHER,
+	BEDROCK_UNTOLD /* an ARN that does not say which model it is */
 };
 /* By the model id, also with a region before it or as an ARN. */
 enum bedrock_family bedrock_family(struct gw_str model);
@@ -62,14 +63,22 @@ struct bedrock_writer {
 	enum bedrock_family family;
 	bool is_own, is_thinking;
 	struct ir_claude claude; /* of that family, in requests of other dialects */
+	bool wants_json_tool; /* a schema, and a model that is held to one by a forced tool alone */
+	uint32_t cache_skip; /* marks still to be left out: there may be four */
 	uint32_t documents;
 };
 enum gw_err bedrock_say(struct bedrock_writer *w, const char *param, const char *why);
 enum gw_err bedrock_messages_write(struct bedrock_writer *w);
 enum gw_err bedrock_tools_write(struct bedrock_writer *w);
+/* Was the schema's answer asked for by way of a tool, and is this it? */
+static inline bool bedrock_is_json_tool(const struct gw_carry *c, struct gw_str name)
+{
+	return c->is_json_tool && gw_str_eq(name, c->json_tool);
+}
 /* Does a request that came in this dialect hold thoughts of other makers? */
 bool bedrock_has_foreign(const struct ir_request *rq);
 void bedrock_cache_write(struct bedrock_writer *w, enum ir_cache c);
+bool bedrock_is_blank(struct gw_str s);
 struct gw_str bedrock_name(struct bedrock_writer *w, struct gw_str name);
 /* An image, document, sound or film as a whole block. */
 enum gw_err bedrock_media_write(struct bedrock_writer *w, const struct ir_block *b);

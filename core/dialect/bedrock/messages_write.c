@@ -19,14 +19,25 @@ enum gw_err bedrock_say(struct bedrock_writer *w, const char *param, const char 
 
 void bedrock_cache_write(struct bedrock_writer *w, enum ir_cache c)
 {
+	bool is_known = w->is_own || w->family == BEDROCK_ANTHROPIC || w->family == BEDROCK_NOVA ||
+			w->family == BEDROCK_NOVA_2 || w->family == BEDROCK_UNTOLD;
+
 	if (c == IR_CACHE_NONE)
 		return;
+	if (!is_known ||
+	    w->cache_skip) { /* models without it refuse the request; of too many, later ones cover the first */
+		w->cache_skip -= w->cache_skip > 0;
+		ir_drop(w->rq, "cache_control");
+		return;
+	}
+	if (!w->is_own && w->family != BEDROCK_ANTHROPIC)
+		c = IR_CACHE_DEFAULT; /* Nova has one lifetime */
 	gw_jw_raw(out(w), c == IR_CACHE_1H   ? GW_LIT("{\"cachePoint\":{\"type\":\"default\",\"ttl\":\"1h\"}}")
 			  : c == IR_CACHE_5M ? GW_LIT("{\"cachePoint\":{\"type\":\"default\",\"ttl\":\"5m\"}}")
 					     : GW_LIT("{\"cachePoint\":{\"type\":\"default\"}}"));
 }
 
-static bool is_blank(struct gw_str s)
+bool bedrock_is_blank(struct gw_str s)
 {
 	for (size_t i = 0; i < s.n; i++) {
 		if (s.p[i] != ' ' && s.p[i] != '\n' && s.p[i] != '\t' && s.p[i] != '\r')
@@ -95,7 +106,7 @@ static enum gw_err put_result(struct bedrock_writer *w, const struct ir_block *b
 			gw_jw_val(out(w), c->other);
 		} else if (is_media(c)) {
 			e = bedrock_media_write(w, c);
-		} else if (c->kind == IR_TEXT && !is_blank(c->text)) {
+		} else if (c->kind == IR_TEXT && !bedrock_is_blank(c->text)) {
 			put_text(w, c->text);
 		} else {
 			if (c->kind != IR_TEXT)
@@ -161,7 +172,7 @@ static bool is_written(struct bedrock_writer *w, const struct ir_block *b, enum 
 	case IR_REFUSAL:
 		if (b->citations)
 			ir_drop(w->rq, "messages[].content[].annotations");
-		return !is_blank(b->text);
+		return !bedrock_is_blank(b->text);
 	case IR_REASONING:
 		if (b->signature_of == GW_D_BEDROCK)
 			return true;
@@ -327,11 +338,15 @@ static enum gw_err put_own(struct bedrock_writer *w)
 
 static void put_system(struct bedrock_writer *w)
 {
-	bool is_open = false;
+	bool is_open = w->rq->format.kind == IR_FORMAT_JSON;
 
+	if (is_open) {
+		gw_jw_key(out(w), GW_LIT("system"));
+		gw_jw_arr(out(w));
+	}
 	for (const struct ir_message *m = w->rq->messages; m; m = m->next) {
 		for (const struct ir_block *b = m->role == IR_SYSTEM ? m->blocks : NULL; b; b = b->next) {
-			if (b->kind != IR_TEXT || is_blank(b->text)) {
+			if (b->kind != IR_TEXT || bedrock_is_blank(b->text)) {
 				if (b->kind != IR_TEXT)
 					ir_drop(w->rq, "messages[].content[]");
 				continue;
@@ -345,6 +360,8 @@ static void put_system(struct bedrock_writer *w)
 			bedrock_cache_write(w, b->cache);
 		}
 	}
+	if (w->rq->format.kind == IR_FORMAT_JSON) /* there is no such mode */
+		put_text(w, IR_JSON_ONLY);
 	if (is_open)
 		gw_jw_end_arr(out(w));
 }

@@ -97,6 +97,14 @@ void bedrock_usage_read(const yyjson_val *u, struct gw_usage *out)
 	gw_usage_settle(out);
 }
 
+static void put_lifetime(struct gw_json_out *w, struct gw_str ttl, uint64_t tokens)
+{
+	gw_jw_obj(w);
+	gw_jw_kstr(w, "ttl", ttl);
+	gw_jw_ku64(w, "inputTokens", tokens);
+	gw_jw_end_obj(w);
+}
+
 void bedrock_usage_write(struct gw_json_out *w, const struct gw_usage *u)
 {
 	uint64_t written = u->cache_write_5m + u->cache_write_1h, cached = u->cache_read + written;
@@ -110,6 +118,14 @@ void bedrock_usage_write(struct gw_json_out *w, const struct gw_usage *u)
 		gw_jw_ku64(w, "cacheReadInputTokens", u->cache_read);
 	if (written)
 		gw_jw_ku64(w, "cacheWriteInputTokens", written);
+	if (u->cache_write_1h) {
+		gw_jw_key(w, GW_LIT("cacheDetails"));
+		gw_jw_arr(w);
+		put_lifetime(w, GW_LIT("1h"), u->cache_write_1h);
+		if (u->cache_write_5m)
+			put_lifetime(w, GW_LIT("5m"), u->cache_write_5m);
+		gw_jw_end_arr(w);
+	}
 	gw_jw_end_obj(w);
 }
 
@@ -120,6 +136,7 @@ enum gw_err bedrock_read_reply(struct gw_arena *a, const yyjson_val *root, const
 {
 	const yyjson_val *content = get(get(get(root, "output"), "message"), "content"), *delta;
 	struct gw_str stop = gw_json_str(get(root, "stopReason"));
+	bool has_call = false;
 	struct ir_choice *choice;
 	struct ir_block **tail;
 	yyjson_arr_iter it;
@@ -139,12 +156,19 @@ enum gw_err bedrock_read_reply(struct gw_arena *a, const yyjson_val *root, const
 			(*tail)->kind = IR_OTHER;
 			(*tail)->content = NULL;
 		}
+		if ((*tail)->kind == IR_TOOL_CALL && bedrock_is_json_tool(c, (*tail)->name))
+			**tail = (struct ir_block){
+				.kind = IR_TEXT, .text = (*tail)->args, .signature_of = GW_D_NONE, .other_of = GW_D_NONE
+			};
+		has_call |= (*tail)->kind == IR_TOOL_CALL;
 		(*tail)->name = gw_carry_name_back(c, (*tail)->name);
 		tail = &(*tail)->next;
 	}
 	if (bedrock_finish_is_broken(stop) && !choice->blocks)
 		return GW_E_UP_GARBLED;
 	choice->finish = bedrock_finish_read(stop);
+	if (c->is_json_tool && choice->finish == IR_FINISH_TOOL_CALLS && !has_call)
+		choice->finish = IR_FINISH_STOP;
 	choice->finish_raw = stop;
 	delta = get(get(root, "additionalModelResponseFields"), "delta");
 	choice->stop_sequence = gw_json_str(get(delta, "stop_sequence"));

@@ -1,5 +1,8 @@
 /* The IR as a Converse body: settings and what goes to the model beyond Converse; messages are messages_write.c's, tools tools_write.c's. */
 #include "core/dialect/bedrock/bedrock.h"
+#include "core/dialect/schema_closed.h"
+
+enum { MAX_MARKS = 4 };
 
 static struct gw_json_out *out(struct bedrock_writer *w)
 {
@@ -24,7 +27,8 @@ enum bedrock_family bedrock_family(struct gw_str model)
 		enum bedrock_family is;
 	} rows[] = { { "anthropic.", BEDROCK_ANTHROPIC }, { "amazon.nova-2", BEDROCK_NOVA_2 },
 		     { "amazon.nova", BEDROCK_NOVA },     { "mistral.", BEDROCK_MISTRAL },
-		     { "cohere.", BEDROCK_COHERE },       { "openai.", BEDROCK_OPENAI } };
+		     { "cohere.", BEDROCK_COHERE },       { "openai.", BEDROCK_OPENAI },
+		     { "arn:", BEDROCK_UNTOLD } };
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		if (has(model, rows[i].word))
@@ -78,7 +82,7 @@ static void put_stops(struct bedrock_writer *w)
 	gw_jw_key(out(w), GW_LIT("stopSequences"));
 	gw_jw_arr(out(w));
 	for (const struct ir_name *n = s->stop; n; n = n->next) {
-		if (n->name.n)
+		if (w->is_own || (n->name.n && !(w->family == BEDROCK_ANTHROPIC && bedrock_is_blank(n->name))))
 			gw_jw_str(out(w), n->name);
 		else
 			ir_drop(w->rq, "stop");
@@ -291,6 +295,20 @@ static void put_model_fields(struct bedrock_writer *w)
 
 /* ---- the form of the answer, and the rest ---- */
 
+static struct gw_str schema_text(struct bedrock_writer *w)
+{
+	struct gw_json_out j;
+	struct gw_buf b;
+	struct gw_str s;
+
+	gw_buf_init(&b, w->a->max_bytes);
+	gw_jw_init(&j, &b);
+	ir_schema_closed_write(&j, w->rq, w->rq->format.schema, "response_format.json_schema.schema");
+	s = b.err ? GW_NIL : gw_arena_str(w->a, gw_buf_view(&b));
+	gw_buf_done(&b);
+	return s;
+}
+
 static enum gw_err put_output(struct bedrock_writer *w)
 {
 	const struct ir_format *f = &w->rq->format;
@@ -298,12 +316,14 @@ static enum gw_err put_output(struct bedrock_writer *w)
 	     has_schema = f->kind == IR_FORMAT_SCHEMA && f->schema;
 	struct gw_str schema = GW_NIL;
 
-	if (!w->is_own && (f->kind == IR_FORMAT_JSON || f->kind == IR_FORMAT_RAW))
+	if (!w->is_own && f->kind == IR_FORMAT_RAW)
 		ir_drop(w->rq, "response_format");
+	if (w->wants_json_tool)
+		return GW_OK;
 	if (!has_schema && !has_effort)
 		return GW_OK;
 	if (has_schema) {
-		schema = w->is_own && f->schema_own ? gw_json_str(f->schema_own) : bedrock_json(w->a, f->schema);
+		schema = w->is_own && f->schema_own ? gw_json_str(f->schema_own) : schema_text(w);
 		if (!schema.p)
 			return GW_E_NOMEM;
 	}
@@ -381,6 +401,83 @@ static void put_tier(struct bedrock_writer *w)
 	gw_jw_end_obj(out(w));
 }
 
+static bool is_metadata(struct gw_str s, size_t min)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		char c = s.p[i];
+
+		if (!(((c | 32) >= 'a' && (c | 32) <= 'z') || (c >= '0' && c <= '9') ||
+		      (c && strchr(" \t\r\n:_@$#=/+,-.", c))))
+			return false;
+	}
+	return s.n >= min && s.n <= 256;
+}
+
+/* Sixteen pairs of plain characters are taken; one more or another refuses the whole request. */
+static void put_metadata(struct bedrock_writer *w)
+{
+	yyjson_obj_iter it = yyjson_obj_iter_with((yyjson_val *)(uintptr_t)w->rq->metadata);
+	unsigned n = 0;
+
+	for (yyjson_val *key; w->rq->metadata && (key = yyjson_obj_iter_next(&it));) {
+		yyjson_val *val = yyjson_obj_iter_get_val(key);
+
+		if (!w->is_own && (n == 16 || !is_metadata(gw_json_str(key), 1) || !is_metadata(gw_json_str(val), 0))) {
+			ir_drop_name(w->rq, gw_arena_printf(w->rq->arena, "metadata.%.*s", GW_FMT(gw_json_str(key))));
+			continue;
+		}
+		if (!n++) {
+			gw_jw_key(out(w), GW_LIT("requestMetadata"));
+			gw_jw_obj(out(w));
+		}
+		gw_jw_key(out(w), gw_json_str(key));
+		gw_jw_val(out(w), val);
+	}
+	if (!n && w->is_own && w->rq->metadata) {
+		gw_jw_key(out(w), GW_LIT("requestMetadata"));
+		gw_jw_obj(out(w));
+	}
+	if (n || (w->is_own && w->rq->metadata))
+		gw_jw_end_obj(out(w));
+}
+
+static uint32_t marks_of(const struct ir_request *rq)
+{
+	uint32_t n = rq->cache != IR_CACHE_NONE;
+
+	for (const struct ir_tool *t = rq->tools; t; t = t->next)
+		n += t->cache != IR_CACHE_NONE;
+	for (const struct ir_message *m = rq->messages; m; m = m->next) {
+		for (const struct ir_block *b = m->blocks; b; b = b->next)
+			n += b->cache != IR_CACHE_NONE;
+	}
+	return n;
+}
+
+/* What the family of the model makes of the request. */
+static void plan(struct bedrock_writer *w)
+{
+	struct ir_request *rq = w->rq;
+	uint32_t marks = marks_of(rq);
+	bool is_claude;
+
+	w->family = bedrock_family(w->o->model);
+	w->is_thinking = wants_thinking(&rq->reasoning);
+	if (w->is_own)
+		return;
+	is_claude = w->family == BEDROCK_ANTHROPIC;
+	w->cache_skip = marks > MAX_MARKS ? marks - MAX_MARKS : 0;
+	w->wants_json_tool = rq->format.kind == IR_FORMAT_SCHEMA && rq->format.schema && w->o->carry &&
+			     (w->family == BEDROCK_NOVA || w->family == BEDROCK_NOVA_2 ||
+			      (is_claude && !ir_claude_keeps_to_schemas(w->o->model)));
+	if (!is_claude)
+		return;
+	w->claude = ir_claude_plan(rq, w->o->model, w->o->default_max_tokens, GW_D_BEDROCK);
+	w->is_thinking = w->claude.kind > IR_CLAUDE_OFF && !w->wants_json_tool; /* a forced tool excludes it */
+	if (w->claude.is_lost || (w->claude.kind > IR_CLAUDE_OFF && w->wants_json_tool))
+		ir_drop(rq, rq->source == GW_D_OPENAI ? "reasoning_effort" : "reasoning");
+}
+
 enum gw_err bedrock_write_request(struct gw_arena *a, struct ir_request *in, const struct gw_write_opts *o,
 				  struct gw_buf *body, struct gw_str *param, struct gw_str *why)
 {
@@ -389,14 +486,7 @@ enum gw_err bedrock_write_request(struct gw_arena *a, struct ir_request *in, con
 	};
 	enum gw_err e;
 
-	w.family = bedrock_family(o->model);
-	w.is_thinking = wants_thinking(&in->reasoning);
-	if (w.family == BEDROCK_ANTHROPIC && !w.is_own) {
-		w.claude = ir_claude_plan(in, o->model, o->default_max_tokens, GW_D_BEDROCK);
-		w.is_thinking = w.claude.kind > IR_CLAUDE_OFF;
-		if (w.claude.is_lost)
-			ir_drop(in, in->source == GW_D_OPENAI ? "reasoning_effort" : "reasoning");
-	}
+	plan(&w);
 	if (in->sampling.n.is_set && in->sampling.n.v > 1)
 		return bedrock_say(&w, "n", "this provider gives one answer a request; send the request n times");
 	gw_jw_init(&w.w, body);
@@ -412,10 +502,7 @@ enum gw_err bedrock_write_request(struct gw_arena *a, struct ir_request *in, con
 		return e;
 	put_model_fields(&w);
 	put_tier(&w);
-	if (in->metadata) {
-		gw_jw_key(&w.w, GW_LIT("requestMetadata"));
-		gw_jw_val(&w.w, in->metadata);
-	}
+	put_metadata(&w);
 	put_extras(&w, "");
 	note_dropped(&w);
 	gw_jw_end_obj(&w.w);

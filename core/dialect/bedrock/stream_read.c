@@ -7,6 +7,7 @@ enum { REASON_BYTES = 48 };
 
 struct reader {
 	bool has_started, is_open, has_args, is_stopped, is_ended, has_redacted;
+	bool is_json, has_call; /* the open block is the schema's answer; there was a call of the client's own tools */
 	enum ir_block_kind kind;
 	uint32_t block; /* number of the open one, or of the next */
 	int64_t index; /* the wire's number of the open one */
@@ -72,7 +73,7 @@ static enum gw_err open_block(struct run *u, struct ir_block start_block, int64_
 	if (!start_block.is_redacted)
 		start_block.signature_of = GW_D_NONE;
 	u->r->is_open = true;
-	u->r->has_args = false;
+	u->r->has_args = u->r->is_json = false;
 	u->r->has_redacted = start_block.is_redacted;
 	u->r->kind = start_block.kind;
 	u->r->index = index;
@@ -88,6 +89,13 @@ static enum gw_err take_start(struct run *u, const yyjson_val *root, int64_t ind
 		return GW_OK;
 	if (gw_str_eq(gw_json_str(get(call, "type")), GW_LIT("server_tool_use")))
 		return close_block(u);
+	if (bedrock_is_json_tool(u->st->carry, gw_json_str(get(call, "name")))) {
+		enum gw_err e = open_block(u, (struct ir_block){ .kind = IR_TEXT }, index);
+
+		u->r->is_json = true;
+		return e;
+	}
+	u->r->has_call = true;
 	b.id = gw_json_str(get(call, "toolUseId"));
 	b.name = gw_carry_name_back(u->st->carry, gw_json_str(get(call, "name")));
 	if (!b.id.n)
@@ -156,7 +164,11 @@ static enum gw_err take_delta(struct run *u, const yyjson_val *root, int64_t ind
 	if ((v = get(d, "citation")))
 		return take_citation(u, v);
 	args = gw_json_str(get(get(d, "toolUse"), "input"));
-	if (!args.n || !u->r->is_open || u->r->kind != IR_TOOL_CALL || u->r->index != index)
+	if (!args.n || !u->r->is_open || u->r->index != index)
+		return GW_OK;
+	if (u->r->is_json)
+		return send(u, (struct ir_event){ .kind = IR_EV_DELTA, .delta = IR_DELTA_TEXT, .text = args });
+	if (u->r->kind != IR_TOOL_CALL)
 		return GW_OK;
 	u->r->has_args = true;
 	return send(u, (struct ir_event){ .kind = IR_EV_DELTA, .delta = IR_DELTA_ARGS, .text = args });
@@ -179,6 +191,8 @@ static enum gw_err take_stop(struct run *u, const yyjson_val *root)
 	if (e || u->r->is_stopped)
 		return e;
 	u->r->is_stopped = true;
+	if (ev.finish == IR_FINISH_TOOL_CALLS && u->st->carry->is_json_tool && !u->r->has_call)
+		ev.finish = IR_FINISH_STOP;
 	if (bedrock_finish_is_broken(reason) && !u->r->block)
 		return send(u, (struct ir_event){
 				   .kind = IR_EV_ERROR,

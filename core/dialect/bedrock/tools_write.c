@@ -16,22 +16,15 @@ static void put_spec(struct bedrock_writer *w, const struct ir_tool *t)
 	gw_jw_kstr(out(w), "name", bedrock_name(w, t->name));
 	if (t->description.n || (w->is_own && t->description.p))
 		gw_jw_kstr(out(w), "description", t->description);
-	if (t->parameters && t->kind == IR_TOOL_FUNCTION) {
+	if (t->parameters) {
 		gw_jw_key(out(w), GW_LIT("inputSchema"));
 		gw_jw_obj(out(w));
 		gw_jw_key(out(w), GW_LIT("json"));
 		gw_jw_val(out(w), t->parameters);
 		gw_jw_end_obj(out(w));
 	} else if (!w->is_own) {
-		if (t->kind == IR_TOOL_CUSTOM && t->parameters)
-			ir_drop(w->rq, "tools[].custom.format");
 		gw_jw_key(out(w), GW_LIT("inputSchema"));
-		gw_jw_raw(
-		    out(w),
-		    t->kind == IR_TOOL_CUSTOM
-			? GW_LIT("{\"json\":{\"type\":\"object\",\"properties\":{\"arguments\":{\"type\":\"string\"}},"
-				 "\"required\":[\"arguments\"]}}")
-			: GW_LIT("{\"json\":{\"type\":\"object\",\"properties\":{}}}"));
+		gw_jw_raw(out(w), GW_LIT("{\"json\":{\"type\":\"object\",\"properties\":{}}}"));
 	}
 	if (w->is_own ? t->strict != IR_UNSET : t->strict == IR_YES && w->family == BEDROCK_ANTHROPIC)
 		gw_jw_kbool(out(w), "strict", t->strict == IR_YES);
@@ -41,6 +34,21 @@ static void put_spec(struct bedrock_writer *w, const struct ir_tool *t)
 	gw_jw_end_obj(out(w));
 	gw_jw_end_obj(out(w));
 	bedrock_cache_write(w, t->cache);
+}
+
+static const char json_tool[] = "json_answer";
+
+/* The model's answer as the input of a tool that it must call. */
+static void put_json_tool(struct bedrock_writer *w)
+{
+	struct gw_carry *c = w->o->carry;
+
+	c->is_json_tool = true;
+	c->json_tool = gw_str(json_tool, sizeof(json_tool) - 1);
+	put_spec(w, &(struct ir_tool){ .kind = IR_TOOL_FUNCTION,
+				       .name = c->json_tool,
+				       .description = GW_LIT("Call this with the whole answer."),
+				       .parameters = w->rq->format.schema });
 }
 
 /* Converse wants the specs of tools that the history speaks of, even when the client sends none. */
@@ -98,6 +106,11 @@ static void put_choice(struct bedrock_writer *w)
 
 	if (c->raw && !w->is_own)
 		ir_drop(w->rq, "tool_choice");
+	if (w->wants_json_tool) {
+		gw_jw_key(out(w), GW_LIT("toolChoice"));
+		gw_jw_raw(out(w), GW_LIT("{\"any\":{}}"));
+		return;
+	}
 	if (c->kind == IR_CHOICE_UNSET && !(c->raw && w->is_own))
 		return;
 	if (c->kind == IR_CHOICE_NONE || (must && !may_force && !w->is_own)) {
@@ -131,8 +144,9 @@ enum gw_err bedrock_tools_write(struct bedrock_writer *w)
 		else
 			has_any = true;
 	}
-	if (!w->is_own && rq->tool_choice.kind == IR_CHOICE_NONE && !has_history)
+	if (!w->is_own && rq->tool_choice.kind == IR_CHOICE_NONE && !has_history && !w->wants_json_tool)
 		return GW_OK; /* no tools, no calls */
+	has_any |= w->wants_json_tool;
 	if (w->is_own ? !(rq->form & BR_HAS_TOOLS) : !has_any && !has_history)
 		return GW_OK;
 	gw_jw_key(out(w), GW_LIT("toolConfig"));
@@ -148,6 +162,8 @@ enum gw_err bedrock_tools_write(struct bedrock_writer *w)
 				put_spec(w, t);
 			}
 		}
+		if (w->wants_json_tool)
+			put_json_tool(w);
 		if (!has_any)
 			put_stubs(w);
 		gw_jw_end_arr(out(w));

@@ -250,18 +250,7 @@ static void call_write(struct out *o, const struct ir_block *b)
 	gw_jw_key(&o->w, GW_LIT("function"));
 	gw_jw_obj(&o->w);
 	gw_jw_kstr(&o->w, "name", name_out(o, b->name));
-	if (b->is_custom) {
-		struct gw_buf t;
-
-		gw_buf_init(&t, 6 * b->args.n + 64);
-		gw_buf_puts(&t, GW_LIT("{\"input\":"));
-		gw_json_quote(&t, b->args);
-		gw_buf_putc(&t, '}');
-		gw_jw_kstr(&o->w, "arguments", gw_buf_view(&t));
-		gw_buf_done(&t);
-	} else {
-		gw_jw_kstr(&o->w, "arguments", args);
-	}
+	gw_jw_kstr(&o->w, "arguments", args);
 	gw_jw_end_obj(&o->w);
 	gw_jw_end_obj(&o->w);
 }
@@ -370,9 +359,6 @@ static bool is_offered(const struct ir_request *rq, const struct ir_tool *t)
 
 static void tool_write(struct out *o, const struct ir_tool *t)
 {
-	static const char free_text[] =
-	    "{\"type\":\"object\",\"properties\":{\"input\":{\"type\":\"string\"}},\"required\":[\"input\"]}";
-
 	if (t->cache != IR_CACHE_NONE)
 		ir_drop(o->rq, "cache_control");
 	gw_jw_obj(&o->w);
@@ -383,9 +369,7 @@ static void tool_write(struct out *o, const struct ir_tool *t)
 	if (t->description.n)
 		gw_jw_kstr(&o->w, "description", t->description);
 	gw_jw_key(&o->w, GW_LIT("parameters"));
-	if (t->kind == IR_TOOL_CUSTOM)
-		gw_jw_raw(&o->w, gw_str(free_text, sizeof(free_text) - 1));
-	else if (t->parameters)
+	if (t->parameters)
 		gw_jw_val(&o->w, t->parameters);
 	else
 		gw_jw_raw(&o->w, GW_LIT("{\"type\":\"object\",\"properties\":{}}"));

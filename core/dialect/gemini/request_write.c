@@ -365,8 +365,6 @@ static enum gw_err put_declaration(struct gemini_writer *w, const struct ir_tool
 		return e;
 	if (!w->is_own && t->cache != IR_CACHE_NONE)
 		ir_drop(w->rq, "tools[].cache_control");
-	if (!w->is_own && t->kind == IR_TOOL_CUSTOM && t->parameters)
-		ir_drop(w->rq, "tools[].custom.format");
 	ir_extra_write(t->extra, GW_D_GEMINI, out(w), w->rq, "tools[].");
 	gw_jw_end_obj(out(w));
 	return GW_OK;

@@ -184,7 +184,7 @@ static void settings_go_where_the_family_has_them(void **state)
 		   "\"n\",\"schema\":{\"type\":\"object\"}}}}",
 		   "{" HI ",\"outputConfig\":{\"textFormat\":{\"type\":\"json_schema\",\"structure\":{\"jsonSchema\":{"
 		   "\"schema\":\"{\\\"type\\\":"
-		   "\\\"object\\\"}\",\"name\":\"n\"}}}}}",
+		   "\\\"object\\\",\\\"additionalProperties\\\":false}\",\"name\":\"n\"}}}}}",
 		   "");
 	room_refuses(*state, &gw_openai, &gw_bedrock, CLAUDE, "{\"model\":\"m\"," USER ",\"n\":2}", "n");
 }
@@ -231,7 +231,8 @@ static void usage_takes_the_cache_in_and_out(void **state)
 	room_same(r, gw_buf_view(&r->out),
 		  "{\"output\":{\"message\":{\"role\":\"assistant\",\"content\":[{\"text\":\"a\"}]}},\"stopReason\":"
 		  "\"max_tokens\",\"usage\":{\"inputTokens\":386,"
-		  "\"outputTokens\":4,\"totalTokens\":3142,\"cacheReadInputTokens\":2000,\"cacheWriteInputTokens\":752}"
+		  "\"outputTokens\":4,\"totalTokens\":3142,\"cacheReadInputTokens\":2000,\"cacheWriteInputTokens\":752,"
+		  "\"cacheDetails\":[{\"ttl\":\"1h\",\"inputTokens\":52},{\"ttl\":\"5m\",\"inputTokens\":700}]}"
 		  ",\"metrics\":{\"latencyMs\":0}}");
 	assert_int_equal(room_reply(r, &gw_bedrock, &gw_openai, "{\"message\":\"no\"}"), GW_E_UP_GARBLED);
 	assert_int_equal(room_reply(r, &gw_bedrock, &gw_openai,
@@ -312,6 +313,150 @@ static void exceptions_end_the_stream(void **state)
 	room_same(r, gw_buf_view(&r->out), "{\"__type\":\"ThrottlingException\",\"message\":\"slow down\"}");
 }
 
+/* Models that are held to a schema by a forced tool alone: what it is called with is the answer. */
+static void a_schema_may_go_as_a_tool(void **state)
+{
+#define SCHEMA                                                                                                         \
+	",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"n\",\"schema\":{\"type\":"         \
+	"\"object\"}}}"
+	static const char *const models[] = { "us.amazon.nova-pro-v1:0", "anthropic.claude-3-7-sonnet-20250219-v1:0" };
+	struct room *r = *state;
+	struct gw_buf in;
+
+	for (size_t i = 0; i < 2; i++) {
+		r->carry.is_json_tool = false;
+		to_bedrock(
+		    r, models[i], "{\"model\":\"m\"," USER SCHEMA ",\"tool_choice\":\"none\"}",
+		    "{" HI
+		    ",\"toolConfig\":{\"tools\":[{\"toolSpec\":{\"name\":\"json_answer\",\"description\":\"Call this "
+		    "with the whole "
+		    "answer.\",\"inputSchema\":{\"json\":{\"type\":\"object\"}}}}],\"toolChoice\":{\"any\":{}}}}",
+		    "");
+		assert_true(r->carry.is_json_tool);
+		assert_int_equal(
+		    room_reply(r, &gw_bedrock, &gw_openai,
+			       "{\"output\":{\"message\":{\"role\":\"assistant\",\"content\":[{\"toolUse\":{"
+			       "\"toolUseId\":\"t\","
+			       "\"name\":\"json_answer\",\"input\":{\"a\":1}}}]}},\"stopReason\":\"tool_use\"}"),
+		    GW_OK);
+		assert_true(room_has(r, "\"content\":\"{\\\"a\\\":1}\"") && room_has(r, "\"finish_reason\":\"stop\""));
+		assert_false(room_has(r, "tool_calls"));
+	}
+	gw_buf_init(&in, 1 << 20);
+	frame(&in, "messageStart", "{\"role\":\"assistant\"}");
+	frame(&in, "contentBlockStart",
+	      "{\"contentBlockIndex\":0,\"start\":{\"toolUse\":{\"toolUseId\":\"t\",\"name\":\"json_answer\"}}}");
+	frame(&in, "contentBlockDelta",
+	      "{\"contentBlockIndex\":0,\"delta\":{\"toolUse\":{\"input\":\"{\\\"a\\\":\"}}}");
+	frame(&in, "contentBlockDelta", "{\"contentBlockIndex\":0,\"delta\":{\"toolUse\":{\"input\":\"1}\"}}}");
+	frame(&in, "contentBlockStop", "{\"contentBlockIndex\":0}");
+	frame(&in, "messageStop", "{\"stopReason\":\"tool_use\"}");
+	frame(&in, "metadata", "{\"usage\":{\"inputTokens\":3,\"outputTokens\":4,\"totalTokens\":7}}");
+	assert_int_equal(room_stream(r, &gw_bedrock, &gw_openai, gw_buf_view(&in), 50), GW_OK);
+	assert_true(room_has(r, "\"content\":\"{\\\"a\\\":\"") && room_has(r, "\"content\":\"1}\""));
+	assert_true(room_has(r, "\"finish_reason\":\"stop\"") && !room_has(r, "tool_calls"));
+	gw_buf_done(&in);
+	/* thinking and a forced tool exclude each other: the schema counts more */
+	assert_int_equal(room_request(r, &gw_openai, &gw_bedrock, models[1], 0,
+				      "{\"model\":\"m\"," USER SCHEMA ",\"reasoning_effort\":\"low\"}"),
+			 GW_OK);
+	assert_true(gw_str_eq(r->said.dropped, GW_LIT("reasoning_effort")) && !room_has(r, "thinking"));
+}
+
+static void thinking_is_told_as_the_model_takes_it(void **state)
+{
+	/* the ceiling holds thoughts and answer; it must be told, as a budget may be above what stands there unsaid */
+	to_bedrock(
+	    *state, CLAUDE, "{\"model\":\"m\"," USER ",\"reasoning_effort\":\"medium\"}",
+	    "{" HI
+	    ",\"inferenceConfig\":{\"maxTokens\":12288},\"additionalModelRequestFields\":{\"thinking\":{\"type\":"
+	    "\"enabled\",\"budget_tokens\":8192}}}",
+	    "");
+	to_bedrock(*state, "anthropic.claude-opus-4-6-v1:0",
+		   "{\"model\":\"m\"," USER ",\"reasoning_effort\":\"minimal\",\"max_tokens\":50}",
+		   "{" HI
+		   ",\"inferenceConfig\":{\"maxTokens\":50},\"additionalModelRequestFields\":{\"thinking\":{\"type\":"
+		   "\"adaptive\"},\"output_config\":{\"effort\":\"low\"}}}",
+		   "");
+	/* calls of a turn without reasoning are being answered */
+	to_bedrock(*state, CLAUDE,
+		   "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"},{\"role\":\"assistant\","
+		   "\"tool_calls\":[" CALL("t", "f") "]},{\"role\":\"tool\",\"tool_call_id\":\"t\",\"content\":\"r\"}],"
+						     "\"reasoning_effort\":\"low\"," TOOL "}",
+		   "{\"messages\":[{\"role\":\"user\",\"content\":[{\"text\":\"Hi\"}]},{\"role\":\"assistant\","
+		   "\"content\":[{\"toolUse\":"
+		   "{\"toolUseId\":\"t\",\"name\":\"f\",\"input\":{\"a\":1}}}]},{\"role\":\"user\",\"content\":[{"
+		   "\"toolResult\":{"
+		   "\"toolUseId\":\"t\",\"content\":[{\"text\":\"r\"}]}}]}],\"toolConfig\":{\"tools\":[" SPEC "]}}",
+		   "reasoning_effort");
+	/* the newest take nothing but the defaults */
+	to_bedrock(*state, "global.anthropic.claude-opus-4-7-v1:0",
+		   "{\"model\":\"m\"," USER ",\"temperature\":0.5,\"top_p\":1}", "{" HI ",\"inferenceConfig\":{}}",
+		   "temperature");
+}
+
+static void marks_and_metadata_that_are_refused_stay_behind(void **state)
+{
+#define MARKED(role, text)                                                                                             \
+	"{\"role\":\"" role "\",\"content\":[{\"type\":\"text\",\"text\":\"" text                                      \
+	"\",\"cache_control\":{\"type\":\"ephemeral\","                                                                \
+	"\"ttl\":\"1h\"}}]}"
+	static const char five[] = "{\"model\":\"m\",\"messages\":[" MARKED("system", "s") "," MARKED(
+	    "user", "a") "," MARKED("assistant", "b") "," MARKED("user", "c") "," MARKED("assistant", "d") "]}";
+#define POINT "{\"cachePoint\":{\"type\":\"default\",\"ttl\":\"1h\"}}"
+	to_bedrock(
+	    *state, CLAUDE, five,
+	    "{\"system\":[{\"text\":\"s\"}],\"messages\":[{\"role\":\"user\",\"content\":[{\"text\":\"a\"}," POINT
+	    "]},{\"role\":\"assistant\",\"content\":[{\"text\":\"b\"}," POINT
+	    "]},{\"role\":\"user\",\"content\":[{\"text\":"
+	    "\"c\"}," POINT "]},{\"role\":\"assistant\",\"content\":[{\"text\":\"d\"}," POINT "]}]}",
+	    "cache_control");
+	to_bedrock(*state, "amazon.nova-lite-v1:0", "{\"model\":\"m\",\"messages\":[" MARKED("user", "a") "]}",
+		   "{\"messages\":[{\"role\":\"user\",\"content\":[{\"text\":\"a\"},{\"cachePoint\":{\"type\":"
+		   "\"default\"}}]}]}",
+		   "");
+	to_bedrock(*state, "meta.llama3-1-70b", "{\"model\":\"m\",\"messages\":[" MARKED("user", "a") "]}",
+		   "{\"messages\":[{\"role\":\"user\",\"content\":[{\"text\":\"a\"}]}]}", "cache_control");
+	to_bedrock(*state, CLAUDE, "{\"model\":\"m\"," USER ",\"metadata\":{\"team\":\"a b\",\"note\":\"(no)\"}}",
+		   "{" HI ",\"requestMetadata\":{\"team\":\"a b\"}}", "metadata.note");
+	to_bedrock(*state, CLAUDE, "{\"model\":\"m\"," USER ",\"response_format\":{\"type\":\"json_object\"}}",
+		   "{\"system\":[{\"text\":\"Answer with one JSON object and nothing else: no other words, no code "
+		   "fence.\"}]," HI "}",
+		   "");
+}
+
+/* Each kind of exception in a stream is an error of its own; the first frame of all may be one. */
+static void every_exception_has_its_status(void **state)
+{
+	static const struct {
+		const char *name;
+		int status;
+	} rows[] = { { "internalServerException", 500 },     { "modelStreamErrorException", 424 },
+		     { "validationException", 400 },         { "throttlingException", 429 },
+		     { "serviceUnavailableException", 503 }, { "modelTimeoutException", 408 },
+		     { "accessDeniedException", 403 },       { "somethingNewException", 500 } };
+	struct room *r = *state;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct gw_translate t;
+		struct gw_buf in;
+
+		gw_buf_init(&in, 1 << 20);
+		assert_int_equal(gw_awsframe_put_exception(&in, gw_str_z(rows[i].name),
+							   GW_LIT("{\"message\":\"why\",\"originalStatusCode\":500}")),
+				 GW_OK);
+		assert_int_equal(gw_translate_open(&t, &gw_bedrock, &gw_openai, &r->carry), GW_OK);
+		assert_int_equal(gw_translate_feed(&t, gw_buf_view(&in), &r->out), GW_E_UP_SERVER);
+		assert_int_equal(t.error_status, rows[i].status);
+		assert_non_null(strstr(gw_arena_z(&r->a, t.error_json), rows[i].name));
+		gw_translate_close(&t);
+		/* a flipped bit is no frame */
+		in.p[in.n - 6] ^= 1;
+		assert_int_equal(room_stream(r, &gw_bedrock, &gw_openai, gw_buf_view(&in), 0), GW_E_UP_GARBLED);
+		gw_buf_done(&in);
+	}
+}
+
 static void paths_have_the_model_as_one_segment(void **state)
 {
 	struct room *r = *state;
@@ -341,6 +486,10 @@ int main(void)
 		T(usage_takes_the_cache_in_and_out),
 		T(streams_open_blocks_lazily),
 		T(exceptions_end_the_stream),
+		T(a_schema_may_go_as_a_tool),
+		T(thinking_is_told_as_the_model_takes_it),
+		T(marks_and_metadata_that_are_refused_stay_behind),
+		T(every_exception_has_its_status),
 		T(paths_have_the_model_as_one_segment),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
