@@ -3,6 +3,9 @@
 #include <stdlib.h>
 #include "admin-cli/doctor.h"
 #include "admin-cli/top.h"
+#include "core/price_impl.h"
+#include "lib/sys/clock.h"
+#include "lib/text.h"
 #include "lib/sys/fd.h"
 #include <fcntl.h>
 
@@ -75,6 +78,23 @@ static void processes(struct doctor *d, yyjson_val *root)
 	if (flapping[0])
 		doctor_find(d, DOCTOR_WARN, "restarts", "llmgwctl crashes shows their last words",
 			    "replaced several times:%s", flapping);
+}
+
+/* Prices are compiled in: a program of last year bills by prices of last year. */
+static void prices(struct doctor *d)
+{
+	enum { DAY_S = 86400, OLD_DAYS = 90 };
+	int64_t made_us = 0, days;
+	char day[32];
+
+	snprintf(day, sizeof day, "%sT00:00:00Z", gw_price_catalogue_version);
+	if (!gw_time_read(gw_str_z(day), &made_us))
+		return;
+	days = (gw_unix_us() - made_us) / 1000000 / DAY_S;
+	doctor_find(d, days > OLD_DAYS ? DOCTOR_WARN : DOCTOR_OK, "prices",
+		    days > OLD_DAYS ? "install a newer release, or set objects of kind price for what you use" : "",
+		    "the catalogue is of %s (%lld days old), %u models", gw_price_catalogue_version,
+		    (long long)(days > 0 ? days : 0), gw_price_n_rows);
 }
 
 static void configuration(struct doctor *d, yyjson_val *root)
@@ -301,6 +321,7 @@ int cli_cmd_doctor(struct cli *c)
 	gw_jw_key(&d.w, GW_LIT("findings"));
 	gw_jw_arr(&d.w);
 	gateway(&d);
+	prices(&d);
 	machine(&d);
 	gw_jw_end_arr(&d.w);
 	gw_jw_ku64(&d.w, "bad", d.n[DOCTOR_BAD]);

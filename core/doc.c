@@ -5,6 +5,7 @@
 #include "core/dialect/id.h"
 #include "core/provider.h"
 #include "core/record.h"
+#include "core/remedy.h"
 #include "lib/text.h"
 
 const struct gw_doc_topic gw_doc_topics[] = {
@@ -228,7 +229,10 @@ static void print_errors(struct gw_buf *out)
 		 "`{\"error\":{\"message\",\"type\",\"param\",\"code\"}}` on both listeners. `code` is stable. *Next*: "
 		 "another deployment may be tried;\n"
 		 "*once*: the same one on a fresh connection. *Cools*: counts against the deployment's health.\n");
-	gw_buf_puts(out, GW_LIT("| name | status | type | code | retry | cools | |\n|---|---|---|---|---|---|---|\n"));
+	gw_buf_puts(
+	    out,
+	    GW_LIT(
+		"| name | status | type | code | retry | cools | | what to do |\n|---|---|---|---|---|---|---|---|\n"));
 	for (int e = GW_E_BASE_ + 1; e < GW_E_END_; e++) {
 		static const char *const retry[] = {
 			[GW_RETRY_NO] = "", [GW_RETRY_NEXT] = "next", [GW_RETRY_ONCE] = "once"
@@ -244,6 +248,7 @@ static void print_errors(struct gw_buf *out)
 		put_cell_z(out, retry[i->retry]);
 		put_cell_z(out, i->cools ? "yes" : "");
 		put_cell_z(out, i->doc);
+		put_cell_z(out, gw_err_remedy((enum gw_err)e));
 		gw_buf_putc(out, '\n');
 	}
 }

@@ -4,6 +4,7 @@ Usage: sbom.py VERSION SOURCE_DATE_EPOCH PROGRAM...    (the same input gives the
 import datetime
 import hashlib
 import json
+import pathlib
 import re
 import subprocess
 import sys
@@ -41,6 +42,15 @@ def component(soname, path):
     return c
 
 
+def prices():
+    """Where the facts of the price catalogue are from: nothing of that package is in a program but the numbers."""
+    c = json.loads((pathlib.Path(__file__).resolve().parent.parent / "schemas/prices.json").read_text())
+    name, version = re.fullmatch(r"(\S+) (\S+) \(PyPI\)", c["source"]).groups()
+    return {"type": "data", "bom-ref": "prices", "name": f"{name} model price map", "version": version, "purl": f"pkg:pypi/{name}@{version}",
+            "licenses": [{"license": {"id": "MIT"}}], "hashes": [{"alg": "SHA-256", "content": c["sha256"]}],
+            "description": f"Prices of {c['models']} models, taken {c['date']}; the hash is that of model_prices_and_context_window_backup.json."}
+
+
 def main():
     version, epoch, programs = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
     links, files = {}, {}
@@ -54,6 +64,7 @@ def main():
         with open(p, "rb") as f:
             parts.append({"type": "application", "bom-ref": name, "name": name, "version": version,
                           "hashes": [{"alg": "SHA-256", "content": hashlib.sha256(f.read()).hexdigest()}]})
+    parts.append(prices())
     body = {
         "bomFormat": "CycloneDX", "specVersion": "1.5", "version": 1,
         "metadata": {
@@ -62,7 +73,7 @@ def main():
                           "licenses": [{"license": {"id": "Apache-2.0"}}]},
         },
         "components": parts,
-        "dependencies": [{"ref": "release", "dependsOn": sorted(links)}]
+        "dependencies": [{"ref": "release", "dependsOn": sorted([*links, "prices"])}]
         + [{"ref": name, "dependsOn": sorted(libs)} for name, libs in sorted(links.items())],
     }
     body["serialNumber"] = "urn:uuid:" + str(uuid.uuid5(uuid.NAMESPACE_URL, json.dumps(body, sort_keys=True)))

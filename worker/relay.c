@@ -1,6 +1,7 @@
 /* The provider's answer, as it comes: head, pieces, end. Bytes go on to the client from here; what the steps must decide is stored
  * as an event and the engine is called. */
 #include "core/error_body.h"
+#include "core/price.h"
 #include "lib/json_write.h"
 #include "lib/sys/clock.h"
 #include "worker/api.h"
@@ -380,6 +381,18 @@ void gw_relay_drop_attempt(struct gw_req *r)
 	r->at.up = NULL;
 }
 
+static void note_usage(struct gw_req *r, struct gw_json_out *w)
+{
+	struct gw_str version;
+	struct gw_cost cost;
+
+	gw_account_price(r, &cost, &version);
+	gw_jw_ku64(w, "tokens_input", r->usage.input);
+	gw_jw_ku64(w, "tokens_output", r->usage.output);
+	if (cost.is_known)
+		gw_jw_ku64(w, "cost_nanousd", (uint64_t)cost.total);
+}
+
 void gw_relay_note_attempt(struct gw_req *r)
 {
 	const struct gw_candidate *c = &r->plan.candidates[r->at.candidate];
@@ -399,5 +412,7 @@ void gw_relay_note_attempt(struct gw_req *r)
 	gw_jw_ku64(&w, "ms", r->at.begun_ns ? (gw_now_ns() - r->at.begun_ns) / 1000000 : 0);
 	if (r->at.upstream_request_id.n)
 		gw_jw_kstr(&w, "upstream_request_id", r->at.upstream_request_id);
+	if (r->usage.is_known)
+		note_usage(r, &w);
 	gw_jw_end_obj(&w);
 }

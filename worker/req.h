@@ -129,6 +129,8 @@ struct gw_req {
 	struct gw_scan_value *values; /* GW_UP_PATHS of them: our own, or those of the event under way */
 	struct gw_picks *picks; /* our own */
 	struct gw_usage usage;
+	int64_t failed_nanousd; /* what earlier attempts cost that told usage and failed */
+	bool is_failed_unpriced; /* one of those had no known price */
 	bool saw_done, saw_content, saw_error_event;
 	struct gw_str tail; /* last bytes of a stream: they leave after END */
 	struct gw_str finish_reason, response_model;
@@ -188,6 +190,9 @@ void gw_relay_send(struct gw_req *r, struct gw_str bytes); /* to the client; pau
 enum gw_err gw_relay_error_event(struct gw_req *r, int status, struct gw_str json);
 void gw_relay_drop_attempt(struct gw_req *r); /* cancel and clear what the attempt left */
 void gw_relay_note_attempt(struct gw_req *r); /* one line in attempt_log */
+/* steps/account.c: what the usage of the attempt under way costs, by the price of the deployment that served it. */
+struct gw_cost;
+void gw_account_price(struct gw_req *r, struct gw_cost *cost, struct gw_str *version);
 /* answer.c: a whole answer is kept (views must last) until account has written END; then gw_answer_deliver sends what is left. */
 void gw_answer_whole(struct gw_req *r, struct gw_str content_type, struct gw_str body);
 void gw_answer_start_stream(struct gw_req *r, struct gw_str content_type, int64_t content_length);

@@ -1,9 +1,17 @@
 """What a request costs: the catalogue, the operator's own prices and their days, what nobody knows. And the catalogue's tool."""
+import datetime
+import http.client
+import http.server
 import json
+import math
+import os
 import pathlib
+import random
 import subprocess
 import sys
+import threading
 import time
+from fractions import Fraction
 
 import pytest
 
@@ -162,3 +170,178 @@ def play_the_committed_catalogue():
         for rate, value in p["rates"].items():
             assert isinstance(value, int) and value >= 0
             assert value <= 10**9 or rate.partition(">")[0].partition("@")[0] not in per_token, (p["model"], rate)
+
+
+# --- the law of the bill, against exact fractions ---
+
+CLASSES = ["input", "output", "cache_read", "cache_write_5m", "cache_write_1h", "reasoning", "audio_in", "audio_out", "image_in", "image_out", "search_low",
+           "search_medium", "search_high", "query", "image", "second", "character", "pixel"]
+TIERS = ["default", "flex", "priority", "batch"]
+COUNTS = ["input", "output", "cache_read", "cache_write_5m", "cache_write_1h", "audio_in", "image_in", "reasoning", "audio_out", "image_out", "searches",
+          "queries", "images", "seconds", "characters", "pixels"]
+
+
+def held(rates, percent, is_anthropic, u, tier):
+    """Price of each class as docs/COST.md says it: the highest threshold that is passed, there the tier's own before the default's."""
+    out = {}
+    for cls in CLASSES:
+        fits = [(above, t == tier, pico) for (c, t, above), pico in rates.items() if c == cls and t in (tier, "default") and (not above or u["input"] > above * 1000)]
+        if fits:
+            above, is_own, pico = max(fits)
+            share = 100 if is_own and tier != "default" else percent.get(tier) or 100
+            out[cls] = pico * share // 100  # a price is whole pico-USD; only the sum is rounded
+    if is_anthropic and "input" in out:
+        out.setdefault("cache_read", out["input"] // 10)
+        out.setdefault("cache_write_5m", out["input"] + out["input"] // 4)
+        out.setdefault("cache_write_1h", out["input"] * 2)
+    return out
+
+
+def bill(rates, percent, is_anthropic, u, tier, size):
+    """(known, nano-USD): each token in one class, the sum exact, rounded half up once."""
+    p, left, total = held(rates, percent, is_anthropic, u, tier), u["input"], Fraction(0)
+
+    def take(name, pico):
+        nonlocal left, total
+        n = min(u[name], left)
+        left, total = left - n, total + Fraction(n * pico, 1000)
+    write = p.get("cache_write_5m", p.get("input", 0))
+    take("cache_read", p.get("cache_read", p.get("input", 0)))
+    take("cache_write_1h", p.get("cache_write_1h", write))
+    take("cache_write_5m", write)
+    for name in ("audio_in", "image_in"):
+        if name in p:
+            take(name, p[name])
+    total += Fraction(left * p.get("input", 0), 1000)
+    left = u["output"]
+    for name in ("audio_out", "image_out", "reasoning"):
+        if name in p:
+            take(name, p[name])
+    total += Fraction(left * p.get("output", 0), 1000)
+    by_tokens = bool(u["input"] or u["output"]) and ("input" in p or "output" in p)
+    sizes = [f"search_{size}", "search_medium", "search_low", "search_high"]
+    total += Fraction(u["searches"] * next((p[s] for s in sizes if s in p), 0) + u["queries"] * p.get("query", 0), 1000)
+    known = by_tokens or (u["queries"] and "query" in p)
+    for count, cls in (("images", "image"), ("seconds", "second"), ("characters", "character"), ("pixels", "pixel")):
+        known = known or (u[count] and cls in p)
+        if not by_tokens and not (cls == "pixel" and "image" in p):
+            total += Fraction(u[count] * p.get(cls, 0), 1000)
+    return bool(known), math.floor(total + Fraction(1, 2)) if known else 0
+
+
+def play_costs_are_exact():
+    """4,000 random bills; nothing is lost to a float, nothing is rounded twice."""
+    build = pathlib.Path(os.environ.get("LLMGW_BUILD") or ROOT / "build-asan")
+    tool = build / "tests/tools/gw-price"
+    if not tool.exists():
+        pytest.skip("tests/tools/gw-price is built with -Dtests=true only")
+    assert subprocess.run([tool, "classes"], capture_output=True, text=True, check=True).stdout.split() == CLASSES
+    rng, lines, want = random.Random(43), [], []
+    for _ in range(4000):
+        rates = {}
+        for cls in rng.sample(CLASSES, rng.randint(1, len(CLASSES))):
+            for _ in range(rng.randint(1, 3)):
+                rates[cls, rng.choice(TIERS), rng.choice((0, 0, 32, 128, 200))] = rng.choice((0, 1, rng.randrange(10**6), rng.randrange(10**9)))
+        percent = {t: rng.choice((0, 50, 33, 175)) for t in TIERS[1:]}
+        anthropic, tier, size = rng.random() < 0.3, rng.choice(TIERS), rng.randrange(4)
+        u = {name: rng.choice((0, 0, 1, rng.randrange(1000), rng.randrange(300000), rng.randrange(10**9))) for name in COUNTS}
+        flat = [len(rates)] + [x for (c, t, above), pico in rates.items() for x in (CLASSES.index(c), TIERS.index(t), above, pico)]
+        lines.append(" ".join(map(str, [*flat, *percent.values(), int(anthropic), TIERS.index(tier), size, *(u[n] for n in COUNTS)])))
+        want.append(bill(rates, percent, anthropic, u, tier, ("medium", "low", "medium", "high")[size]))
+    got = subprocess.run([tool], input="\n".join(lines) + "\n", capture_output=True, text=True, check=True).stdout.split("\n")[:-1]
+    assert len(got) == len(want)
+    for line, told, (known, nano) in zip(lines, got, want, strict=True):
+        is_known, total, of_input, of_output = map(int, told.split())
+        assert (bool(is_known), total if is_known else 0) == (known, nano), (line, told, known, nano)
+        assert 0 <= of_input and 0 <= of_output and of_input + of_output <= total
+
+
+def play_the_price_source_is_in_the_sbom():
+    got = subprocess.run([sys.executable, ROOT / "tools/sbom.py", "0", "0"], capture_output=True, text=True, check=True).stdout
+    data = next(c for c in json.loads(got)["components"] if c["bom-ref"] == "prices")
+    catalogue = json.loads((ROOT / "schemas/prices.json").read_text())
+    assert data["hashes"] == [{"alg": "SHA-256", "content": catalogue["sha256"]}] and data["purl"].startswith("pkg:pypi/litellm@")
+    assert data["purl"].rpartition("@")[2] in catalogue["source"]
+
+
+# --- attempts, changes, and people ---
+
+def play_what_a_failed_attempt_cost(shared):
+    """Anthropic tells the input before it fails: that is charged, told beside the sum, and by the price of the deployment that took it."""
+    g = shared
+
+    class Fails(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_):
+            pass
+
+        def do_POST(self):
+            self.rfile.read(int(self.headers["content-length"]))
+            start = {"type": "message_start", "message": {"id": "m", "type": "message", "role": "assistant", "model": "c", "content": [], "stop_reason": None,
+                                                          "usage": {"input_tokens": 1000, "output_tokens": 1}}}
+            data = (f"event: message_start\ndata: {json.dumps(start)}\n\n"
+                    'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"busy"}}\n\n').encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "text/event-stream")
+            self.send_header("Content-Length", str(len(data)))
+            self.send_header("request-id", "req_failed")
+            self.end_headers()
+            self.wfile.write(data)
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Fails)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        g.ctl("apply", "-f", "-", stdin=f"""
+{{kind: provider, id: dear, type: anthropic, base_url: "http://127.0.0.1:{server.server_address[1]}/v1", allow_private: [127.0.0.1/32]}}
+---
+{{kind: credential, id: dear, provider: dear, secret: sk-x}}
+---
+{{kind: deployment, id: dear, provider: dear, credential: dear, upstream_model: c, probe: none, activation: immediate, input_price: 7000000, output_price: 9000000}}
+---
+{{kind: model, id: tried, targets: [{{deployment: dear, priority: 0}}, {{deployment: listed, priority: 1}}]}}
+""")
+        a = http_ask("POST", g.url + "/v1/chat/completions", chat_body(WORDS, model="tried", stream=True), {"Authorization": f"Bearer {g.key}"})
+    finally:
+        server.shutdown()
+    assert a.status == 200 and "[DONE]" in a.text
+    r = settled(g.data, [a.headers["x-request-id"]]).end(a.headers["x-request-id"])
+    own, failed = 600 * 150 + 400 * 75 + 100 * 600, 1000 * 7000 + 9000
+    assert (r["deployment"], r["cost_failed_nanousd"], r["cost_nanousd"]) == ("listed", failed, own + failed), dict(r)
+    assert r["tokens_input"] == 1000 and r["cost_input_nanousd"] + r["cost_output_nanousd"] == own and r["price"].endswith("openai/gpt-4o-mini")
+    tries = json.loads(r["attempt_log"])
+    assert (tries[0]["error"], tries[0]["tokens_input"], tries[0]["cost_nanousd"], tries[0]["upstream_request_id"]) == ("UP_OVERLOADED", 1000, failed, "req_failed")
+    assert tries[1]["cost_nanousd"] == own
+    shown = until(lambda: g.ctl("logs", "show", a.headers["x-request-id"], ok=False).stdout, 10, "the index to have it")
+    for words in ("The provider is overloaded. (UP_OVERLOADED)", "req_failed", "1. dear", "2. listed", "failed attempts", "catalogue 20", "read from cache",
+                  "0.000180000 USD", "as the provider counted"):
+        assert words in shown, (words, shown)
+
+
+def play_the_price_at_the_start_holds(shared):
+    """A stream that outlives a change of prices is billed by those it began with."""
+    g = shared
+    g.ctl("apply", "-f", "-", stdin="{kind: price, id: p-mid, model: our-own-7b, input: 1000000}")
+    until(lambda: record(g, "strange")[0].get("price", "").startswith("price p-mid@"), 10, "the first price")
+    version = record(g, "strange")[0]["price"]
+    c = http.client.HTTPConnection("127.0.0.1", g.port, timeout=30)
+    c.request("POST", "/v1/chat/completions", json.dumps(chat_body(WORDS + " chunk_ms=300 chunks=6", model="strange", stream=True)),
+              {"Authorization": f"Bearer {g.key}"})
+    answer = c.getresponse()
+    answer.read(1)
+    g.ctl("apply", "-f", "-", stdin="{kind: price, id: p-mid, model: our-own-7b, input: 9000000}")
+    answer.read()
+    i = answer.headers["x-request-id"]
+    r = settled(g.data, [i]).end(i)
+    assert (r["price"], r["cost_nanousd"]) == (version, 1000 * 1000), dict(r)
+    until(lambda: record(g, "strange")[0]["cost_nanousd"] == 1000 * 9000, 10, "the second price")
+    g.ctl("delete", "price", "p-mid", "--yes")
+
+
+def play_doctor_tells_the_age_of_prices(shared):
+    found = json.loads(shared.ctl("doctor", "-o", "json", ok=False).stdout)
+    found = next(f for f in found["findings"] if f["check"] == "prices")
+    catalogue = json.loads((ROOT / "schemas/prices.json").read_text())
+    days = (datetime.date.today() - datetime.date.fromisoformat(catalogue["date"])).days
+    assert catalogue["date"] in found["found"] and f"{catalogue['models']} models" in found["found"]
+    assert found["level"] == ("warn" if days > 90 else "ok") and ("remedy" in found) == (days > 90), (days, found)

@@ -42,25 +42,42 @@ static const struct gw_price *list_of(struct gw_req *r, const struct gw_candidat
 	return told;
 }
 
-static void put_cost(struct gw_req *r, const struct gw_candidate *c)
+void gw_account_price(struct gw_req *r, struct gw_cost *cost, struct gw_str *version)
+{
+	struct gw_price told;
+	const struct gw_price *p = list_of(r, &r->plan.candidates[r->at.candidate], &told);
+
+	gw_cost_of(p, &r->usage, cost);
+	*version = !cost->is_known ? GW_NIL : cost->is_providers ? GW_LIT("provider") : p->version;
+}
+
+/* What failed attempts cost is in the sum, and told beside it. */
+static void add_failed(struct gw_req *r)
 {
 	struct gw_record *rec = &r->rec;
-	struct gw_price told;
+
+	rec->cost_failed_nanousd = r->failed_nanousd;
+	rec->is_unpriced |= r->is_failed_unpriced;
+	if (__builtin_add_overflow(rec->cost_nanousd, r->failed_nanousd, &rec->cost_nanousd))
+		rec->cost_nanousd = INT64_MAX;
+}
+
+static void put_cost(struct gw_req *r)
+{
+	struct gw_record *rec = &r->rec;
 	struct gw_cost cost;
 
-	if (!r->usage.is_known && !rec->units)
-		return;
-	const struct gw_price *p = list_of(r, c, &told);
-
-	gw_cost_of(p, &r->usage, &cost);
-	rec->is_unpriced = !cost.is_known;
-	rec->cost_nanousd = cost.total;
-	rec->cost_input_nanousd = cost.input;
-	rec->cost_output_nanousd = cost.output;
-	rec->input_price_pusd = cost.input_price;
-	rec->output_price_pusd = cost.output_price;
-	if (cost.is_known)
-		rec->price = cost.is_providers ? GW_LIT("provider") : p->version;
+	if (r->usage.is_known || rec->units) {
+		gw_account_price(r, &cost, &rec->price);
+		rec->is_unpriced = !cost.is_known;
+		rec->cost_nanousd = cost.total;
+		rec->cost_input_nanousd = cost.input;
+		rec->cost_output_nanousd = cost.output;
+		rec->input_price_pusd = cost.input_price;
+		rec->output_price_pusd = cost.output_price;
+	}
+	if (r->failed_nanousd || r->is_failed_unpriced)
+		add_failed(r);
 }
 
 static void put_usage(struct gw_req *r)
@@ -153,7 +170,7 @@ static void fill(struct gw_req *r)
 		gw_api_account(r);
 	put_usage(r);
 	if (r->at.candidate >= 0)
-		put_cost(r, &r->plan.candidates[r->at.candidate]);
+		put_cost(r);
 	rec->bytes_out = r->bytes_out + (r->out == GW_OUT_STREAMING ? r->tail.n : 0);
 	rec->chunks = r->chunks;
 	put_steps(r);

@@ -1,15 +1,30 @@
 /* judge: an attempt failed and the client has seen nothing of it. Again, another deployment, or give up. */
+#include "core/price.h"
 #include "lib/sys/clock.h"
 #include "worker/api.h"
 #include "worker/home.h"
 #include "worker/moves.h"
 #include "worker/talk.h"
 
+/* What the provider has counted it charges, though nobody gets the answer. */
+static void keep_cost(struct gw_req *r)
+{
+	struct gw_str version;
+	struct gw_cost cost;
+
+	gw_account_price(r, &cost, &version);
+	r->is_failed_unpriced |= !cost.is_known;
+	if (__builtin_add_overflow(r->failed_nanousd, cost.total, &r->failed_nanousd))
+		r->failed_nanousd = INT64_MAX;
+}
+
 static void begin_again(struct gw_req *r)
 {
 	int candidate = r->at.candidate;
 	struct gw_moves_room room;
 
+	if (r->usage.is_known)
+		keep_cost(r);
 	gw_talk_done(r);
 	gw_home_done(r);
 	gw_moves_save(r, &room);

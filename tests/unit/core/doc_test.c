@@ -3,6 +3,7 @@
 
 #include "core/doc.h"
 #include "core/record.h"
+#include "core/remedy.h"
 #include "lib/json.h"
 
 static struct gw_buf page(const char *topic)
@@ -22,6 +23,24 @@ static void has(const struct gw_buf *b, const char *name)
 	snprintf(cell, sizeof(cell), "| `%s` |", name);
 	if (!strstr(b->p, cell))
 		fail_msg("no row for %s", name);
+}
+
+/* Every failure of a provider says what to do about it. */
+static void errors_have_remedies(void **st)
+{
+	struct gw_buf b = page("errors");
+
+	(void)st;
+	for (int e = GW_E_BASE_ + 1; e < GW_E_END_; e++) {
+		const struct gw_err_info *i = gw_err_info((enum gw_err)e);
+		const char *remedy = gw_err_remedy((enum gw_err)e);
+
+		if (strncmp(i->name, "UP_", 3) == 0 && strcmp(i->name, "UP_STALE") != 0 && !remedy[0])
+			fail_msg("%s has no remedy", i->name);
+		if (remedy[0] && !strstr(b.p, remedy))
+			fail_msg("the remedy of %s is not printed", i->name);
+	}
+	gw_buf_done(&b);
 }
 
 static void all_rows_are_there(void **st)
@@ -129,7 +148,8 @@ static void unknown_topics(void **st)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(all_rows_are_there), cmocka_unit_test(tables_are_whole),
+	const struct CMUnitTest tests[] = { cmocka_unit_test(all_rows_are_there),
+					    cmocka_unit_test(errors_have_remedies), cmocka_unit_test(tables_are_whole),
 					    cmocka_unit_test(schemas), cmocka_unit_test(unknown_topics) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
