@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include "admin-cli/cli.h"
 #include "core/remedy.h"
+#include "lib/text.h"
 
 enum { LABEL = 22 };
 
@@ -191,9 +192,20 @@ static void cost(yyjson_val *r)
 		line_usd("the provider says", told);
 }
 
+static void began(yyjson_val *r)
+{
+	struct gw_buf b;
+
+	gw_buf_init(&b, 64);
+	gw_time_put(&b, (int64_t)number(r, "ts_start_us"));
+	line("began", gw_buf_view(&b));
+	gw_buf_done(&b);
+}
+
 static void about(yyjson_val *r)
 {
 	printf("%sRequest %.*s%s\n", cli_paint(CLI_BOLD), GW_FMT(text(r, "request_id")), cli_paint(CLI_PLAIN));
+	began(r);
 	if (number(r, "status"))
 		printf("  %-*s HTTP %llu\n", LABEL, "told to the client", (unsigned long long)number(r, "status"));
 	line("asked", text(r, "endpoint"));
