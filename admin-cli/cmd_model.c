@@ -174,6 +174,21 @@ static int put_secret(struct cli *c, struct gw_json_out *w, const char *member)
 	return rc;
 }
 
+/* What is odd about the secret is said where it is seen, whatever the format of the answer. */
+static void warn_of(struct gw_str body)
+{
+	struct gw_json_fault fault;
+	yyjson_doc *doc;
+
+	if (gw_json_read(body, &gw_json_default_limits, &doc, &fault))
+		return;
+	struct gw_str words = gw_json_str(gw_json_get(yyjson_doc_get_root(doc), GW_LIT("warning")));
+
+	if (words.n)
+		fprintf(stderr, "warning: %.*s\n", GW_FMT(words));
+	yyjson_doc_free(doc);
+}
+
 static int send_secret(struct cli *c, const char *method, struct gw_str path, struct gw_buf *body)
 {
 	struct cli_reply r;
@@ -181,6 +196,8 @@ static int send_secret(struct cli *c, const char *method, struct gw_str path, st
 
 	if (!rc)
 		rc = cli_print(c, gw_buf_view(&r.body), NULL, NULL);
+	if (!rc)
+		warn_of(gw_buf_view(&r.body));
 	cli_reply_done(&r);
 	return rc;
 }

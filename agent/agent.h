@@ -50,6 +50,7 @@ struct gw_ag_result {
 	int status;
 	uint64_t us;
 	struct gw_str detail, model;
+	int64_t skew_s; /* the provider's clock less ours; 0 = it does not say */
 };
 typedef void gw_ag_probe_fn(void *ctx, const struct gw_ag_result *r);
 GW_MUST enum gw_err gw_agent_probe(struct gw_agent *ag, struct gw_str deployment, bool is_test, gw_ag_probe_fn *fn,

@@ -3,6 +3,7 @@
 #include <unistd.h>
 #include "agent/token_fetch.h"
 #include "core/config_types.h"
+#include "core/hint.h"
 #include "lib/crypto.h"
 #include "lib/json_write.h"
 #include "lib/sys/clock.h"
@@ -221,6 +222,22 @@ struct test {
 	uint64_t corr;
 };
 
+/* What to do about it. A clock that is wrong is behind many refusals that do not name it. */
+static void put_hint(struct gw_json_out *w, const struct gw_ag_result *r)
+{
+	struct gw_str hint = gw_hint_of(r->err, r->detail), skew;
+	bool is_refused = r->err == GW_E_UP_AUTH || r->err == GW_E_UP_PERMISSION;
+	struct gw_arena a;
+	char block[1024];
+
+	gw_arena_init(&a, block, sizeof block, sizeof block);
+	skew = gw_token_skew_words(&a, is_refused ? r->skew_s : 0);
+	hint = gw_str_trim(gw_arena_printf(&a, "%.*s%.*s", GW_FMT(hint), GW_FMT(skew)));
+	if (hint.n)
+		gw_jw_kstr(w, "hint", hint);
+	gw_arena_done(&a);
+}
+
 static void answer(struct gw_agent *ag, uint64_t corr, int status, const struct gw_ag_result *r)
 {
 	struct gw_msg m = { .type = GW_MSG_ANSWER };
@@ -238,6 +255,7 @@ static void answer(struct gw_agent *ag, uint64_t corr, int status, const struct 
 	if (r->err) {
 		gw_jw_kstr(&w, "error", gw_str_z(gw_err_info(r->err)->name));
 		gw_jw_kstr(&w, "message", r->detail.n ? r->detail : gw_str_z(gw_err_info(r->err)->doc));
+		put_hint(&w, r);
 	}
 	gw_jw_end_obj(&w);
 	GW_MSG_SET(&m, corr, corr);

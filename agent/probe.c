@@ -22,6 +22,8 @@ struct probe {
 	struct gw_probe_call call;
 	bool is_chat;
 	int status;
+	int64_t skew_s;
+	struct gw_str error_type; /* that AWS tells in a header */
 	uint64_t begun_ns;
 	char block[8192];
 };
@@ -32,7 +34,8 @@ static void finish(struct probe *p, enum gw_err err, struct gw_str detail, struc
 				  .status = p->status,
 				  .us = (gw_now_ns() - p->begun_ns) / 1000,
 				  .detail = detail,
-				  .model = model };
+				  .model = model,
+				  .skew_s = p->skew_s };
 
 	p->fn(p->ctx, &r);
 	gw_secret_unref(p->secret);
@@ -51,6 +54,15 @@ static void on_head(void *ctx, struct gw_up_req *q, const struct gw_up_reply *r)
 
 	(void)q;
 	p->status = r->status;
+	p->error_type = GW_NIL;
+	for (uint32_t i = 0; i < r->n_headers; i++) {
+		int64_t at;
+
+		if (gw_str_ieq(r->headers[i].name, GW_LIT("x-amzn-errortype")))
+			p->error_type = gw_arena_str(&p->arena, r->headers[i].value);
+		if (gw_str_ieq(r->headers[i].name, GW_LIT("date")) && gw_http_date_read(r->headers[i].value, &at))
+			p->skew_s = at - gw_unix_us() / 1000000;
+	}
 }
 
 static void on_body(void *ctx, struct gw_up_req *q, struct gw_str piece)
@@ -86,10 +98,14 @@ static void judge_reply(struct probe *p)
 		       GW_NIL);
 		return;
 	}
-	gw_upstream_error_read(
-	    &p->arena, p->status, body, GW_NIL, GW_NIL, secrets,
-	    gw_auth_secret_parts(p->plan.candidates[0].auth, p->secret ? gw_secret_expose(p->secret) : GW_NIL, secrets),
-	    &ue);
+	struct gw_upstream_reply told = { .status = p->status,
+					  .body = body,
+					  .error_type = p->error_type,
+					  .secrets = secrets,
+					  .n_secrets = gw_auth_secret_parts(
+					      p->plan.candidates[0].auth,
+					      p->secret ? gw_secret_expose(p->secret) : GW_NIL, secrets) };
+	gw_upstream_error_take(&p->arena, &told, &ue);
 	finish(p, ue.err ? ue.err : GW_E_UP_SERVER, ue.message, GW_NIL);
 }
 

@@ -64,6 +64,9 @@ GW_MUST enum gw_err gw_edit_cred_secret(struct gw_ctx *c, const yyjson_val *obj,
 /* Sets `principal` by what is sealed. */
 void gw_edit_cred_whose(struct gw_ctx *c, const yyjson_val *obj, const struct gw_secret *sealed,
 			struct gw_edit_sets *sets);
+/* Sets `warning` by what is sealed: nothing is refused for it. */
+void gw_edit_cred_warn(struct gw_ctx *c, const yyjson_val *obj, const struct gw_secret *sealed,
+		       struct gw_edit_sets *sets);
 /* Is there a secret where the kind wants one, and does the provider take the kind? */
 GW_MUST enum gw_err gw_edit_cred_check(struct gw_ctx *c, const struct gw_edit *e, const yyjson_val *obj,
 				       const struct gw_edit_secrets *secrets);

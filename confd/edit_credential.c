@@ -3,6 +3,7 @@
 #include "confd/edit.h"
 #include "confd/object.h"
 #include "core/cred.h"
+#include "core/hint.h"
 
 static enum gw_cred_kind kind_of(const yyjson_val *obj)
 {
@@ -46,14 +47,30 @@ void gw_edit_cred_whose(struct gw_ctx *c, const yyjson_val *obj, const struct gw
 }
 
 /* The provider's row, when the provider is there already: in one stream both may be new. */
-static const struct gw_provider *row_of(struct gw_ctx *c, const yyjson_val *obj)
+static const struct gw_provider *row_of(struct gw_ctx *c, const yyjson_val *obj, bool *has_own_address)
 {
 	struct gw_str json;
 	yyjson_val *provider;
 
 	if (gw_obj_get(c, GW_KIND_provider, gw_obj_str(obj, "provider"), &json, &provider) != GW_OK)
 		return NULL;
+	if (has_own_address != NULL)
+		*has_own_address = gw_cf_str(provider, GW_KIND_provider, "base_url").n > 0;
 	return gw_provider_find(gw_cf_str(provider, GW_KIND_provider, "type"));
+}
+
+void gw_edit_cred_warn(struct gw_ctx *c, const yyjson_val *obj, const struct gw_secret *sealed,
+		       struct gw_edit_sets *sets)
+{
+	bool has_own = false;
+	const struct gw_provider *row = row_of(c, obj, &has_own);
+	struct gw_str secret = gw_secret_expose(sealed), words = GW_NIL;
+
+	if (kind_of(obj) == GW_CRED_KIND_KEY)
+		words = gw_hint_key(row, has_own, secret);
+	else if (kind_of(obj) == GW_CRED_KIND_AWS)
+		words = gw_hint_aws(secret);
+	gw_edit_set_str(sets, "warning", words.n > 0 ? words : GW_LIT(""));
 }
 
 enum gw_err gw_edit_cred_check(struct gw_ctx *c, const struct gw_edit *e, const yyjson_val *obj,
@@ -64,7 +81,7 @@ enum gw_err gw_edit_cred_check(struct gw_ctx *c, const struct gw_edit *e, const 
 	enum gw_cred_kind kind = kind_of(obj);
 	bool is_ambient = gw_cf_u64(obj, GW_KIND_credential, "source") != GW_CRED_FROM_SECRET;
 	bool has_before = e->before_obj != NULL && gw_obj_u64(e->before_obj, "secret_version") != 0;
-	const struct gw_provider *row = row_of(c, obj);
+	const struct gw_provider *row = row_of(c, obj, NULL);
 
 	if (row != NULL && !(row->creds & 1u << kind))
 		return gw_fault(c, GW_E_INVALID, GW_LIT("/type"),

@@ -159,8 +159,10 @@ static enum gw_err take_secret(struct gw_ctx *c, const struct gw_edit *e, const 
 
 	if (err == GW_OK && !is_stored(c, e, is_next ? "next_version" : "secret_version", secret)) {
 		err = store_secret(c, e, obj, secret, is_next, sets);
-		if (err == GW_OK && !is_next)
+		if (err == GW_OK && !is_next) {
 			gw_edit_set_str(sets, "principal", who);
+			gw_edit_cred_warn(c, obj, secret, sets);
+		}
 		*is_changed = true;
 	}
 	gw_secret_unref(secret);
@@ -196,6 +198,7 @@ static enum gw_err promote(struct gw_ctx *c, const struct gw_edit *e, struct gw_
 			       GW_FMT(e->id));
 	set_shown(c, e->before_obj, secret, false, sets);
 	gw_edit_cred_whose(c, e->before_obj, secret, sets);
+	gw_edit_cred_warn(c, e->before_obj, secret, sets);
 	gw_secret_unref(secret);
 	gw_edit_set_u64(sets, "secret_version", p.version);
 	gw_edit_set_u64(sets, "next_version", 0);

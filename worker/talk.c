@@ -359,7 +359,8 @@ static enum gw_err end_of_stream(struct gw_req *r, struct gw_talk *t)
 	gw_buf_clear(&t->out, 64 << 10);
 	e = after_feed(r, t, gw_translate_end(&t->stream, &t->out));
 	if (!e && t->is_same && t->client->id == GW_D_OPENAI)
-		gw_buf_puts(&t->out, GW_LIT("\ndata: [DONE]\n\n")); /* a vendor that leaves it out: clients wait for it */
+		gw_buf_puts(&t->out,
+			    GW_LIT("\ndata: [DONE]\n\n")); /* a vendor that leaves it out: clients wait for it */
 	if (!e)
 		e = wrap(r, t);
 	if (!e)

@@ -89,8 +89,9 @@ static yyjson_val *either(yyjson_val *obj, const char *name, const char *other)
 
 static void note_others(struct embed_request *out, yyjson_val *one)
 {
-	static const char *const known[] = { "model",	"content",	       "taskType",	       "task_type",
-					     "title",	"outputDimensionality", "output_dimensionality" };
+	static const char *const known[] = {
+		"model", "content", "taskType", "task_type", "title", "outputDimensionality", "output_dimensionality"
+	};
 	yyjson_obj_iter it = yyjson_obj_iter_with(one);
 
 	for (yyjson_val *key; (key = yyjson_obj_iter_next(&it));) {
@@ -110,7 +111,8 @@ static enum gw_err one_read(struct gw_arena *a, struct embed_request *out, uint3
 
 	out->texts[i] = content_text(a, yyjson_obj_get(one, "content"));
 	if (!out->texts[i].n)
-		return bad(param, why, "content", "it must have parts with text, and nothing but text, that is not empty");
+		return bad(param, why, "content",
+			   "it must have parts with text, and nothing but text, that is not empty");
 	e = take_task(out, either(one, "taskType", "task_type"), i == 0, param, why);
 	if (!e)
 		e = take_dimensions(out, either(one, "outputDimensionality", "output_dimensionality"), i == 0, param,
