@@ -20,12 +20,29 @@ static void query_of(struct cli *c, struct gw_buf *q)
 
 static const char *const *log_columns(const struct cli *c)
 {
-	static const char *const request[] = {
-		"ts_start_us",   "key",          "team",          "model",           "deployment", "status",
-		"error",         "tokens_input", "tokens_output", "cost_nanousd",    "total_us",   "ttft_us",
-		"request_id",    "+org",         "+user",         "+provider",       "+attempts",  "+session_id",
-		"+error_detail", "+price",       "+usage_source", "+upstream_error", NULL
-	};
+	static const char *const request[] = { "ts_start_us",
+					       "key",
+					       "team",
+					       "model",
+					       "deployment",
+					       "status",
+					       "error",
+					       "tokens_input",
+					       "tokens_output",
+					       "usage_source",
+					       "cost_nanousd",
+					       "total_us",
+					       "ttft_us",
+					       "request_id",
+					       "+org",
+					       "+user",
+					       "+provider",
+					       "+attempts",
+					       "+session_id",
+					       "+error_detail",
+					       "+price",
+					       "+upstream_error",
+					       NULL };
 	static const char *const admin[] = { "ts_us",  "actor",  "role",  "act",    "kind",
 					     "object", "status", "error", "source", NULL };
 
@@ -184,6 +201,17 @@ static void put_ms(struct gw_json_out *w, yyjson_val *v, const char *from, const
 	gw_jw_kstr(w, to, gw_str_z(text));
 }
 
+static void put_usd(struct gw_json_out *w, yyjson_val *v, const char *from, const char *name)
+{
+	int64_t cost = yyjson_get_sint(yyjson_obj_get(v, from));
+	uint64_t size = cost < 0 ? (uint64_t)-cost : (uint64_t)cost;
+	char text[64];
+
+	snprintf(text, sizeof text, "%s%llu.%06llu", cost < 0 ? "-" : "", (unsigned long long)(size / 1000000000),
+		 (unsigned long long)(size % 1000000000 / 1000));
+	gw_jw_kstr(w, name, gw_str_z(text));
+}
+
 /* One row as people read it: dollars, milliseconds, and a bar against the largest cost (requests, where nothing costs). */
 static void put_row(struct gw_json_out *w, yyjson_val *v, const char *measure, uint64_t most)
 {
@@ -202,15 +230,12 @@ static void put_row(struct gw_json_out *w, yyjson_val *v, const char *measure, u
 					    "web_searches",
 					    "unpriced",
 					    "estimated" };
-	int64_t cost = yyjson_get_sint(yyjson_obj_get(v, "cost_nanousd"));
-	uint64_t size = cost < 0 ? (uint64_t)-cost : (uint64_t)cost;
-	char text[64], bar[BAR + 1];
+	char bar[BAR + 1];
 
 	for (size_t i = 0; i < sizeof sums / sizeof sums[0]; i++)
 		gw_jw_ku64(w, sums[i], number(v, sums[i]));
-	snprintf(text, sizeof text, "%s%llu.%06llu", cost < 0 ? "-" : "", (unsigned long long)(size / 1000000000),
-		 (unsigned long long)(size % 1000000000 / 1000));
-	gw_jw_kstr(w, "cost_usd", gw_str_z(text));
+	put_usd(w, v, "cost_nanousd", "cost_usd");
+	put_usd(w, v, "cost_estimated_nanousd", "estimated_usd");
 	put_ms(w, v, "latency_p50_us", "p50_ms");
 	put_ms(w, v, "latency_p95_us", "p95_ms");
 	put_ms(w, v, "latency_p99_us", "p99_ms");
@@ -285,6 +310,7 @@ static int show_usage(struct cli *c, yyjson_val *root)
 					    "+tokens_image_out",
 					    "+web_searches",
 					    "unpriced",
+					    "estimated_usd",
 					    "+estimated",
 					    "+bar",
 					    NULL };

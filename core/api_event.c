@@ -165,6 +165,8 @@ static enum gw_err typed(const struct gw_sse_event *ev, struct gw_scan_value *va
 	} else {
 		out->has_content = ends_with(type, GW_LIT(".delta")) || ends_with(type, GW_LIT(".partial_image")) ||
 				   ends_with(type, GW_LIT(".done"));
+		if (ends_with(type, GW_LIT(".delta")))
+			out->said = ev->data;
 	}
 	return GW_OK;
 }
@@ -178,6 +180,8 @@ enum gw_err gw_api_event(enum gw_ep_usage usage, const struct gw_sse_event *ev, 
 		e = gw_chat_event(ev, wants_usage, NULL, values, scratch, out);
 		/* every piece of a completion is text */
 		out->has_content |= !e && ev->has_data && (out->kind == GW_EV_PASS || out->kind == GW_EV_EDIT);
+		if (out->has_content && !out->said.n)
+			out->said = ev->data;
 		return e;
 	}
 	*out = (struct gw_chat_event){ .kind = GW_EV_PASS };

@@ -7,7 +7,7 @@
 enum { PENDING_NONE, PENDING_UTF8, PENDING_ESCAPE, PENDING_HEX };
 /* Bytes that need a closer look. */
 enum { SEE_BACKSLASH = GW_EK_COUNT, SEE_HIGH };
-enum { FOREIGN_WORDS = 60 };
+enum { FOREIGN_WORDS = 60, SPACE_UNITS = 256 };
 
 #define LO GW_EK_LOWER
 #define UP GW_EK_UPPER
@@ -22,17 +22,19 @@ enum { FOREIGN_WORDS = 60 };
 #define BS SEE_BACKSLASH
 #define HI SEE_HIGH
 static const uint8_t kind_of_byte[256] = {
-	BD, BD, BD, BD, BD, BD, BD, BD, BD, TB, NL, BD, BD, NL, BD, BD, BD, BD, BD, BD, BD, BD, BD, BD, BD, BD,
-	BD, BD, BD, BD, BD, BD, /*   */ SP, P1, P2, P3, P3, P3, P3, P1, P2, P2, P3, P3, P1, P1, P1, P2, /* 0 */
-	DG, DG, DG, DG, DG, DG, DG, DG, DG, DG, P1, P1, P2, P2, P2, P1, P3, UP, UP, UP, UP, UP, UP, UP, UP, UP,
-	UP, UP, UP, UP, UP, UP, UP, UP, UP, UP, UP, UP, UP, UP, UP, UP, UP, P2, BS, P2, P3, P2, /* ` */ P3, LO,
-	LO, LO, LO, LO, LO, LO, LO, LO, LO, LO, LO, LO, LO, LO, LO, LO, LO, LO, LO, LO, LO, LO, LO, LO, LO, P2,
-	P3, P2, P3, BD, /* 80 */ HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI,
-	HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI,
-	HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI,
-	HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI,
-	HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI, HI,
-	HI, HI, HI, HI
+	BD, BD, BD, BD, BD, BD, BD,         BD, BD, TB, NL, BD,         BD, NL, BD, BD, BD, BD,          BD, BD, BD,
+	BD, BD, BD, BD, BD, BD, BD,         BD, BD, BD, BD, /*   */ SP, P1, P2, P3, P3, P3, P3,          P1, P2, P2,
+	P3, P3, P1, P1, P1, P2, /* 0 */
+	DG, DG, DG, DG, DG, DG, DG,         DG, DG, DG, P1, P1,         P2, P2, P2, P1, P3, UP,          UP, UP, UP,
+	UP, UP, UP, UP, UP, UP, UP,         UP, UP, UP, UP, UP,         UP, UP, UP, UP, UP, UP,          UP, UP, UP,
+	UP, P2, BS, P2, P3, P2, /* ` */ P3, LO, LO, LO, LO, LO,         LO, LO, LO, LO, LO, LO,          LO, LO, LO,
+	LO, LO, LO, LO, LO, LO, LO,         LO, LO, LO, LO, LO,         P2, P3, P2, P3, BD, /* 80 */ HI, HI, HI, HI,
+	HI, HI, HI, HI, HI, HI, HI,         HI, HI, HI, HI, HI,         HI, HI, HI, HI, HI, HI,          HI, HI, HI,
+	HI, HI, HI, HI, HI, HI, HI,         HI, HI, HI, HI, HI,         HI, HI, HI, HI, HI, HI,          HI, HI, HI,
+	HI, HI, HI, HI, HI, HI, HI,         HI, HI, HI, HI, HI,         HI, HI, HI, HI, HI, HI,          HI, HI, HI,
+	HI, HI, HI, HI, HI, HI, HI,         HI, HI, HI, HI, HI,         HI, HI, HI, HI, HI, HI,          HI, HI, HI,
+	HI, HI, HI, HI, HI, HI, HI,         HI, HI, HI, HI, HI,         HI, HI, HI, HI, HI, HI,          HI, HI, HI,
+	HI, HI, HI, HI, HI, HI, HI,         HI, HI, HI, HI, HI,         HI, HI, HI, HI, HI, HI,          HI
 };
 #undef LO
 #undef UP
@@ -50,15 +52,19 @@ static const uint8_t kind_of_byte[256] = {
 /* Kinds that make up one run together. 0 is none. */
 enum { RUN_WORD = 1, RUN_DIGIT, RUN_SPACE, RUN_NEWLINE, RUN_PUNCT, RUN_HAN, RUN_KANA, RUN_HANGUL, RUN_EMOJI, RUN_BAD };
 static const uint8_t run_of[GW_EK_COUNT] = {
-	[GW_EK_LOWER] = RUN_WORD,      [GW_EK_UPPER] = RUN_WORD,       [GW_EK_LOWER_FOREIGN] = RUN_WORD,
-	[GW_EK_UPPER_FOREIGN] = RUN_WORD, [GW_EK_MARKED] = RUN_WORD,   [GW_EK_GREEK] = RUN_WORD,
-	[GW_EK_CYRILLIC] = RUN_WORD,   [GW_EK_HEBREW] = RUN_WORD,      [GW_EK_ARABIC] = RUN_WORD,
-	[GW_EK_INDIC] = RUN_WORD,      [GW_EK_THAI] = RUN_WORD,        [GW_EK_LETTER] = RUN_WORD,
-	[GW_EK_DIGIT] = RUN_DIGIT,     [GW_EK_SPACE] = RUN_SPACE,      [GW_EK_TAB] = RUN_SPACE,
-	[GW_EK_NEWLINE] = RUN_NEWLINE, [GW_EK_POINT] = RUN_PUNCT,      [GW_EK_FRAME] = RUN_PUNCT,
-	[GW_EK_SIGN] = RUN_PUNCT,      [GW_EK_SYMBOL] = RUN_PUNCT,     [GW_EK_CJK_POINT] = RUN_PUNCT,
-	[GW_EK_HAN] = RUN_HAN,         [GW_EK_KANA] = RUN_KANA,        [GW_EK_HANGUL] = RUN_HANGUL,
-	[GW_EK_EMOJI] = RUN_EMOJI,     [GW_EK_BAD] = RUN_BAD,
+	[GW_EK_LOWER] = RUN_WORD,         [GW_EK_UPPER] = RUN_WORD,
+	[GW_EK_LOWER_FOREIGN] = RUN_WORD, [GW_EK_UPPER_FOREIGN] = RUN_WORD,
+	[GW_EK_MARKED] = RUN_WORD,        [GW_EK_GREEK] = RUN_WORD,
+	[GW_EK_CYRILLIC] = RUN_WORD,      [GW_EK_HEBREW] = RUN_WORD,
+	[GW_EK_ARABIC] = RUN_WORD,        [GW_EK_INDIC] = RUN_WORD,
+	[GW_EK_THAI] = RUN_WORD,          [GW_EK_LETTER] = RUN_WORD,
+	[GW_EK_DIGIT] = RUN_DIGIT,        [GW_EK_SPACE] = RUN_SPACE,
+	[GW_EK_TAB] = RUN_SPACE,          [GW_EK_NEWLINE] = RUN_NEWLINE,
+	[GW_EK_POINT] = RUN_PUNCT,        [GW_EK_FRAME] = RUN_PUNCT,
+	[GW_EK_SIGN] = RUN_PUNCT,         [GW_EK_SYMBOL] = RUN_PUNCT,
+	[GW_EK_CJK_POINT] = RUN_PUNCT,    [GW_EK_HAN] = RUN_HAN,
+	[GW_EK_KANA] = RUN_KANA,          [GW_EK_HANGUL] = RUN_HANGUL,
+	[GW_EK_EMOJI] = RUN_EMOJI,        [GW_EK_BAD] = RUN_BAD,
 };
 
 /* Places go 0 .. 11 and on in threes, as digits do. */
@@ -69,6 +75,9 @@ static inline void take(struct gw_estimate *e, const uint16_t (*cost)[GW_EK_PLAC
 	unsigned run = run_of[kind];
 
 	if (run != e->group || (kind == GW_EK_UPPER && e->kind == GW_EK_LOWER)) {
+		if (run == RUN_DIGIT && e->kind == GW_EK_SPACE)
+			e->units +=
+			    SPACE_UNITS; /* a word takes the space before it into its first token, a number does not */
 		e->group = (uint8_t)run;
 		e->at = 0;
 		e->foreign = (uint8_t)(e->foreign - (run == RUN_WORD && e->foreign));
@@ -86,16 +95,16 @@ struct range {
 	uint8_t kind;
 };
 static const struct range ranges[] = {
-	{ 0xbf, GW_EK_SYMBOL },     { 0x24f, GW_EK_MARKED },    { 0x2ff, GW_EK_LETTER },      { 0x36f, GW_EK_MARKED },
-	{ 0x3ff, GW_EK_GREEK },     { 0x52f, GW_EK_CYRILLIC },  { 0x58f, GW_EK_LETTER },      { 0x5ff, GW_EK_HEBREW },
-	{ 0x8ff, GW_EK_ARABIC },    { 0xdff, GW_EK_INDIC },     { 0xeff, GW_EK_THAI },        { 0x10ff, GW_EK_LETTER },
-	{ 0x11ff, GW_EK_HANGUL },   { 0x1dff, GW_EK_LETTER },   { 0x1eff, GW_EK_MARKED },     { 0x1fff, GW_EK_GREEK },
-	{ 0x2bff, GW_EK_SYMBOL },   { 0x2dff, GW_EK_LETTER },   { 0x2fff, GW_EK_HAN },        { 0x303f, GW_EK_CJK_POINT },
-	{ 0x30ff, GW_EK_KANA },     { 0x312f, GW_EK_HAN },      { 0x318f, GW_EK_HANGUL },     { 0x31ef, GW_EK_HAN },
-	{ 0x31ff, GW_EK_KANA },     { 0x33ff, GW_EK_CJK_POINT }, { 0x9fff, GW_EK_HAN },       { 0xabff, GW_EK_LETTER },
-	{ 0xd7ff, GW_EK_HANGUL },   { 0xdfff, GW_EK_BAD },      { 0xf8ff, GW_EK_SYMBOL },     { 0xfaff, GW_EK_HAN },
-	{ 0xfdff, GW_EK_ARABIC },   { 0xfe6f, GW_EK_SYMBOL },   { 0xfeff, GW_EK_ARABIC },     { 0xffef, GW_EK_CJK_POINT },
-	{ 0x1efff, GW_EK_LETTER },  { 0x1ffff, GW_EK_EMOJI },   { 0x3ffff, GW_EK_HAN },       { 0x10ffff, GW_EK_SYMBOL }
+	{ 0xbf, GW_EK_SYMBOL },    { 0x24f, GW_EK_MARKED },     { 0x2ff, GW_EK_LETTER },  { 0x36f, GW_EK_MARKED },
+	{ 0x3ff, GW_EK_GREEK },    { 0x52f, GW_EK_CYRILLIC },   { 0x58f, GW_EK_LETTER },  { 0x5ff, GW_EK_HEBREW },
+	{ 0x8ff, GW_EK_ARABIC },   { 0xdff, GW_EK_INDIC },      { 0xeff, GW_EK_THAI },    { 0x10ff, GW_EK_LETTER },
+	{ 0x11ff, GW_EK_HANGUL },  { 0x1dff, GW_EK_LETTER },    { 0x1eff, GW_EK_MARKED }, { 0x1fff, GW_EK_GREEK },
+	{ 0x2bff, GW_EK_SYMBOL },  { 0x2dff, GW_EK_LETTER },    { 0x2fff, GW_EK_HAN },    { 0x303f, GW_EK_CJK_POINT },
+	{ 0x30ff, GW_EK_KANA },    { 0x312f, GW_EK_HAN },       { 0x318f, GW_EK_HANGUL }, { 0x31ef, GW_EK_HAN },
+	{ 0x31ff, GW_EK_KANA },    { 0x33ff, GW_EK_CJK_POINT }, { 0x9fff, GW_EK_HAN },    { 0xabff, GW_EK_LETTER },
+	{ 0xd7ff, GW_EK_HANGUL },  { 0xdfff, GW_EK_BAD },       { 0xf8ff, GW_EK_SYMBOL }, { 0xfaff, GW_EK_HAN },
+	{ 0xfdff, GW_EK_ARABIC },  { 0xfe6f, GW_EK_SYMBOL },    { 0xfeff, GW_EK_ARABIC }, { 0xffef, GW_EK_CJK_POINT },
+	{ 0x1efff, GW_EK_LETTER }, { 0x1ffff, GW_EK_EMOJI },    { 0x3ffff, GW_EK_HAN },   { 0x10ffff, GW_EK_SYMBOL }
 };
 
 static unsigned kind_of_code(uint32_t c)
@@ -159,7 +168,7 @@ static void take_escaped(struct gw_estimate *e, const uint16_t (*cost)[GW_EK_PLA
 
 static void take_hex(struct gw_estimate *e, const uint16_t (*cost)[GW_EK_PLACES], uint8_t c)
 {
-	unsigned low = c | 32U, digit = c >= '0' && c <= '9' ? c - '0' : low >= 'a' && low <= 'f' ? low - 'a' + 10 : 0;
+	unsigned low = c | 32U, digit = low >= 'a' && low <= 'f' ? low - 'a' + 10 : c >= '0' && c <= '9' ? c - 48U : 0;
 
 	e->code = e->code << 4 | digit;
 	if (--e->need)
@@ -250,13 +259,14 @@ enum gw_estimate_family gw_estimate_family_of(struct gw_str model)
 	static const struct {
 		const char *word;
 		enum gw_estimate_family family;
-	} words[] = { /* the first that is in the name */
-		{ "claude", GW_EF_CLAUDE },   { "gemini", GW_EF_GEMINI },    { "gemma", GW_EF_GEMINI },
-		{ "gpt-4o", GW_EF_O200K },    { "gpt-4.", GW_EF_O200K },     { "gpt-4", GW_EF_CL100K },
-		{ "gpt-3", GW_EF_CL100K },    { "gpt-35", GW_EF_CL100K },    { "text-embedding-", GW_EF_CL100K },
-		{ "davinci", GW_EF_CL100K },  { "babbage", GW_EF_CL100K },   { "llama", GW_EF_OPEN },
-		{ "mistral", GW_EF_OPEN },    { "mixtral", GW_EF_OPEN },     { "qwen", GW_EF_OPEN },
-		{ "deepseek", GW_EF_OPEN },   { "command", GW_EF_OPEN },     { "nova", GW_EF_OPEN },
+	} words[] = {
+		/* the first that is in the name */
+		{ "claude", GW_EF_CLAUDE },  { "gemini", GW_EF_GEMINI },  { "gemma", GW_EF_GEMINI },
+		{ "gpt-4o", GW_EF_O200K },   { "gpt-4.", GW_EF_O200K },   { "gpt-4", GW_EF_CL100K },
+		{ "gpt-3", GW_EF_CL100K },   { "gpt-35", GW_EF_CL100K },  { "text-embedding-", GW_EF_CL100K },
+		{ "davinci", GW_EF_CL100K }, { "babbage", GW_EF_CL100K }, { "llama", GW_EF_OPEN },
+		{ "mistral", GW_EF_OPEN },   { "mixtral", GW_EF_OPEN },   { "qwen", GW_EF_OPEN },
+		{ "deepseek", GW_EF_OPEN },  { "command", GW_EF_OPEN },   { "nova", GW_EF_OPEN },
 	};
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {

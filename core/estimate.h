@@ -29,7 +29,8 @@ struct gw_estimate {
 	uint8_t family; /* enum gw_estimate_family */
 	/* the run of characters under way */
 	uint8_t kind, group, at;
-	uint8_t foreign; /* words for which letters like those of "über" or "été" are remembered: they do not occur in English */
+	uint8_t
+	    foreign; /* words for which letters like those of "über" or "été" are remembered: they do not occur in English */
 	/* a character or an escape of which the end is still to come */
 	uint8_t pending, need;
 	uint16_t high; /* first half of an escaped pair */
@@ -46,6 +47,8 @@ void gw_estimate_escaped(struct gw_estimate *e, struct gw_str inside);
 /* A JSON value of a reply: a string's text, of lists and objects the texts that a model wrote (content, arguments, names of calls), not the
  * frame around them. Text that is no JSON is counted up to the fault. */
 void gw_estimate_value(struct gw_estimate *e, struct gw_str json);
+/* A call of a tool begins: its name, and what stands around a call. The arguments follow as text. */
+void gw_estimate_call(struct gw_estimate *e, struct gw_str name);
 /* What it comes to so far, rounded. */
 static inline uint64_t gw_estimate_tokens(const struct gw_estimate *e)
 {

@@ -9,7 +9,7 @@ enum { MAX_DEPTH = 64 };
 static const struct frame {
 	uint16_t turn, whole, tools, call;
 } frames[GW_EF_COUNT] = {
-	[GW_EF_O200K] = { 4, 3, 0, 8 },	 [GW_EF_CL100K] = { 4, 3, 0, 8 }, [GW_EF_CLAUDE] = { 4, 3, 480, 30 },
+	[GW_EF_O200K] = { 4, 3, 0, 8 },  [GW_EF_CL100K] = { 4, 3, 0, 8 }, [GW_EF_CLAUDE] = { 4, 3, 480, 30 },
 	[GW_EF_GEMINI] = { 0, 1, 0, 2 }, [GW_EF_OPEN] = { 4, 3, 0, 8 },
 };
 
@@ -67,7 +67,7 @@ static const struct key root_keys[] = {
 };
 static const struct key reply_keys[] = {
 	KEY("choices", M_TEXT), KEY("content", M_TEXT), KEY("output", M_TEXT), KEY("candidates", M_TEXT),
-	KEY("message", M_TEXT), KEY("text", M_TEXT),	KEY("delta", M_TEXT),
+	KEY("message", M_TEXT), KEY("text", M_TEXT),    KEY("delta", M_TEXT),
 };
 /* Inside of a turn or a block; what is not here is text. */
 static const struct key text_keys[] = {
@@ -79,6 +79,12 @@ static const struct key text_keys[] = {
 	KEY("model", M_SKIP),
 	KEY("phase", M_SKIP),
 	KEY("status", M_SKIP),
+	KEY("object", M_SKIP),
+	KEY("detail", M_SKIP),
+	KEY("item_id", M_SKIP),
+	KEY("obfuscation", M_SKIP),
+	KEY("service_tier", M_SKIP),
+	KEY("system_fingerprint", M_SKIP),
 	KEY("call_id", M_SKIP),
 	KEY("citations", M_SKIP),
 	KEY("annotations", M_SKIP),
@@ -108,6 +114,9 @@ static const struct key text_keys[] = {
 	KEY("response", M_JSON),
 	KEY("json", M_JSON),
 	KEY("image_url", M_MEDIA),
+	KEY("video_url", M_MEDIA),
+	KEY("document_url", M_MEDIA),
+	KEY("file_url", M_MEDIA),
 	KEY("input_audio", M_MEDIA),
 	KEY("source", M_MEDIA),
 	KEY("data", M_MEDIA),
@@ -125,7 +134,7 @@ static const struct key format_keys[] = { KEY("schema", M_JSON), KEY("responseSc
 struct walk {
 	struct gw_estimate e;
 	const char *p, *end;
-	unsigned depth;
+	unsigned depth, in_media; /* of these, inside of a picture or file */
 	uint64_t tokens; /* beside those of texts */
 	/* of the picture or file under way */
 	struct gw_media media;
@@ -272,10 +281,10 @@ static enum mode media_member(struct walk *w, struct gw_str key)
 	if (is_key(key, "content") || is_key(key, "text") || is_key(key, "title") || is_key(key, "transcript"))
 		return M_TEXT; /* a document in pieces */
 	return is_key(key, "url") || is_key(key, "uri") || is_key(key, "fileUri") || is_key(key, "file_uri") ||
-			       is_key(key, "data") || is_key(key, "bytes") || is_key(key, "file_data") ||
-			       is_key(key, "s3Location") || is_key(key, "file")
-		       ? M_MEDIA
-		       : M_SKIP;
+		       is_key(key, "data") || is_key(key, "bytes") || is_key(key, "file_data") ||
+		       is_key(key, "s3Location") || is_key(key, "file")
+		   ? M_MEDIA
+		   : M_SKIP;
 }
 
 static enum mode member(struct walk *w, enum mode mode, struct gw_str key)
@@ -311,7 +320,6 @@ static void value(struct walk *w, enum mode mode);
 
 static void object(struct walk *w, enum mode mode)
 {
-	bool is_outer = mode == M_MEDIA && !w->has_media && !w->is_url;
 	struct gw_str key;
 
 	w->p++;
@@ -337,8 +345,6 @@ static void object(struct walk *w, enum mode mode)
 			w->query_units = w->e.units - before;
 	} while (!w->is_bad && eat(w, ','));
 	w->is_bad |= !eat(w, '}');
-	if (is_outer)
-		put_media(w);
 }
 
 static void array(struct walk *w, enum mode mode)
@@ -379,8 +385,12 @@ static void scalar(struct walk *w, enum mode mode)
 		s = take_string(w);
 		if (mode == M_MEDIA) {
 			take_payload(w, s);
-			if (w->depth < 2) /* no object around it that would end */
+			if (!w->in_media)
 				put_media(w);
+		} else if (mode == M_TEXT && s.n > 64 && gw_str_has_prefix(s, GW_LIT("data:")) &&
+			   gw_str_find(gw_str(s.p, 64), ',') < 64) {
+			take_payload(w, s);
+			put_media(w);
 		} else if (mode == M_TEXT || mode == M_PLAIN || mode == M_LIST || mode == M_JSON) {
 			text(w, s);
 		}
@@ -407,10 +417,14 @@ static void value(struct walk *w, enum mode mode)
 		w->is_bad = true;
 	} else {
 		w->depth++;
+		w->in_media += mode == M_MEDIA;
 		if (*w->p == '[')
 			array(w, mode);
 		else
 			object(w, mode == M_LIST ? M_ROOT : mode);
+		w->in_media -= mode == M_MEDIA;
+		if (mode == M_MEDIA && !w->in_media)
+			put_media(w);
 		w->depth--;
 	}
 }
@@ -438,6 +452,13 @@ uint64_t gw_estimate_reply(enum gw_estimate_family f, struct gw_str body)
 
 	walk(&w, f, body, M_REPLY);
 	return w.tokens + gw_estimate_tokens(&w.e);
+}
+
+void gw_estimate_call(struct gw_estimate *e, struct gw_str name)
+{
+	gw_estimate_new_run(e);
+	gw_estimate_text(e, name);
+	e->units += (uint64_t)frames[e->family].call << 8;
 }
 
 void gw_estimate_value(struct gw_estimate *e, struct gw_str json)

@@ -153,7 +153,7 @@ void gw_media_look(struct gw_str s, struct gw_media *m)
 		return;
 	if (is_at(s, 0, "RIFF") && is_at(s, 8, "WAVE")) {
 		look_wav(s, m);
-	} else if (is_at(s, 0, "%PDF")) {
+	} else if (is_at(s, 0, "%PDF") || is_at(s, 0, "PK\x03\x04")) { /* office files are zip files */
 		m->kind = GW_MEDIA_DOCUMENT;
 	} else if (is_sound(s)) {
 		m->kind = GW_MEDIA_AUDIO;

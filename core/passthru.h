@@ -43,6 +43,8 @@ struct gw_chat_event {
 	bool has_content; /* first text, reasoning, refusal or tool delta (role-only and comments do not count) */
 	bool has_values; /* the event told something: `values` are its picks */
 	struct gw_str edited; /* in scratch */
+	struct gw_str
+	    said; /* what the model wrote in it, a JSON value in the event's data; all of the data when it is in several places */
 };
 /* What lies around the text of the last plain chunk. Nearly all chunks of a stream differ from the one before in nothing but that text: then
  * the two mean the same, and the JSON is not looked at again. Zeroed at the beginning of each stream. */

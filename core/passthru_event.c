@@ -21,7 +21,8 @@ struct look {
 	bool has_content, has_finish, has_role, has_choice, is_error;
 	bool has_usage, is_usage_null;
 	unsigned n_contents; /* members that are content */
-	struct gw_str content; /* the last of them if it is a string, quotes included */
+	struct gw_str said; /* the last of them, as it stands */
+	struct gw_str content; /* the same if it is a string, quotes included */
 	struct member usage;
 };
 
@@ -225,7 +226,8 @@ static bool look_at_delta(struct look *l)
 		l->has_role |= IS(key, "role");
 		if (is_content_key(key)) {
 			l->has_content |= is_truthy(from, l->p);
-			l->content = gw_str(from, *from == '"' ? (size_t)(l->p - from) : 0);
+			l->said = gw_str(from, (size_t)(l->p - from));
+			l->content = *from == '"' ? l->said : gw_str(from, 0);
 			l->n_contents++;
 		}
 	}
@@ -437,7 +439,7 @@ static void learn_shape(struct gw_chat_shape *shape, struct gw_str data, const s
 }
 
 /* The same bytes before and after one string: only what is in the string differs. */
-static bool fits_shape(const struct gw_chat_shape *shape, struct gw_str data, bool *has_content)
+static bool fits_shape(const struct gw_chat_shape *shape, struct gw_str data, struct gw_chat_event *out)
 {
 	size_t before = shape->before_n, after = shape->after_n;
 	struct look l = { 0 };
@@ -448,8 +450,11 @@ static bool fits_shape(const struct gw_chat_shape *shape, struct gw_str data, bo
 		return false;
 	l.p = data.p + before - 1;
 	l.end = data.p + data.n;
-	*has_content = data.n > before + after;
-	return take_string(&l, &inside) && inside.n == data.n - before - after;
+	out->has_content = data.n > before + after;
+	if (!take_string(&l, &inside) || inside.n != data.n - before - after)
+		return false;
+	out->said = gw_str(inside.p - 1, inside.n + 2);
+	return true;
 }
 
 enum gw_err gw_chat_event(const struct gw_sse_event *ev, bool wants_usage, struct gw_chat_shape *shape,
@@ -459,7 +464,7 @@ enum gw_err gw_chat_event(const struct gw_sse_event *ev, bool wants_usage, struc
 	bool is_told = gw_str_eq(ev->event, GW_LIT("error"));
 
 	*out = (struct gw_chat_event){ .kind = GW_EV_PASS };
-	if (shape && !ev->event.n && fits_shape(shape, ev->data, &out->has_content))
+	if (shape && !ev->event.n && fits_shape(shape, ev->data, out))
 		return wants_usage || !shape->cut_n
 			   ? GW_OK
 			   : edit(ev, gw_str(l.end - shape->cut_back, shape->cut_n), scratch, out);
@@ -472,6 +477,8 @@ enum gw_err gw_chat_event(const struct gw_sse_event *ev, bool wants_usage, struc
 	if (!look_at_chunk(&l))
 		return GW_E_UP_GARBLED;
 	out->has_content = l.has_content;
+	if (l.has_content)
+		out->said = l.n_contents == 1 ? l.said : ev->data;
 	out->has_values = (l.has_usage && !l.is_usage_null) || l.is_error || is_told || l.has_finish || l.has_role;
 	if (out->has_values)
 		pick_values(ev->data, values);

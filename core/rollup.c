@@ -22,7 +22,8 @@ const char *const gw_rollup_sum_names[GW_RS_COUNT] = { "requests",
 						       "cost_input_nanousd",
 						       "cost_output_nanousd",
 						       "unpriced",
-						       "estimated" };
+						       "estimated",
+						       "cost_estimated_nanousd" };
 enum { SUMS_OF_1 = 9, MAX_SUMS = 256 };
 
 void gw_rollup_item(const struct gw_record *r, struct gw_rollup_item *o)
@@ -47,7 +48,9 @@ void gw_rollup_item(const struct gw_record *r, struct gw_rollup_item *o)
 	o->sum[GW_RS_COST_INPUT] = r->cost_input_nanousd > 0 ? (uint64_t)r->cost_input_nanousd : 0;
 	o->sum[GW_RS_COST_OUTPUT] = r->cost_output_nanousd > 0 ? (uint64_t)r->cost_output_nanousd : 0;
 	o->sum[GW_RS_UNPRICED] = r->is_unpriced;
-	o->sum[GW_RS_ESTIMATED] = gw_str_eq(r->usage_source, GW_LIT("estimated"));
+	o->sum[GW_RS_ESTIMATED] =
+	    gw_str_eq(r->usage_source, GW_LIT("estimated")) || gw_str_eq(r->usage_source, GW_LIT("partial"));
+	o->sum[GW_RS_COST_ESTIMATED] = o->sum[GW_RS_ESTIMATED] && r->cost_nanousd > 0 ? (uint64_t)r->cost_nanousd : 0;
 	o->latency = (uint16_t)gw_hist_index(r->total_us, GW_ROLLUP_SUB_BITS, GW_ROLLUP_MAX_BITS);
 	o->ttft = (uint16_t)gw_hist_index(r->ttft_us, GW_ROLLUP_SUB_BITS, GW_ROLLUP_MAX_BITS);
 }

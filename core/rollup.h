@@ -39,7 +39,8 @@ enum gw_rollup_sum {
 	GW_RS_COST_INPUT, /* nano-USD; parts of cost_nanousd */
 	GW_RS_COST_OUTPUT,
 	GW_RS_UNPRICED, /* requests whose cost is not known */
-	GW_RS_ESTIMATED, /* requests whose usage the provider did not tell */
+	GW_RS_ESTIMATED, /* requests whose usage the provider did not tell, or told in part */
+	GW_RS_COST_ESTIMATED, /* nano-USD: what those cost; part of cost_nanousd */
 	GW_RS_COUNT
 };
 extern const char *const gw_rollup_sum_names[GW_RS_COUNT];

@@ -11,7 +11,8 @@ enum gw_search_size { GW_SEARCH_NOT_TOLD, GW_SEARCH_LOW, GW_SEARCH_MEDIUM, GW_SE
  * gw_usage_settle at the end (again for each later event; absent fields keep what earlier events told). */
 struct gw_usage {
 	bool is_known; /* the provider told tokens or units, or we estimated them */
-	bool is_estimated; /* by us: the provider was silent or its stream was cut */
+	bool is_estimated; /* by us, all or some: the provider was silent or its stream was cut */
+	bool is_partial; /* estimated: the provider told the other part */
 	bool has_cost; /* provider_cost was told; 0 is a price too */
 	uint8_t tier; /* enum gw_tier, as the reply told it */
 	uint8_t search_size; /* enum gw_search_size of the searches */

@@ -5,8 +5,9 @@
 #include "core/dialect/embed.h"
 #include "core/provider.h"
 #include "worker/api.h"
+#include "worker/guess.h"
 
-enum { MAX_CALLS = 32 };
+enum { MAX_CALLS = 32, UNIT_DOCUMENTS = 100 };
 
 struct embedding {
 	enum embed_shape shape;
@@ -86,6 +87,8 @@ static enum gw_err embed_read(struct gw_req *r, struct gw_talk *t, const yyjson_
 	x->first += x->n;
 	if (x->first < x->rq.n)
 		return GW_E_AGAIN;
+	if (!x->reply.usage.is_known)
+		gw_guess_input(r, &x->reply.usage);
 	r->usage = x->reply.usage;
 	gw_usage_settle(&r->usage);
 	if (r->api->is_embed)
@@ -131,6 +134,17 @@ static enum gw_err rerank_write(struct gw_req *r, const struct gw_candidate *c, 
 	return e;
 }
 
+/* Cohere bills by search units: a query with up to a hundred documents is one. */
+static void guess_rerank(const struct gw_req *r, const struct rerank_request *rq, struct gw_usage *u)
+{
+	if (gw_providers[r->plan.candidates[r->at.candidate].provider_type].dialect_id != GW_D_COHERE) {
+		gw_guess_input(r, u);
+		return;
+	}
+	u->queries = (rq->n + UNIT_DOCUMENTS - 1) / UNIT_DOCUMENTS;
+	u->is_known = u->is_estimated = true;
+}
+
 static enum gw_err rerank_read(struct gw_req *r, struct gw_talk *t, const yyjson_val *root)
 {
 	const struct rerank_request *rq = t->asked;
@@ -139,6 +153,8 @@ static enum gw_err rerank_read(struct gw_req *r, struct gw_talk *t, const yyjson
 
 	if (e)
 		return e;
+	if (!reply.usage.is_known)
+		guess_rerank(r, rq, &reply.usage);
 	r->usage = reply.usage;
 	gw_usage_settle(&r->usage);
 	if (r->usage.queries) {

@@ -5,6 +5,7 @@
 #include "lib/json_write.h"
 #include "lib/sys/clock.h"
 #include "worker/api.h"
+#include "worker/guess.h"
 #include "worker/talk.h"
 
 /* Contiguous bytes of one upstream piece that pass unchanged: written to the client as one piece. */
@@ -76,6 +77,7 @@ static void begin_stream(struct gw_req *r)
 {
 	gw_sse_init(&r->sse, 1 << 20, 4 << 20);
 	r->has_sse = true;
+	r->said = gw_estimate_begin(gw_guess_family(r));
 	r->shape.before_n = 0;
 	r->at.is_sse = true;
 	r->hold_until_ns = gw_recent_ns() + (uint64_t)r->plan.hold_ms * 1000000;
@@ -183,7 +185,11 @@ static void keep_text(struct gw_req *r, struct gw_str *dst, const struct gw_scan
 
 static void take_values(struct gw_req *r)
 {
+	uint64_t before = r->usage.output;
+
 	gw_usage_take(&r->usage, r->values);
+	if (r->usage.output > before)
+		gw_guess_told(r);
 	keep_text(r, &r->response_model, &r->values[GW_UP_MODEL]);
 	keep_text(r, &r->finish_reason, &r->values[GW_UP_FINISH]);
 }
@@ -252,6 +258,8 @@ static void on_event(void *ctx, const struct gw_sse_event *ev)
 		fail_attempt(r, gw_relay_error_event(r, 200, ev->data));
 		return;
 	}
+	if (ce.said.n)
+		gw_guess_said(r, ce.said);
 	if (ce.has_values)
 		take_values(r);
 	if (ce.kind == GW_EV_DONE) {
@@ -316,8 +324,10 @@ static void whole_piece(struct gw_req *r, struct gw_str piece)
 		gw_buf_puts(&r->held, piece);
 		return;
 	}
-	if (r->out == GW_OUT_NONE)
+	if (r->out == GW_OUT_NONE) {
+		gw_guess_sample(r, gw_buf_view(&r->held));
 		gw_answer_start_stream(r, r->content_type, r->at.content_length);
+	}
 	gw_relay_send(r, gw_buf_view(&r->held));
 	gw_buf_clear(&r->held, 16 << 10);
 	gw_buf_puts(&r->held, piece);

@@ -1,6 +1,7 @@
 #pragma once
 #include "core/auth.h"
 #include "core/error_body.h"
+#include "core/estimate.h"
 #include "core/passthru.h"
 #include "core/pick.h"
 #include "core/record.h"
@@ -131,6 +132,8 @@ struct gw_req {
 	struct gw_usage usage;
 	int64_t failed_nanousd; /* what earlier attempts cost that told usage and failed */
 	bool is_failed_unpriced; /* one of those had no known price */
+	struct gw_estimate said; /* what the model wrote, counted (worker/guess.h) */
+	uint64_t said_when_told, sampled_bytes;
 	bool saw_done, saw_content, saw_error_event;
 	struct gw_str tail; /* last bytes of a stream: they leave after END */
 	struct gw_str finish_reason, response_model;

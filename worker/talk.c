@@ -9,6 +9,7 @@
 #include "lib/sys/clock.h"
 #include "lib/url.h"
 #include "worker/api.h"
+#include "worker/guess.h"
 #include "worker/home.h"
 #include "worker/moves.h"
 #include "worker/single.h"
@@ -59,6 +60,8 @@ static void fill_carry(struct gw_req *r, struct gw_talk *t)
 		.wants_usage = r->chat.wants_usage,
 		.framing = framing_of(r, t->client),
 		.wants_reasoning_text = true,
+		.asked = r->body,
+		.family = gw_guess_family(r),
 	};
 	memcpy(&t->carry.seed, r->id + 8, sizeof(t->carry.seed));
 }

@@ -1,6 +1,7 @@
 #pragma once
 #include "core/dialect/ir_reply.h"
 #include "core/dialect/ir_text.h"
+#include "core/estimate.h"
 
 /* A wire format, in both directions (rows: schemas/dialects.def). Every function is pure: bytes and IR in, IR and bytes out, memory from
  * the arena given; no clock, no socket, no global. Bodies from clients were checked to have one meaning (lib/json.h); replies and events
@@ -25,6 +26,9 @@ struct gw_carry {
 	enum gw_framing framing; /* of the client's stream */
 	bool is_json_tool; /* the schema was asked for by way of a forced tool; its arguments are the text */
 	struct gw_str json_tool;
+	struct gw_str
+	    asked; /* the client's body: for an estimate of the input when the provider is silent. NIL: there is none */
+	enum gw_estimate_family family; /* of the provider's model */
 	bool wants_reasoning_text; /* false: the client's dialect has none and did not ask */
 	struct gw_arena
 	    *keep; /* for names: lasts as long as the request, unlike the attempt's arena; NULL: the one given */

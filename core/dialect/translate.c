@@ -1,9 +1,9 @@
 /* Requests and whole replies from one dialect to another (translate.h). */
 #include "core/dialect/translate.h"
 
+#include "core/dialect/ir_estimate.h"
 #include "core/dialect/mark.h"
 #include "core/provider.h"
-
 #include "lib/json.h"
 
 struct gw_str gw_translate_names(struct gw_arena *keep, const struct ir_name *list)
@@ -161,6 +161,8 @@ enum gw_err gw_translate_reply(struct gw_arena *a, const struct gw_dialect *from
 		return GW_E_UP_GARBLED;
 	if (!gw_custom_show(a, rp, carry))
 		return GW_E_NOMEM;
+	if (!rp->usage.is_known)
+		ir_estimate_usage(&rp->usage, carry, gw_estimate_reply(carry->family, body));
 	told->usage = rp->usage;
 	told->model = rp->model;
 	told->id = rp->id;

@@ -64,6 +64,9 @@ struct gw_translate {
 	struct gw_serial serial;
 	struct gw_custom custom;
 	struct gw_told told; /* texts in keep */
+	struct gw_estimate said; /* what the model has written so far */
+	uint64_t
+	    said_when_told; /* what that came to when the provider told output last: only what came after it is a guess */
 	bool has_started, has_ended; /* START, END */
 	bool has_content; /* the first text, reasoning, refusal or call went out */
 	enum gw_err err; /* stays */

@@ -1,6 +1,8 @@
 /* A stream from one dialect to another: frames are cut, read into events, put in order, written (translate.h). */
 #include "core/dialect/translate.h"
 
+#include "core/dialect/ir_estimate.h"
+
 static bool make_own(struct gw_stream_state *st, size_t n)
 {
 	st->own = gw_alloc(st->keep, n ? n : 1);
@@ -10,7 +12,7 @@ static bool make_own(struct gw_stream_state *st, size_t n)
 enum gw_err gw_translate_open(struct gw_translate *t, const struct gw_dialect *from, const struct gw_dialect *to,
 			      const struct gw_carry *carry)
 {
-	*t = (struct gw_translate){ .carry = carry };
+	*t = (struct gw_translate){ .carry = carry, .said = gw_estimate_begin(carry->family) };
 	gw_arena_init(&t->keep, NULL, 0, GW_TRANSLATE_KEEP_BYTES);
 	gw_arena_init(&t->scratch, NULL, 0, GW_TRANSLATE_SCRATCH_BYTES);
 	t->in = (struct gw_stream_state){ .d = from, .keep = &t->keep, .scratch = &t->scratch, .carry = carry };
@@ -73,10 +75,32 @@ static enum gw_err put_in_order(void *ctx, const struct ir_event *ev)
 	return t->out.d->is_serial ? gw_serial_event(&t->serial, ev, write, t) : write(t, ev);
 }
 
+static void take_usage(struct gw_translate *t, struct ir_event *ev)
+{
+	if (ev->usage.is_known) {
+		if (ev->usage.output > t->told.usage.output)
+			t->said_when_told = gw_estimate_tokens(&t->said);
+		t->told.usage = ev->usage;
+	} else if (ev->kind == IR_EV_END && !t->told.usage.is_known) {
+		ir_estimate_usage(&ev->usage, t->carry, gw_estimate_tokens(&t->said));
+		t->told.usage = ev->usage;
+	}
+	keep_text(t, &t->told.service_tier, ev->service_tier);
+	t->has_ended = ev->kind == IR_EV_END;
+}
+
+static enum gw_err pass(struct gw_translate *t, const struct ir_event *ev)
+{
+	if (!t->out.d)
+		return GW_OK;
+	return t->carry->customs ? gw_custom_event(&t->custom, t->carry, ev, put_in_order, t) : put_in_order(t, ev);
+}
+
 /* What the record wants of it, then on to the writer. */
 static enum gw_err on_event(void *ctx, const struct ir_event *ev)
 {
 	struct gw_translate *t = ctx;
+	struct ir_event last;
 
 	if (t->has_ended || t->err)
 		return GW_OK;
@@ -92,13 +116,15 @@ static enum gw_err on_event(void *ctx, const struct ir_event *ev)
 		if (!ev->choice)
 			t->told.finish = gw_finish_word(ev->finish);
 		break;
+	case IR_EV_DELTA:
+	case IR_EV_BLOCK_START:
+		ir_estimate_event(&t->said, ev);
+		break;
 	case IR_EV_USAGE:
 	case IR_EV_END:
-		if (ev->usage.is_known)
-			t->told.usage = ev->usage;
-		keep_text(t, &t->told.service_tier, ev->service_tier);
-		t->has_ended = ev->kind == IR_EV_END;
-		break;
+		last = *ev;
+		take_usage(t, &last);
+		return pass(t, &last);
 	case IR_EV_ERROR:
 		t->error_json = gw_arena_str(&t->keep, ev->error_json);
 		t->error_status = ev->error_status;
@@ -108,9 +134,7 @@ static enum gw_err on_event(void *ctx, const struct ir_event *ev)
 	}
 	if (!t->has_content && is_content(ev))
 		t->has_content = t->told.has_content = true;
-	if (!t->out.d)
-		return GW_OK;
-	return t->carry->customs ? gw_custom_event(&t->custom, t->carry, ev, put_in_order, t) : put_in_order(t, ev);
+	return pass(t, ev);
 }
 
 static void read_frame(struct gw_translate *t, const struct gw_frame *f)

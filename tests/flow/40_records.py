@@ -116,13 +116,14 @@ def play_cost_is_exact(shared, model):
     assert {i: t.end(i).get("cost_nanousd", 0) for i in wanted} == wanted
 
 
-def play_bad_usage_costs_nothing_wrong(shared):
+def play_bad_usage_is_not_believed(shared):
+    """What is no usage is none: the gateway counts itself, and says so (44_estimates.py has the numbers)."""
     g = shared
     for fault in ("no-usage", "negative-usage", "nan-usage", "string-usage"):
         for stream in (False, True):
             a, i = ask(g, chat_body(f"mock: fault={fault}", stream=stream))
             r = settled(g.data, [i]).end(i)
-            assert a.status == 200 and r.get("cost_nanousd", 0) == 0 and r["usage_source"] == "none", (fault, dict(r))
+            assert a.status == 200 and r["usage_source"] == "estimated" and 0 < r["cost_nanousd"] < 200_000, (fault, dict(r))
 
 
 @pytest.mark.smoke

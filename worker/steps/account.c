@@ -3,6 +3,7 @@
 #include "core/provider.h"
 #include "lib/sys/clock.h"
 #include "worker/api.h"
+#include "worker/guess.h"
 
 static uint64_t us_between(uint64_t from, uint64_t to)
 {
@@ -99,7 +100,10 @@ static void put_usage(struct gw_req *r)
 	rec->provider_cost_nanousd = u->has_cost ? (int64_t)(u->provider_cost & INT64_MAX) : 0;
 	if (u->tier != GW_TIER_DEFAULT)
 		rec->service_tier = gw_str_z(gw_tier_name((enum gw_tier)u->tier));
-	rec->usage_source = u->is_estimated ? GW_LIT("estimated") : u->is_known ? GW_LIT("provider") : GW_LIT("none");
+	rec->usage_source = u->is_partial     ? GW_LIT("partial")
+			    : u->is_estimated ? GW_LIT("estimated")
+			    : u->is_known     ? GW_LIT("provider")
+					      : GW_LIT("none");
 }
 
 static void take_times(struct gw_req *r, uint64_t now)
@@ -166,6 +170,7 @@ static void fill(struct gw_req *r)
 	if (gw_buf_len(&r->attempt_log) && (r->attempts > 1 || r->n_passed_over || r->err))
 		rec->attempt_log = gw_arena_printf(&r->arena, "[%.*s]", GW_FMT(gw_buf_view(&r->attempt_log)));
 	rec->status = (uint64_t)r->status;
+	gw_guess_usage(r);
 	if (r->api)
 		gw_api_account(r);
 	put_usage(r);

@@ -1,0 +1,20 @@
+#pragma once
+#include "core/estimate.h"
+#include "worker/req.h"
+
+/* Usage that nobody told: what is estimated when, and what the record says of it. The counting itself is in core/estimate.h. */
+
+/* Whose vocabulary the model under way has. */
+enum gw_estimate_family gw_guess_family(const struct gw_req *r);
+/* A stream of OpenAI's API goes by: what the model wrote, and that the provider told output. */
+static inline void gw_guess_said(struct gw_req *r, struct gw_str json)
+{
+	gw_estimate_value(&r->said, json);
+}
+void gw_guess_told(struct gw_req *r);
+/* A whole reply that is too long to be held is let go: its first part stands for all. */
+void gw_guess_sample(struct gw_req *r, struct gw_str first);
+/* Input tokens of a question with one answer whose provider was silent. */
+void gw_guess_input(const struct gw_req *r, struct gw_usage *u);
+/* account: fills r->usage where it is not known, or known in part. */
+void gw_guess_usage(struct gw_req *r);
