@@ -283,9 +283,9 @@ def play_who_does_not_count_says_so(g, asked, provider):
     assert "does not count tokens" in str(e.value) and len(asked.seen) == n
 
 
-@pytest.mark.parametrize("provider,tokens,calls", [("gemini", 0, 1), ("cohere", 7, 1), ("bedrock", 9, 3)])
+@pytest.mark.parametrize("provider,tokens,calls", [("gemini", 3, 1), ("cohere", 7, 1), ("bedrock", 9, 3)])
 def play_embeddings(g, asked, provider, tokens, calls):
-    """As numbers and as base64, which the SDK asks for and unpacks by itself; Titan takes one text a call."""
+    """As numbers and as base64, which the SDK asks for and unpacks by itself; Titan takes one text a call; Gemini tells no usage: estimated."""
     client = openai.OpenAI(base_url=g.url + "/v1", api_key=g.key, max_retries=0)
     texts = ["a", "bb", "ccc"]
     for more in ({}, {"encoding_format": "float"}):
