@@ -72,7 +72,7 @@ void gw_guess_input(const struct gw_req *r, struct gw_usage *u)
 static void guess_whole(struct gw_req *r)
 {
 	gw_guess_input(r, &r->usage);
-	if (!is_named(r, "embeddings"))
+	if (!is_named(r, "embeddings") && !(r->api && r->api->is_embed))
 		r->usage.output = said_since(r);
 	gw_usage_settle(&r->usage);
 }
