@@ -88,9 +88,12 @@ GW_MUST enum gw_err gw_json_read(struct gw_str text, const struct gw_json_limits
 GW_MUST enum gw_err gw_json_tree(struct gw_arena *a, struct gw_str text, const struct gw_json_limits *lim,
 				 const yyjson_val **out, struct gw_json_fault *fault);
 
+/* NIL for whatever is no string: input may have any type anywhere. */
 static inline struct gw_str gw_json_str(const yyjson_val *v)
 {
-	return gw_str(yyjson_get_str((yyjson_val *)(uintptr_t)v), yyjson_get_len((yyjson_val *)(uintptr_t)v));
+	yyjson_val *m = (yyjson_val *)(uintptr_t)v;
+
+	return yyjson_is_str(m) ? gw_str(unsafe_yyjson_get_str(m), unsafe_yyjson_get_len(m)) : GW_NIL;
 }
 static inline yyjson_val *gw_json_get(const yyjson_val *obj, struct gw_str key)
 {

@@ -334,7 +334,7 @@ static void messages_write(struct out *o)
 		}
 		if (m->name.n)
 			ir_drop(o->rq, "messages[].name");
-		ir_extra_write(m->extra, GW_D_COHERE, &o->w, o->rq, "messages[].");
+		ir_extra_write(m->extra, GW_D_COUNT, &o->w, o->rq, "messages[]."); /* noted only: no object is open */
 		if (m->role == IR_ASSISTANT)
 			assistant_write(o, m);
 		else

@@ -123,10 +123,32 @@ static void cuts(void **st)
 	}
 }
 
+/* Whatever is no string reads as nothing, its members are not counted as bytes. */
+static void only_strings_are_text(void **st)
+{
+	static const struct {
+		const char *json, *text;
+	} rows[] = { { "\"abc\"", "abc" },      { "\"\"", "" }, { "[1,2,3]", "" }, { "{\"a\":1,\"b\":2}", "" },
+		     { "184467440737095", "" }, { "null", "" }, { "true", "" },    { "1.5", "" } };
+
+	(void)st;
+	for (size_t i = 0; i < N_OF(rows); i++) {
+		const yyjson_val *root = NULL;
+		struct gw_arena a;
+
+		gw_arena_init(&a, NULL, 0, 1 << 20);
+		assert_int_equal(tree(gw_str_z(rows[i].json), &root, &a), GW_OK);
+		assert_true(gw_str_eq(gw_json_str(root), gw_str_z(rows[i].text)));
+		gw_arena_done(&a);
+	}
+	assert_int_equal(gw_json_str(NULL).n, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(round_trips), cmocka_unit_test(bad_utf8_is_replaced),
-					    cmocka_unit_test(depth), cmocka_unit_test(cuts) };
+					    cmocka_unit_test(depth), cmocka_unit_test(cuts),
+					    cmocka_unit_test(only_strings_are_text) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
