@@ -75,6 +75,7 @@ enum gw_provider_auth {
 #define GW_Q_NO_COMPLETIONS      GW_Q_BIT(37) /* has no /completions: those are asked as chats */
 #define GW_Q_PLAIN_HISTORY                                                                                             \
 	GW_Q_BIT(38) /* messages with members that the API does not name are refused: reasoning, others' signatures */
+#define GW_Q_ALL (GW_Q_BIT(39) - 1) /* each has a case in tests/unit/core/dialect/quirks_test.c */
 /* Those that change what is sent or read: such a vendor gets a body written for it also from clients of its own dialect. */
 #define GW_Q_EDITED                                                                                                    \
 	(GW_Q_MAX_TOKENS | GW_Q_RANDOM_SEED | GW_Q_NO_STREAM_OPTIONS | GW_Q_TOOL_ID_9 | GW_Q_NO_LOGPROBS |             \

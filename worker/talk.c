@@ -2,6 +2,7 @@
 #include "worker/talk.h"
 
 #include "core/dialect/anthropic/endpoints.h"
+#include "core/dialect/plain.h"
 #include "core/dialect/text.h"
 #include "core/error_body.h"
 #include "core/provider.h"
@@ -28,11 +29,12 @@ bool gw_talk_is_needed(const struct gw_req *r, const struct gw_candidate *c)
 	if (r->api && gw_single_of(r, c))
 		return true;
 	if (r->endpoint->usage == GW_EPU_TEXT) /* those who have them are asked for text completions as they are */
-		return p->dialect_id != GW_D_OPENAI && p->dialect_id != GW_D_RESPONSES;
+		return (p->dialect_id != GW_D_OPENAI && p->dialect_id != GW_D_RESPONSES) ||
+		       p->quirks & GW_Q_NO_COMPLETIONS;
 	if (client == GW_D_NONE)
 		return false;
 	if (client == GW_D_OPENAI && p->dialect_id == GW_D_OPENAI)
-		return (p->quirks & GW_Q_EDITED) != 0;
+		return p->quirks & GW_Q_EDITED || gw_chat_is_refused_as_is(p->quirks, r->body, r->chat.n_messages);
 	return !(client == GW_D_RESPONSES && p->dialect_id == GW_D_OPENAI && !(p->quirks & GW_Q_NO_RESPONSES));
 }
 

@@ -1,15 +1,11 @@
 /* Messages of chat completions from the IR. Tool results become messages of their own, before what else the turn says. */
-#include "core/dialect/openai/openai.h"
+#include "core/dialect/openai/write.h"
 
-#include "core/provider.h"
+#define has openai_has
 
-static bool has(const struct openai_write *x, uint64_t quirk)
+void openai_open_message(struct openai_write *x, const char *role)
 {
-	return (x->o->quirks & quirk) != 0;
-}
-
-static void open_message(struct openai_write *x, const char *role)
-{
+	x->is_after_result = false;
 	gw_jw_obj(&x->w);
 	gw_jw_kstr(&x->w, "role", gw_str_z(role));
 }
@@ -142,7 +138,9 @@ static void put_audio(struct openai_write *x, const struct ir_block *b)
 
 static void put_part(struct openai_write *x, const struct ir_block *b)
 {
-	if (x->is_home && b->kind != IR_TEXT && b->other) {
+	bool is_refused = b->kind == IR_IMAGE && b->media.from == IR_URL && has(x, GW_Q_DATA_IMAGES);
+
+	if (x->is_home && b->kind != IR_TEXT && b->other && !is_refused) {
 		gw_jw_val(&x->w, b->other);
 		return;
 	}
@@ -173,13 +171,56 @@ static void put_part(struct openai_write *x, const struct ir_block *b)
 
 /* ---- content ---- */
 
-/* The blocks of a turn, one message behind the other. */
-struct turn {
-	const struct ir_message *first, *end;
-};
-#define FOR_BLOCKS(t, m, b)                                                                                            \
-	for (const struct ir_message *m = (t)->first; m != (t)->end; m = m->next)                                      \
-		for (const struct ir_block *b = m->role == (t)->first->role ? m->blocks : NULL; b; b = b->next)
+/* Members of one message that are not this gateway's own words: nulls say nothing, the others are noted where the provider refuses them. */
+static bool is_taken(const struct openai_write *x, struct gw_str key)
+{
+	static const char *const names[] = { "audio", "refusal", "function_call", "prefix" };
+
+	if (!has(x, GW_Q_STRICT_FIELDS | GW_Q_PLAIN_HISTORY))
+		return true;
+	for (size_t i = has(x, GW_Q_STRICT_FIELDS) ? 3 : 0; i < 4; i++)
+		if (gw_str_eq(key, gw_str_z(names[i])))
+			return true;
+	return false;
+}
+
+static void put_extras(struct openai_write *x, const struct ir_message *m)
+{
+	for (const struct ir_extra *e = m->extra; e; e = e->next) {
+		if (e->of != GW_D_OPENAI || is_taken(x, e->key)) {
+			ir_extra_write(&(struct ir_extra){ .of = e->of, .key = e->key, .val = e->val }, GW_D_OPENAI,
+				       &x->w, x->rq, "messages[].");
+			continue;
+		}
+		if (!yyjson_is_null((yyjson_val *)(uintptr_t)e->val))
+			ir_drop_name(x->rq, gw_arena_printf(x->a, "messages[].%.*s", GW_FMT(e->key)));
+	}
+}
+
+void openai_write_rest(struct openai_write *x, const struct openai_turn *t)
+{
+	struct gw_str name = t->first->name;
+
+	for (const struct ir_message *m = t->first->next; m && m != t->end; m = m->next)
+		if (m->role == t->first->role && m->name.p && !gw_str_eq(m->name, name))
+			name = GW_NIL; /* several spoke: the turn is nobody's alone */
+	if (t->first->name.p && (!name.p || has(x, GW_Q_NO_NAMES)))
+		openai_drop(x, "messages[].name");
+	else if (name.p)
+		gw_jw_kstr(&x->w, "name", name);
+	put_extras(x, t->first);
+}
+
+/* Some want the assistant to have spoken between a result and what the user says. */
+static void open_user(struct openai_write *x)
+{
+	if (x->is_after_result && has(x, GW_Q_BRIDGE)) {
+		openai_open_message(x, "assistant");
+		gw_jw_kstr(&x->w, "content", GW_LIT("."));
+		gw_jw_end_obj(&x->w);
+	}
+	openai_open_message(x, "user");
+}
 
 static bool is_content(enum ir_block_kind k)
 {
@@ -187,12 +228,12 @@ static bool is_content(enum ir_block_kind k)
 }
 
 /* One text goes as a string; more, marked or other content as a list. */
-static void put_user_content(struct openai_write *x, const struct turn *t)
+void openai_write_content(struct openai_write *x, const struct openai_turn *t)
 {
 	const struct ir_block *only = NULL;
 	size_t n = 0, others = 0;
 
-	FOR_BLOCKS(t, m, b)
+	OPENAI_BLOCKS(t, m, b)
 	{
 		if (!is_content(b->kind))
 			continue;
@@ -202,8 +243,8 @@ static void put_user_content(struct openai_write *x, const struct turn *t)
 			only = b;
 	}
 	gw_jw_key(&x->w, GW_LIT("content"));
-	if (x->is_home ? !(t->first->form & OPENAI_M_LIST) : n <= 1 && !others) {
-		if (x->is_home && t->first->form & OPENAI_M_NULL)
+	if (t->is_kept ? !(t->first->form & OPENAI_M_LIST) : n <= 1 && !others) {
+		if (t->is_kept && t->first->form & OPENAI_M_NULL)
 			gw_jw_null(&x->w);
 		else
 			gw_jw_str(&x->w, only ? only->text : GW_LIT(""));
@@ -212,7 +253,7 @@ static void put_user_content(struct openai_write *x, const struct turn *t)
 		return;
 	}
 	gw_jw_arr(&x->w);
-	FOR_BLOCKS(t, m, b)
+	OPENAI_BLOCKS(t, m, b)
 	{
 		if (is_content(b->kind) || (x->is_home && b->form == OPENAI_B_PART))
 			put_part(x, b);
@@ -222,23 +263,22 @@ static void put_user_content(struct openai_write *x, const struct turn *t)
 
 static void put_system(struct openai_write *x, const struct ir_message *m)
 {
-	struct turn t = { m, m->next };
+	struct openai_turn t = { m, m->next, x->is_home };
+	bool is_developer = x->is_home && m->form & OPENAI_M_DEVELOPER && !has(x, GW_Q_NO_DEVELOPER);
 	bool is_list = x->is_home && m->form & OPENAI_M_LIST;
 
 	for (const struct ir_block *b = m->blocks; b && !is_list; b = b->next)
 		is_list = b->cache && has(x, GW_Q_CACHE_CONTROL);
-	open_message(x, x->is_home && m->form & OPENAI_M_DEVELOPER ? "developer" : "system");
+	openai_open_message(x, is_developer ? "developer" : "system");
 	if (is_list || x->is_home) {
-		put_user_content(x, &t);
+		openai_write_content(x, &t);
 	} else {
 		gw_jw_kstr(&x->w, "content", ir_text_of(x->a, m->blocks, GW_LIT("\n\n")));
 		for (const struct ir_block *b = m->blocks; b; b = b->next)
 			if (b->cache)
 				openai_drop(x, "cache_control");
 	}
-	if (m->name.p && !has(x, GW_Q_NO_NAMES))
-		gw_jw_kstr(&x->w, "name", m->name);
-	ir_extra_write(m->extra, GW_D_OPENAI, &x->w, x->rq, "messages[].");
+	openai_write_rest(x, &t);
 	gw_jw_end_obj(&x->w);
 }
 
@@ -287,7 +327,8 @@ static void put_result(struct openai_write *x, const struct ir_message *m, const
 	bool is_function = x->is_home && m->form & OPENAI_M_FUNCTION;
 	struct gw_str name = b->name;
 
-	open_message(x, is_function ? "function" : "tool");
+	openai_open_message(x, is_function ? "function" : "tool");
+	x->is_after_result = true;
 	if (!is_function)
 		gw_jw_kstr(&x->w, "tool_call_id", openai_call_id(x, b->id));
 	if (has(x, GW_Q_TOOL_NAME) && !name.p)
@@ -296,7 +337,7 @@ static void put_result(struct openai_write *x, const struct ir_message *m, const
 		gw_jw_kstr(&x->w, "name", openai_name(x, name));
 	if (x->is_home) {
 		put_home_result(x, m, b);
-		ir_extra_write(m->extra, GW_D_OPENAI, &x->w, x->rq, "messages[].");
+		put_extras(x, m);
 	} else {
 		gw_jw_key(&x->w, GW_LIT("content"));
 		put_result_text(x, b);
@@ -307,16 +348,16 @@ static void put_result(struct openai_write *x, const struct ir_message *m, const
 }
 
 /* Pictures and documents of results: a tool message has texts only, so a user message brings them. */
-static void put_attachments(struct openai_write *x, const struct turn *t)
+static void put_attachments(struct openai_write *x, const struct openai_turn *t)
 {
 	bool is_open = false;
 
-	FOR_BLOCKS(t, m, b)
+	OPENAI_BLOCKS(t, m, b)
 	{
 		if (b->kind != IR_TOOL_RESULT || !is_rich(b) || x->is_home)
 			continue;
 		if (!is_open) {
-			open_message(x, "user");
+			open_user(x);
 			gw_jw_key(&x->w, GW_LIT("content"));
 			gw_jw_arr(&x->w);
 			is_open = true;
@@ -331,11 +372,11 @@ static void put_attachments(struct openai_write *x, const struct turn *t)
 	gw_jw_end_obj(&x->w);
 }
 
-static void put_user(struct openai_write *x, const struct turn *t)
+static void put_user(struct openai_write *x, const struct openai_turn *t)
 {
 	size_t results = 0, others = 0;
 
-	FOR_BLOCKS(t, m, b)
+	OPENAI_BLOCKS(t, m, b)
 	{
 		if (b->kind == IR_TOOL_RESULT) {
 			put_result(x, m, b);
@@ -348,236 +389,47 @@ static void put_user(struct openai_write *x, const struct turn *t)
 		put_attachments(x, t);
 	if (results && !others)
 		return;
-	open_message(x, "user");
-	if (!x->is_home || !(t->first->form & OPENAI_M_ABSENT))
-		put_user_content(x, t);
-	if (t->first->name.p) {
-		if (has(x, GW_Q_NO_NAMES))
-			openai_drop(x, "messages[].name");
-		else
-			gw_jw_kstr(&x->w, "name", t->first->name);
-	}
-	ir_extra_write(t->first->extra, GW_D_OPENAI, &x->w, x->rq, "messages[].");
+	open_user(x);
+	if (!t->is_kept || !(t->first->form & OPENAI_M_ABSENT))
+		openai_write_content(x, t);
+	openai_write_rest(x, t);
 	gw_jw_end_obj(&x->w);
 }
 
-/* ---- what the model said ---- */
-
-static void put_call(struct openai_write *x, const struct ir_block *b)
+static void put_turn(struct openai_write *x, const struct ir_message *first, const struct ir_message *end)
 {
-	struct gw_str args = b->args;
+	struct openai_turn t = { first, end, x->is_home };
 
-	if (!args.n && !x->is_home && !b->is_custom)
-		args = GW_LIT("{}");
-	gw_jw_obj(&x->w);
-	if (b->id.p)
-		gw_jw_kstr(&x->w, "id", openai_call_id(x, b->id));
-	if (!x->is_home || gw_json_get(b->other, GW_LIT("type")))
-		gw_jw_kstr(&x->w, "type", b->is_custom ? GW_LIT("custom") : GW_LIT("function"));
-	gw_jw_key(&x->w, b->is_custom ? GW_LIT("custom") : GW_LIT("function"));
-	gw_jw_obj(&x->w);
-	gw_jw_kstr(&x->w, "name", openai_name(x, b->name));
-	if (args.p)
-		gw_jw_kstr(&x->w, b->is_custom ? "input" : "arguments", args);
-	gw_jw_end_obj(&x->w);
-	if (x->is_home && b->form & OPENAI_B_SIGNED) {
-		gw_jw_key(&x->w, GW_LIT("extra_content"));
-		gw_jw_val(&x->w, gw_json_get(b->other, GW_LIT("extra_content")));
-	} else if (b->signature.n && !x->is_home) {
-		openai_drop(x, "messages[].tool_calls[].signature");
-	}
-	if (x->is_home && gw_json_get(b->other, GW_LIT("index"))) {
-		gw_jw_key(&x->w, GW_LIT("index"));
-		gw_jw_val(&x->w, gw_json_get(b->other, GW_LIT("index")));
-	}
-	ir_extra_write(b->extra, GW_D_OPENAI, &x->w, x->rq, "messages[].tool_calls[].");
-	gw_jw_end_obj(&x->w);
+	for (const struct ir_message *m = first->next; m && m != end; m = m->next)
+		t.is_kept &= m->role != first->role;
+	if (first->role == IR_SYSTEM)
+		put_system(x, first);
+	else if (first->role == IR_USER)
+		put_user(x, &t);
+	else if (first->blocks || x->is_home)
+		openai_write_said(x, &t, end == NULL);
 }
 
-/* Lists of reasoning blocks of one place. */
-static void put_home_list(struct openai_write *x, const struct ir_message *m, uint16_t form, const char *name)
+/* Where the tool loop under way begins: the last thing that the user himself said. */
+static const struct ir_message *last_said_by_user(const struct ir_request *rq)
 {
-	bool is_open = false;
+	const struct ir_message *last = NULL;
 
-	for (const struct ir_block *b = m->blocks; b; b = b->next) {
-		if (b->kind != IR_REASONING || b->form != form)
-			continue;
-		if (!is_open) {
-			gw_jw_key(&x->w, gw_str_z(name));
-			gw_jw_arr(&x->w);
-			is_open = true;
-		}
-		gw_jw_val(&x->w, b->other);
+	for (const struct ir_message *m = rq->messages; m; m = m->next) {
+		for (const struct ir_block *b = m->role == IR_USER ? m->blocks : NULL; b; b = b->next)
+			if (b->kind != IR_TOOL_RESULT)
+				last = m;
 	}
-	if (is_open)
-		gw_jw_end_arr(&x->w);
-}
-
-/* Thoughts that the gateway gave out for a provider of another dialect: no provider of this one knows the form. */
-static bool has_foreign(const struct ir_message *m)
-{
-	for (const struct ir_block *b = m->blocks; b; b = b->next) {
-		if (b->kind == IR_REASONING && b->form == OPENAI_B_THINKING &&
-		    gw_json_get(b->other, GW_LIT("signature_of")))
-			return true;
-	}
-	return false;
-}
-
-static void put_home_reasoning(struct openai_write *x, const struct ir_message *m)
-{
-	if (has_foreign(m)) {
-		struct gw_str text = openai_reasoning_text(x->a, m->blocks);
-
-		openai_drop(x, "messages[].thinking_blocks");
-		if (!text.n)
-			return;
-		if (has(x, GW_Q_REASONING_BACK))
-			gw_jw_kstr(&x->w, has(x, GW_Q_REASONING_WORD) ? "reasoning" : "reasoning_content", text);
-		else
-			openai_drop(x, "messages[].reasoning_content");
-		return;
-	}
-	put_home_list(x, m, OPENAI_B_THINKING, "thinking_blocks");
-	put_home_list(x, m, OPENAI_B_DETAILS, "reasoning_details");
-	for (const struct ir_block *b = m->blocks; b; b = b->next) {
-		if (b->kind == IR_REASONING && (b->form == OPENAI_B_CONTENT || b->form == OPENAI_B_REASONING))
-			gw_jw_kstr(&x->w, b->form == OPENAI_B_CONTENT ? "reasoning_content" : "reasoning", b->text);
-	}
-	if (m->form & OPENAI_M_CONTENT_TOO)
-		gw_jw_kstr(&x->w, "reasoning_content", openai_reasoning_text(x->a, m->blocks));
-	if (m->form & OPENAI_M_REASONING_TOO)
-		gw_jw_kstr(&x->w, "reasoning", openai_reasoning_text(x->a, m->blocks));
-}
-
-/* Most providers of this dialect want nothing of what was thought before; those that do take the text. */
-static void put_reasoning(struct openai_write *x, const struct turn *t)
-{
-	struct ir_block *list = NULL;
-	struct gw_str text;
-
-	FOR_BLOCKS(t, m, b)
-	{
-		if (b->kind != IR_REASONING)
-			continue;
-		if (b->signature.n)
-			openai_drop(x, "messages[].thinking.signature");
-		struct ir_block *c = b->text.n ? ir_block_add(x->a, &list, IR_TEXT) : NULL;
-		if (c)
-			c->text = b->text;
-	}
-	text = ir_text_of(x->a, list, GW_LIT("\n"));
-	if (!text.n)
-		return;
-	if (has(x, GW_Q_REASONING_BACK))
-		gw_jw_kstr(&x->w, has(x, GW_Q_REASONING_WORD) ? "reasoning" : "reasoning_content", text);
-	else
-		openai_drop(x, "messages[].thinking");
-}
-
-static void put_said(struct openai_write *x, const struct turn *t)
-{
-	struct ir_block *texts = NULL;
-	bool has_calls = false, has_refusal = false;
-	struct gw_str text;
-
-	FOR_BLOCKS(t, m, b)
-	{
-		struct ir_block *c = b->kind == IR_TEXT && b->text.n ? ir_block_add(x->a, &texts, IR_TEXT) : NULL;
-
-		if (c)
-			c->text = b->text;
-		has_calls |= b->kind == IR_TOOL_CALL;
-		has_refusal |= b->kind == IR_REFUSAL && b->text.n;
-		if (b->kind == IR_IMAGE || b->kind == IR_FILE || b->kind == IR_AUDIO || b->kind == IR_OTHER)
-			openai_drop(x, "messages[].content[] (of the assistant, not text)");
-		if (b->cache)
-			openai_drop(x, "cache_control");
-	}
-	text = ir_text_of(x->a, texts, GW_NIL);
-	gw_jw_key(&x->w, GW_LIT("content"));
-	if (!text.n && (has_calls || has_refusal))
-		gw_jw_null(&x->w);
-	else
-		gw_jw_str(&x->w, text);
-	FOR_BLOCKS(t, m, b)
-	{
-		if (b->kind == IR_REFUSAL && b->text.n && has_refusal) {
-			gw_jw_kstr(&x->w, "refusal", b->text);
-			has_refusal = false;
-		}
-	}
-}
-
-static void put_home_said(struct openai_write *x, const struct turn *t)
-{
-	const struct ir_message *m = t->first;
-
-	put_home_reasoning(x, m);
-	if (!(m->form & OPENAI_M_ABSENT))
-		put_user_content(x, t);
-	for (const struct ir_block *b = m->blocks; b; b = b->next) {
-		if (b->kind == IR_REFUSAL && b->form == OPENAI_B_FIELD)
-			gw_jw_kstr(&x->w, "refusal", b->text);
-		if (b->kind != IR_TOOL_CALL || b->form != OPENAI_B_FUNCTION)
-			continue;
-		gw_jw_key(&x->w, GW_LIT("function_call"));
-		gw_jw_obj(&x->w);
-		gw_jw_kstr(&x->w, "name", b->name);
-		if (b->args.p)
-			gw_jw_kstr(&x->w, "arguments", b->args);
-		gw_jw_end_obj(&x->w);
-	}
-}
-
-static void put_assistant(struct openai_write *x, const struct turn *t, bool is_last)
-{
-	bool is_open = false;
-
-	open_message(x, "assistant");
-	if (x->is_home) {
-		put_home_said(x, t);
-	} else {
-		put_reasoning(x, t);
-		put_said(x, t);
-	}
-	FOR_BLOCKS(t, m, b)
-	{
-		if (b->kind != IR_TOOL_CALL || (x->is_home && b->form == OPENAI_B_FUNCTION))
-			continue;
-		if (!is_open) {
-			gw_jw_key(&x->w, GW_LIT("tool_calls"));
-			gw_jw_arr(&x->w);
-			is_open = true;
-		}
-		put_call(x, b);
-	}
-	if (is_open)
-		gw_jw_end_arr(&x->w);
-	if (t->first->name.p && !has(x, GW_Q_NO_NAMES))
-		gw_jw_kstr(&x->w, "name", t->first->name);
-	if (is_last && has(x, GW_Q_PREFIX) && !is_open && !x->is_home)
-		gw_jw_kbool(&x->w, "prefix", true);
-	ir_extra_write(t->first->extra, GW_D_OPENAI, &x->w, x->rq, "messages[].");
-	gw_jw_end_obj(&x->w);
-}
-
-static void put_turn(struct openai_write *x, const struct turn *t)
-{
-	if (t->first->role == IR_SYSTEM)
-		put_system(x, t->first);
-	else if (t->first->role == IR_USER)
-		put_user(x, t);
-	else if (t->first->blocks || x->is_home)
-		put_assistant(x, t, t->end == NULL);
+	return last;
 }
 
 void openai_write_messages(struct openai_write *x)
 {
-	const struct ir_message *m = x->rq->messages;
+	const struct ir_message *m = x->rq->messages, *last = last_said_by_user(x->rq);
 	bool is_strict = has(x, GW_Q_ALTERNATE);
 	struct ir_turn run;
 
+	x->is_in_loop = last == NULL;
 	gw_jw_key(&x->w, GW_LIT("messages"));
 	gw_jw_arr(&x->w);
 	while (m && !x->err) {
@@ -586,13 +438,14 @@ void openai_write_messages(struct openai_write *x)
 		/* what the model said in several messages is one, or a result would not follow its call */
 		while (!x->is_home && m->role == IR_ASSISTANT && end && end->role == IR_ASSISTANT)
 			end = end->next;
+		x->is_in_loop |= m == last;
 		if (!is_strict || m->role == IR_SYSTEM)
-			put_turn(x, &(struct turn){ m, end });
+			put_turn(x, m, end);
 		m = end;
 	}
 	m = x->rq->messages;
 	while (is_strict && !x->err && ir_next_turn(&m, &run))
-		put_turn(x, &(struct turn){ run.first, run.end });
+		put_turn(x, run.first, run.end);
 	if (!x->err)
 		gw_jw_end_arr(&x->w);
 }

@@ -68,6 +68,8 @@ struct openai_write {
 	struct ir_request *rq;
 	const struct gw_write_opts *o;
 	bool is_home; /* from a chat completions body: its own spelling */
+	bool is_after_result; /* the last message is a tool's */
+	bool is_in_loop; /* the user said nothing more: what comes belongs to the tool loop under way */
 	struct gw_str *param, *why;
 	enum gw_err err;
 };

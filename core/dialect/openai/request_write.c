@@ -1,9 +1,10 @@
 /* Chat completions bodies from the IR, for OpenAI and for vendors that take most of it (GW_Q_*: core/provider.h). A body that came from this
  * dialect is written as it was. */
-#include "core/dialect/openai/openai.h"
+#include "core/dialect/openai/write.h"
 
-#include "core/provider.h"
 #include "lib/siphash.h"
+
+#define has openai_has
 
 enum { NAME_BYTES = 64, ID_BYTES = 40, USER_BYTES = 64, SHORT_ID_BYTES = 9, MAX_STOPS = 4 };
 
@@ -19,11 +20,6 @@ void openai_refuse(struct openai_write *x, const char *param, const char *why)
 void openai_drop(struct openai_write *x, const char *name)
 {
 	ir_drop(x->rq, name);
-}
-
-static bool has(const struct openai_write *x, uint64_t quirk)
-{
-	return (x->o->quirks & quirk) != 0;
 }
 
 struct gw_str openai_name(struct openai_write *x, struct gw_str name)
@@ -188,26 +184,70 @@ static void put_home_reasoning(struct openai_write *x)
 	gw_jw_end_obj(&x->w);
 }
 
+/* The words that a vendor knows. */
+static struct gw_str effort_word(struct openai_write *x, enum ir_effort e)
+{
+	if (e == IR_EFFORT_UNSET)
+		return GW_NIL;
+	if (has(x, GW_Q_NO_EFFORT) || (e == IR_EFFORT_NONE && has(x, GW_Q_EFFORT_3))) {
+		openai_drop(x, "reasoning_effort");
+		return GW_NIL;
+	}
+	if (has(x, GW_Q_EFFORT_3))
+		e = e == IR_EFFORT_MINIMAL ? IR_EFFORT_LOW : e > IR_EFFORT_HIGH ? IR_EFFORT_HIGH : e;
+	return ir_effort_word(e);
+}
+
+/* Reasoning on or off, in the words of vendors that have a switch for it. True: nothing more is to be said. */
+static bool put_switch(struct openai_write *x, enum ir_effort effort)
+{
+	struct ir_reasoning *rs = &x->rq->reasoning;
+	bool is_off = effort == IR_EFFORT_NONE || (effort == IR_EFFORT_UNSET && rs->is_on == IR_NO),
+	     is_on = effort > IR_EFFORT_NONE || (!is_off && (rs->is_on == IR_YES || rs->is_adaptive));
+	int64_t budget = rs->budget.is_set ? rs->budget.v : ir_effort_budget(effort);
+
+	if (!is_on && !is_off)
+		return false;
+	if (has(x, GW_Q_THINKING_TYPE)) {
+		gw_jw_key(&x->w, GW_LIT("thinking"));
+		gw_jw_raw(&x->w, is_on ? GW_LIT("{\"type\":\"enabled\"}") : GW_LIT("{\"type\":\"disabled\"}"));
+		return is_off || has(x, GW_Q_NO_EFFORT);
+	}
+	if (!has(x, GW_Q_ENABLE_THINKING))
+		return false;
+	gw_jw_kbool(&x->w, "enable_thinking", is_on);
+	if (is_on && budget > 0)
+		gw_jw_ki64(&x->w, "thinking_budget", budget);
+	return true;
+}
+
+/* The client's own words stay, but for an effort where the vendor has none: it becomes the vendor's switch, if that was not told too. */
+static bool is_home_reasoning(const struct openai_write *x)
+{
+	if (!x->is_home || !has(x, GW_Q_NO_EFFORT) || x->rq->reasoning.effort == IR_EFFORT_UNSET)
+		return x->is_home;
+	return x->rq->form & (OPENAI_THINKING | OPENAI_REASONING) ||
+	       ir_extra_get(x->rq->extra, GW_D_OPENAI, GW_LIT("thinking")) ||
+	       ir_extra_get(x->rq->extra, GW_D_OPENAI, GW_LIT("enable_thinking"));
+}
+
 /* Others say it by effort, by budget, or by a switch; here there is one word. */
 static void put_reasoning(struct openai_write *x)
 {
 	struct ir_reasoning *rs = &x->rq->reasoning;
 	enum ir_effort effort = rs->effort;
 
-	if (x->is_home) {
+	if (is_home_reasoning(x)) {
 		put_home_reasoning(x);
 		return;
 	}
 	if (effort == IR_EFFORT_UNSET && rs->budget.is_set && rs->is_on != IR_NO && rs->budget.v > 0)
 		effort = ir_budget_effort(rs->budget.v);
-	if (has(x, GW_Q_NO_EFFORT)) {
-		if (effort != IR_EFFORT_UNSET)
-			openai_drop(x, "reasoning_effort");
-	} else {
-		put_str(x, "reasoning_effort", ir_effort_word(effort));
+	if (!put_switch(x, effort)) {
+		put_str(x, "reasoning_effort", effort_word(x, effort));
+		if (effort == IR_EFFORT_UNSET && rs->is_on == IR_NO)
+			openai_drop(x, "thinking.type (disabled)"); /* models that do not reason refuse to be told so */
 	}
-	if (effort == IR_EFFORT_UNSET && rs->is_on == IR_NO)
-		openai_drop(x, "thinking.type (disabled)"); /* models that do not reason refuse to be told so */
 	if (rs->summary.n)
 		openai_drop(x, "reasoning.summary");
 	ir_extra_write(rs->extra, GW_D_OPENAI, &x->w, x->rq, "reasoning.");
@@ -297,6 +337,13 @@ static bool is_shared(struct gw_str key)
 	return false;
 }
 
+/* A second word for the same thing, when the first one has this name here. */
+static bool is_told(const struct openai_write *x, struct gw_str key)
+{
+	return (has(x, GW_Q_MAX_TOKENS) && x->rq->sampling.max_tokens.is_set && gw_str_eq(key, GW_LIT("max_tokens"))) ||
+	       (has(x, GW_Q_RANDOM_SEED) && x->rq->sampling.seed.is_set && gw_str_eq(key, GW_LIT("random_seed")));
+}
+
 static void put_extras(struct openai_write *x)
 {
 	for (const struct ir_extra *e = x->rq->extra; e; e = e->next) {
@@ -304,7 +351,7 @@ static void put_extras(struct openai_write *x)
 
 		if (has(x, GW_Q_STRICT_FIELDS))
 			is_known = e->of == GW_D_OPENAI && is_strict_known(e->key);
-		if (e->of == GW_D_NONE)
+		if (e->of == GW_D_NONE || is_told(x, e->key))
 			continue;
 		if (!is_known) {
 			if (!yyjson_is_null((yyjson_val *)(uintptr_t)e->val))

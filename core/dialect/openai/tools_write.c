@@ -1,12 +1,7 @@
 /* Tools and their choice, written into chat completions bodies. */
-#include "core/dialect/openai/openai.h"
+#include "core/dialect/openai/write.h"
 
-#include "core/provider.h"
-
-static bool has(const struct openai_write *x, uint64_t quirk)
-{
-	return (x->o->quirks & quirk) != 0;
-}
+#define has openai_has
 
 /* Of a choice that allows some, only those are told of: providers of this dialect do not all know the longer form. */
 static bool is_allowed(const struct openai_write *x, struct gw_str name)
