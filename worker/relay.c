@@ -260,6 +260,7 @@ static void on_event(void *ctx, const struct gw_sse_event *ev)
 	}
 	if (ce.said.n)
 		gw_guess_said(r, ce.said);
+	r->n_events += ev->has_data;
 	if (ce.has_values)
 		take_values(r);
 	if (ce.kind == GW_EV_DONE) {

@@ -135,6 +135,7 @@ struct gw_req {
 	struct gw_estimate said; /* what the model wrote, counted (worker/guess.h) */
 	uint64_t said_when_told, sampled_bytes;
 	bool saw_done, saw_content, saw_error_event;
+	uint32_t n_events; /* of a typed stream that passes as bytes: those that passed */
 	struct gw_str tail; /* last bytes of a stream: they leave after END */
 	struct gw_str finish_reason, response_model;
 	uint64_t done_ns; /* the stream's [DONE] was read */

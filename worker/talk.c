@@ -83,6 +83,7 @@ static struct gw_talk *begin(struct gw_req *r, const struct gw_candidate *c)
 	t->is_same = t->provider == t->client && (!r->chat.is_stream || t->carry.framing == t->client->framing);
 	gw_arena_init(&t->arena, NULL, 0, (1 << 20) + GW_TALK_BODY_FACTOR * r->body.n);
 	gw_buf_init(&t->body, (1 << 20) + 4 * r->body.n);
+	gw_buf_init(&t->echo, (1 << 20) + 4 * r->body.n);
 	gw_buf_init(&t->in, GW_TALK_REPLY_MAX);
 	gw_buf_init(&t->out, 4 * GW_TALK_REPLY_MAX);
 	return t;
@@ -102,7 +103,9 @@ static enum gw_err translate(struct gw_req *r, const struct gw_candidate *c, str
 		.opts = { .model = c->upstream_model,
 			  .quirks = p->quirks,
 			  .default_max_tokens = 4096,
-			  .carry = &t->carry },
+			  .carry = &t->carry,
+			  .needs_usage = true },
+		.echo = &t->echo,
 	};
 	struct gw_translate_out out = { .body = &t->body };
 	enum gw_err e = gw_translate_request(&t->arena, &r->arena, &in, &out);
@@ -114,8 +117,10 @@ static enum gw_err translate(struct gw_req *r, const struct gw_candidate *c, str
 			gw_moves_refused(r, out.is_unread);
 		return e;
 	}
-	if (!t->carry.echo)
-		gw_arena_reset(&t->arena, (struct gw_mark){ 0 });
+	if (t->echo.err)
+		return t->echo.err == GW_E_TOO_BIG ? GW_E_TOO_BIG : GW_E_NOMEM;
+	t->carry.echo = gw_buf_view(&t->echo);
+	gw_arena_reset(&t->arena, (struct gw_mark){ 0 });
 	if (out.dropped.n && !r->is_strict && gw_moves_is_set_aside(r, &out.needs)) {
 		r->at.left_out = out.dropped;
 		return GW_E_INVALID;
@@ -336,6 +341,8 @@ static enum gw_err stream_piece(struct gw_req *r, struct gw_talk *t, struct gw_s
 	e = after_feed(r, t, gw_translate_feed(&t->stream, piece, &t->out));
 	if (!t->is_same && wrap(r, t))
 		return GW_E_NOMEM;
+	if (!e)
+		t->seq = t->stream.in.seq;
 	if (t->is_same ? !e : gw_buf_len(&t->out) > 0)
 		pass(r, t->is_same ? piece : gw_buf_view(&t->out));
 	return e;
@@ -402,12 +409,8 @@ enum gw_err gw_talk_end(struct gw_req *r)
 		return r->up_err;
 	if (t->single)
 		return end_of_single(r, t);
-	if (!t->carry.echo) { /* the request's tree is gone, the reply's may be larger */
-		gw_arena_done(&t->arena);
-		gw_arena_init(&t->arena, NULL, 0, (1 << 20) + GW_TALK_BODY_FACTOR * gw_buf_len(&t->in));
-	} else {
-		t->arena.max_bytes += (1 << 20) + GW_TALK_BODY_FACTOR * gw_buf_len(&t->in);
-	}
+	gw_arena_done(&t->arena); /* the request's tree is gone, the reply's may be larger */
+	gw_arena_init(&t->arena, NULL, 0, (1 << 20) + GW_TALK_BODY_FACTOR * gw_buf_len(&t->in));
 	e = gw_translate_reply(&t->arena, t->provider, t->is_same ? NULL : t->client, &t->carry, gw_buf_view(&t->in),
 			       &t->out, &told);
 	if (!e && r->chat.is_stream)
@@ -437,6 +440,7 @@ void gw_talk_done(struct gw_req *r)
 	gw_buf_done(&t->body);
 	gw_buf_done(&t->in);
 	gw_buf_done(&t->out);
+	gw_buf_done(&t->echo);
 }
 
 /* ---- the client's way of saying things ---- */
@@ -475,14 +479,27 @@ struct gw_str gw_talk_ping(const struct gw_req *r)
 void gw_talk_error(const struct gw_req *r, const struct gw_error_told *told, bool is_midway, struct gw_buf *out)
 {
 	const struct gw_dialect *d = client_of(r);
-	struct gw_carry plain = { .framing = d ? d->framing : GW_FRAMING_SSE };
+	struct gw_carry at = { .framing = d ? d->framing : GW_FRAMING_SSE,
+			       .model = r->chat.model,
+			       .request_id = gw_str(r->id_text, sizeof(r->id_text)),
+			       .now_s = gw_unix_recent_us() / 1000000,
+			       .seq = r->n_events };
 
+	if (is_midway && r->talk) {
+		const struct gw_talk *t = r->talk;
+		const struct gw_stream_state *st = t->is_same ? &t->stream.in : &t->stream.out;
+
+		at = t->carry;
+		at.seq = !t->is_open ? 0 : t->is_same ? t->seq : st->seq;
+		at.reply_id = t->is_open ? st->id : GW_NIL;
+		at.reply_created = t->is_open ? st->created : 0;
+	}
 	if (!is_midway) {
 		gw_dialect_error(r->endpoint->dialect, told, out);
 	} else if (gw_api_is_invoked(r)) {
 		gw_bedrock.write_error_event(told, &plain, out);
 	} else if (d) {
-		d->write_error_event(told, r->talk ? &r->talk->carry : &plain, out);
+		d->write_error_event(told, &at, out);
 	} else {
 		gw_buf_puts(out, GW_LIT("data: "));
 		gw_error_write_openai(out, told);

@@ -19,8 +19,10 @@ struct gw_talk {
 	uint32_t n_calls; /* sent: of questions that take several, more than one */
 	struct gw_carry carry;
 	struct gw_arena arena; /* trees: the request's when the client's dialect repeats it, the reply's */
-	struct gw_buf body, in, out; /* to the provider; a whole reply; to the client */
+	struct gw_buf body, in, out,
+	    echo; /* to the provider; a whole reply; to the client; what it repeats of the request */
 	struct gw_str dropped;
+	uint64_t seq; /* of the event behind those that passed as bytes */
 	struct gw_translate stream;
 };
 /* Must this attempt go through here? */

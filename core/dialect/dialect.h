@@ -34,8 +34,12 @@ struct gw_carry {
 	    *keep; /* for names: lasts as long as the request, unlike the attempt's arena; NULL: the one given */
 	struct gw_carry_name *customs; /* tools of free text that the provider knows as functions (custom.h): `ours` */
 	struct gw_carry_name *names; /* tool names that had to be changed on the way to the provider */
-	const yyjson_val
-	    *echo; /* the client's request as a tree, for dialects whose reply repeats it (responses); may be NULL */
+	struct gw_str
+	    echo; /* what the client's dialect repeats of the request in its reply: write_echo; n = 0: nothing */
+	/* of a stream that an error breaks: where it was. Number of the next event, id and time of the reply; 0 and NIL: not known */
+	uint64_t seq;
+	struct gw_str reply_id;
+	int64_t reply_created;
 };
 struct gw_carry_name {
 	struct gw_carry_name *next;
@@ -51,6 +55,7 @@ struct gw_write_opts {
 	uint64_t quirks; /* GW_Q_* of the provider's row */
 	int64_t default_max_tokens; /* for dialects that require one: 4096 unless the deployment says otherwise */
 	struct gw_carry *carry; /* gets names and the json tool */
+	bool needs_usage; /* streams must tell it, whether the client asked or not */
 };
 
 struct gw_path_in {
@@ -66,6 +71,10 @@ struct gw_stream_state {
 	struct gw_arena *keep, *scratch;
 	const struct gw_carry *carry;
 	void *own; /* gw_dialect.reader_bytes or .writer_bytes, zeroed */
+	/* kept up by dialects that number their events: gw_carry.seq, .reply_id, .reply_created */
+	uint64_t seq;
+	struct gw_str id;
+	int64_t created;
 };
 /* One frame: an SSE event (name and data) or an AWS message (name = :event-type or :exception-type, payload). */
 struct gw_frame {
@@ -84,6 +93,8 @@ struct gw_dialect {
 	/* GW_E_INVALID, GW_E_MISSING (*param, *why as core/passthru.h), GW_E_NOMEM. `root` is the checked body's tree. */
 	enum gw_err (*read_request)(struct gw_arena *a, const yyjson_val *root, struct ir_request *out,
 				    struct gw_str *param, struct gw_str *why);
+	/* Members of the request that replies repeat, as they stand in an object, without braces; NULL: there are none. */
+	void (*write_echo)(const yyjson_val *root, struct gw_buf *out);
 	/* Appends one JSON body. What it cannot carry goes to ir_drop. GW_E_INVALID with *why: it cannot be said at all in this dialect (n > 1,
 	 * an image kind): told to the client as a bad request. */
 	enum gw_err (*write_request)(struct gw_arena *a, struct ir_request *in, const struct gw_write_opts *o,

@@ -76,7 +76,7 @@ struct ir_event {
 	struct gw_str text;
 	enum gw_dialect_id signature_of;
 	struct ir_citation *citation;
-	/* LOGPROBS: as in ir_choice, those of this piece */
+	/* LOGPROBS: as in ir_choice, those of the text that comes next (where a provider tells them with it) */
 	const yyjson_val *logprobs;
 	/* FINISH */
 	enum ir_finish finish;

@@ -70,6 +70,8 @@ enum gw_err gw_translate_request(struct gw_arena *a, struct gw_arena *keep, cons
 	e = in->from->read_request(a, root, rq, &out->param, &out->why);
 	if (e)
 		return fault(keep, out, e);
+	if (in->echo && in->from->write_echo)
+		in->from->write_echo(root, in->echo);
 	if (in->path_model)
 		rq->model = *in->path_model;
 	rq->is_stream |= in->is_stream;

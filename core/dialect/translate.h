@@ -18,6 +18,7 @@ struct gw_translate_in {
 	bool is_stream; /* when the client's dialect says it by the path */
 	bool wants_needs; /* out.needs is filled */
 	struct gw_write_opts opts;
+	struct gw_buf *echo; /* gets what the reply will repeat; NULL: not wanted */
 };
 struct gw_translate_out {
 	struct gw_buf *body;

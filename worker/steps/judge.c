@@ -35,6 +35,7 @@ static void begin_again(struct gw_req *r)
 		gw_sse_done(&r->sse);
 	r->has_sse = false;
 	r->saw_done = r->saw_content = r->saw_error_event = false;
+	r->n_events = 0;
 	r->ev_head = r->ev_end = false;
 	r->up_err = GW_OK;
 	r->hold_until_ns = r->first_content_ns = r->done_ns = 0;

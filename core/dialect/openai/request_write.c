@@ -145,6 +145,25 @@ static void put_sampling(struct openai_write *x)
 	put_tree(x, "logit_bias", s->logit_bias);
 }
 
+/* Usage is asked for, and whatever else the client said there. */
+static void put_usage_wanted(struct openai_write *x, const yyjson_val *own)
+{
+	yyjson_val *k, *v;
+	size_t i, max;
+
+	gw_jw_key(&x->w, GW_LIT("stream_options"));
+	gw_jw_obj(&x->w);
+	yyjson_obj_foreach((yyjson_val *)(uintptr_t)own, i, max, k, v)
+	{
+		if (yyjson_equals_str(k, "include_usage"))
+			continue;
+		gw_jw_key(&x->w, gw_json_str(k));
+		gw_jw_val(&x->w, v);
+	}
+	gw_jw_kbool(&x->w, "include_usage", true);
+	gw_jw_end_obj(&x->w);
+}
+
 static void put_stream(struct openai_write *x)
 {
 	struct ir_request *rq = x->rq;
@@ -154,10 +173,12 @@ static void put_stream(struct openai_write *x)
 		gw_jw_kbool(&x->w, "stream", rq->is_stream);
 	if (!rq->is_stream && !(x->is_home && rq->form & OPENAI_STREAM_OPTIONS))
 		return;
-	if (has(x, GW_Q_NO_STREAM_OPTIONS) || own || (x->is_home && !rq->wants_usage))
-		return; /* usage comes by itself; the client's own object is among the extras */
-	gw_jw_key(&x->w, GW_LIT("stream_options"));
-	gw_jw_raw(&x->w, GW_LIT("{\"include_usage\":true}"));
+	if (has(x, GW_Q_NO_STREAM_OPTIONS))
+		return; /* usage comes by itself */
+	if (x->o->needs_usage && rq->is_stream)
+		put_usage_wanted(x, own);
+	else if (!own && (!x->is_home || rq->wants_usage)) /* the client's own object is among the extras */
+		put_usage_wanted(x, NULL);
 }
 
 static void put_home_reasoning(struct openai_write *x)
@@ -340,6 +361,8 @@ static bool is_shared(struct gw_str key)
 /* A second word for the same thing, when the first one has this name here. */
 static bool is_told(const struct openai_write *x, struct gw_str key)
 {
+	if (gw_str_eq(key, GW_LIT("stream_options")))
+		return has(x, GW_Q_NO_STREAM_OPTIONS) || (x->o->needs_usage && x->rq->is_stream);
 	return (has(x, GW_Q_MAX_TOKENS) && x->rq->sampling.max_tokens.is_set && gw_str_eq(key, GW_LIT("max_tokens"))) ||
 	       (has(x, GW_Q_RANDOM_SEED) && x->rq->sampling.seed.is_set && gw_str_eq(key, GW_LIT("random_seed")));
 }

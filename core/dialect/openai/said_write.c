@@ -216,11 +216,11 @@ static void drop_reasoning(struct openai_write *x, const struct openai_turn *t)
 		if (b->signature.n && !x->is_home)
 			openai_drop(x, "messages[].thinking.signature");
 		if (b->text.n || x->is_home)
-			openai_drop(x, !x->is_home                       ? "messages[].thinking"
-				       : b->form == OPENAI_B_THINKING ? "messages[].thinking_blocks"
-				       : b->form == OPENAI_B_DETAILS  ? "messages[].reasoning_details"
+			openai_drop(x, !x->is_home                     ? "messages[].thinking"
+				       : b->form == OPENAI_B_THINKING  ? "messages[].thinking_blocks"
+				       : b->form == OPENAI_B_DETAILS   ? "messages[].reasoning_details"
 				       : b->form == OPENAI_B_REASONING ? "messages[].reasoning"
-									: "messages[].reasoning_content");
+								       : "messages[].reasoning_content");
 	}
 }
 

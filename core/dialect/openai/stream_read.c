@@ -298,7 +298,11 @@ static enum gw_err read_choice(struct openai_run *x, yyjson_val *v, size_t at)
 		return GW_OK;
 	if (!delta && x->rd->n_choices && !c->n_blocks && (m = gw_json_get(v, GW_LIT("message"))))
 		delta = m; /* a whole reply in place of a stream */
-	if (yyjson_is_obj(delta)) {
+	lp = gw_json_get(v, GW_LIT("logprobs"));
+	if (yyjson_is_obj(lp) && (yyjson_arr_size(gw_json_get(lp, GW_LIT("content"))) ||
+				  yyjson_arr_size(gw_json_get(lp, GW_LIT("refusal")))))
+		e = openai_tell(x, &(struct ir_event){ .kind = IR_EV_LOGPROBS, .choice = c->index, .logprobs = lp });
+	if (!e && yyjson_is_obj(delta)) {
 		refusal = ir_get_str(delta, GW_LIT("refusal"));
 		e = reasoning(x, c, delta);
 		if (!e)
@@ -314,9 +318,6 @@ static enum gw_err read_choice(struct openai_run *x, yyjson_val *v, size_t at)
 		if (!e)
 			e = openai_stream_old_call(x, c, gw_json_get(delta, GW_LIT("function_call")));
 	}
-	lp = gw_json_get(v, GW_LIT("logprobs"));
-	if (!e && yyjson_is_obj(lp) && yyjson_arr_size(gw_json_get(lp, GW_LIT("content"))))
-		e = openai_tell(x, &(struct ir_event){ .kind = IR_EV_LOGPROBS, .choice = c->index, .logprobs = lp });
 	return e || !word.n ? e : finish(x, c, word);
 }
 

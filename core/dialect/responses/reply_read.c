@@ -45,6 +45,37 @@ bool responses_read_annotations(struct gw_arena *a, yyjson_val *list, struct ir_
 	return true;
 }
 
+const yyjson_val *responses_read_logprobs(struct gw_arena *a, yyjson_val *list)
+{
+	const yyjson_val *out = NULL;
+	struct gw_str text;
+
+	if (!yyjson_is_arr(list) || !yyjson_arr_size(list))
+		return NULL;
+	text = ir_tree_text(a, list);
+	if (text.p)
+		text = gw_arena_printf(a, "{\"content\":%.*s,\"refusal\":null}", GW_FMT(text));
+	return text.p && !gw_json_tree(a, text, NULL, &out, NULL) ? out : NULL;
+}
+
+/* Of the first part that has them. */
+static void take_logprobs(struct gw_arena *a, yyjson_val *output, struct ir_choice *ch)
+{
+	yyjson_val *item, *part;
+	size_t i, max, j, n;
+
+	yyjson_arr_foreach(output, i, max, item)
+	{
+		yyjson_val *parts = yyjson_is_obj(item) ? gw_json_get(item, GW_LIT("content")) : NULL;
+
+		yyjson_arr_foreach(parts, j, n, part)
+		{
+			if (!ch->logprobs && yyjson_is_obj(part))
+				ch->logprobs = responses_read_logprobs(a, gw_json_get(part, GW_LIT("logprobs")));
+		}
+	}
+}
+
 static bool read_parts(struct gw_arena *a, yyjson_val *list, struct ir_block **out)
 {
 	yyjson_val *v;
@@ -158,6 +189,7 @@ enum gw_err responses_read_reply(struct gw_arena *a, const yyjson_val *root, con
 		if (yyjson_is_obj(v) && !responses_read_item(a, v, c, i, &ch->blocks))
 			return GW_E_NOMEM;
 	}
+	take_logprobs(a, output, ch);
 	for (const struct ir_block *b = ch->blocks; b; b = b->next)
 		has_calls |= b->kind == IR_TOOL_CALL;
 	ch->finish = responses_finish(root, has_calls);

@@ -8,41 +8,66 @@ struct gw_str responses_reason(enum ir_finish f)
 	return f == IR_FINISH_FILTER || f == IR_FINISH_REFUSAL ? GW_LIT("content_filter") : GW_NIL;
 }
 
-/* A parameter of the request, or what it is when it was not sent. */
-static void echo(struct gw_json_out *w, const struct gw_carry *c, const char *name, const char *otherwise)
-{
-	yyjson_val *v = c->echo ? gw_json_get(c->echo, gw_str_z(name)) : NULL;
+static const struct {
+	const char *name, *otherwise; /* NULL: not told when it was not sent */
+} repeated[] = {
+	{ "instructions", "null" },
+	{ "max_output_tokens", "null" },
+	{ "max_tool_calls", "null" },
+	{ "parallel_tool_calls", "true" },
+	{ "reasoning", "{\"effort\":null,\"summary\":null}" },
+	{ "temperature", "1.0" },
+	{ "text", "{\"format\":{\"type\":\"text\"}}" },
+	{ "tool_choice", "\"auto\"" },
+	{ "tools", "[]" },
+	{ "top_logprobs", "0" },
+	{ "top_p", "1.0" },
+	{ "truncation", "\"disabled\"" },
+	{ "user", "null" },
+	{ "metadata", "{}" },
+	{ "prompt_cache_key", NULL },
+	{ "safety_identifier", NULL },
+};
 
-	gw_jw_key(w, gw_str_z(name));
-	if (v && !yyjson_is_null(v))
-		gw_jw_val(w, v);
-	else
-		gw_jw_raw(w, gw_str_z(otherwise));
+/* The parameters of the request, or what they are when they were not sent. root NULL: none was. */
+void responses_write_echo(const yyjson_val *root, struct gw_buf *out)
+{
+	bool is_first = true;
+
+	for (size_t i = 0; i < sizeof(repeated) / sizeof(repeated[0]); i++) {
+		yyjson_val *v = root ? gw_json_get(root, gw_str_z(repeated[i].name)) : NULL;
+		struct gw_json_out w;
+
+		if (yyjson_is_null(v))
+			v = NULL;
+		if (!v && !repeated[i].otherwise)
+			continue;
+		gw_buf_puts(out, is_first ? GW_LIT("\"") : GW_LIT(",\""));
+		gw_buf_puts(out, gw_str_z(repeated[i].name));
+		gw_buf_puts(out, GW_LIT("\":"));
+		is_first = false;
+		if (!v) {
+			gw_buf_puts(out, gw_str_z(repeated[i].otherwise));
+			continue;
+		}
+		gw_jw_init(&w, out);
+		gw_jw_val(&w, v);
+	}
 }
 
-static void put_echo(struct gw_json_out *w, const struct gw_carry *c)
+static void put_error(struct gw_json_out *w, const struct gw_error_told *told)
 {
-	static const struct {
-		const char *name, *otherwise;
-	} rows[] = {
-		{ "instructions", "null" },
-		{ "max_output_tokens", "null" },
-		{ "max_tool_calls", "null" },
-		{ "parallel_tool_calls", "true" },
-		{ "reasoning", "{\"effort\":null,\"summary\":null}" },
-		{ "temperature", "1.0" },
-		{ "text", "{\"format\":{\"type\":\"text\"}}" },
-		{ "tool_choice", "\"auto\"" },
-		{ "tools", "[]" },
-		{ "top_logprobs", "0" },
-		{ "top_p", "1.0" },
-		{ "truncation", "\"disabled\"" },
-		{ "user", "null" },
-		{ "metadata", "{}" },
-	};
-
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		echo(w, c, rows[i].name, rows[i].otherwise);
+	gw_jw_key(w, GW_LIT("error"));
+	if (!told) {
+		gw_jw_null(w);
+		return;
+	}
+	gw_jw_obj(w);
+	gw_jw_kstr(w, "code", told->code.n ? told->code : GW_LIT("server_error"));
+	gw_jw_key(w, GW_LIT("message"));
+	gw_jw_raw(w, GW_LIT(""));
+	gw_error_put_message(w->b, told);
+	gw_jw_end_obj(w);
 }
 
 void responses_write_response(struct gw_json_out *w, const struct gw_carry *c, const struct responses_told *t)
@@ -53,8 +78,7 @@ void responses_write_response(struct gw_json_out *w, const struct gw_carry *c, c
 	gw_jw_ki64(w, "created_at", t->created > 0 ? t->created : c->now_s);
 	gw_jw_kstr(w, "status", t->status);
 	gw_jw_kbool(w, "background", false);
-	gw_jw_key(w, GW_LIT("error"));
-	gw_jw_null(w);
+	put_error(w, t->error);
 	gw_jw_key(w, GW_LIT("incomplete_details"));
 	if (t->reason.n) {
 		gw_jw_obj(w);
@@ -67,8 +91,11 @@ void responses_write_response(struct gw_json_out *w, const struct gw_carry *c, c
 	gw_jw_key(w, GW_LIT("output"));
 	gw_jw_raw(w, GW_LIT("["));
 	gw_buf_puts(w->b, t->output);
-	gw_buf_putc(w->b, ']');
-	put_echo(w, c);
+	gw_buf_puts(w->b, GW_LIT("],"));
+	if (c->echo.n)
+		gw_buf_puts(w->b, c->echo);
+	else
+		responses_write_echo(NULL, w->b);
 	gw_jw_key(w, GW_LIT("previous_response_id"));
 	gw_jw_null(w);
 	gw_jw_kbool(w, "store", false);
@@ -112,7 +139,9 @@ static void put_message(struct gw_json_out *w, const struct responses_item *it, 
 			gw_jw_key(w, GW_LIT("annotations"));
 			gw_jw_raw(w, GW_LIT("["));
 			gw_buf_puts(w->b, it->annotations);
-			gw_buf_puts(w->b, GW_LIT("],\"logprobs\":[]"));
+			gw_buf_puts(w->b, GW_LIT("],\"logprobs\":["));
+			gw_buf_puts(w->b, it->logprobs);
+			gw_buf_putc(w->b, ']');
 		}
 		gw_jw_end_obj(w);
 	}
@@ -174,47 +203,82 @@ static bool is_item(const struct ir_block *b)
 	return b->kind == IR_TEXT || b->kind == IR_REFUSAL || b->kind == IR_REASONING || b->kind == IR_TOOL_CALL;
 }
 
-static struct gw_str item_id(struct gw_arena *a, const struct ir_block *b, const struct gw_carry *c, uint64_t n)
+struct gw_str responses_item_id(struct gw_arena *a, const struct ir_block *b, const struct gw_carry *c, uint64_t n)
 {
-	const char *prefix = b->kind == IR_REASONING ? "rs_" : b->kind == IR_TOOL_CALL ? "fc_" : "msg_";
+	const char *prefix = b->kind == IR_REASONING   ? "rs_"
+			     : b->kind != IR_TOOL_CALL ? "msg_"
+			     : b->is_custom            ? "ctc_"
+						       : "fc_";
 
 	return ir_make_id(a, prefix, c->seed, n + 1, 32);
+}
+
+void responses_write_logprobs(struct gw_buf *out, const yyjson_val *logprobs)
+{
+	yyjson_val *v, *list = gw_json_get(logprobs, GW_LIT("content"));
+	struct gw_json_out w;
+	size_t i, max;
+
+	yyjson_arr_foreach(list, i, max, v)
+	{
+		if (out->n)
+			gw_buf_putc(out, ',');
+		gw_jw_init(&w, out);
+		gw_jw_val(&w, v);
+	}
+}
+
+static void put_notes(const struct ir_block *b, struct gw_buf *notes)
+{
+	struct gw_json_out w;
+
+	for (const struct ir_citation *k = b->citations; k; k = k->next) {
+		if (!k->url.n && !(k->of == GW_D_RESPONSES && k->raw))
+			continue;
+		if (notes->n)
+			gw_buf_putc(notes, ',');
+		gw_jw_init(&w, notes);
+		responses_write_annotation(&w, k);
+	}
 }
 
 static enum gw_err put_output(struct gw_arena *a, const struct ir_reply *in, const struct gw_carry *c,
 			      struct gw_buf *out)
 {
-	struct gw_buf notes;
+	const yyjson_val *logprobs = in->choices->logprobs; /* of the first text: there is one list for all */
+	struct gw_buf notes, probs;
 	struct gw_json_out w;
 	uint64_t n = 0;
+	enum gw_err e = GW_OK;
 
-	for (const struct ir_block *b = in->choices->blocks; b; b = b->next) {
+	for (const struct ir_block *b = in->choices->blocks; b && !e; b = b->next) {
 		struct responses_item it = { .block = b,
 					     .is_done = true,
 					     .text = b->kind == IR_TOOL_CALL ? b->args : b->text };
 
 		if (!is_item(b))
 			continue;
-		it.id = item_id(a, b, c, n++);
+		it.id = responses_item_id(a, b, c, n++);
 		if (!it.id.p)
 			return GW_E_NOMEM;
 		gw_buf_init(&notes, 4 << 20);
-		for (const struct ir_citation *k = b->citations; k; k = k->next) {
-			if (!k->url.n && !(k->of == GW_D_RESPONSES && k->raw))
-				continue;
-			if (notes.n)
-				gw_buf_putc(&notes, ',');
-			gw_jw_init(&w, &notes);
-			responses_write_annotation(&w, k);
+		gw_buf_init(&probs, 4 << 20);
+		put_notes(b, &notes);
+		if (b->kind == IR_TEXT && logprobs) {
+			responses_write_logprobs(&probs, logprobs);
+			logprobs = NULL;
 		}
+		it.logprobs = gw_buf_view(&probs);
 		it.annotations = gw_buf_view(&notes);
 		if (out->n)
 			gw_buf_putc(out, ',');
 		gw_jw_init(&w, out);
 		responses_write_item(&w, &it);
+		e = notes.err ? notes.err : probs.err;
 		gw_buf_done(&notes);
+		gw_buf_done(&probs);
 	}
-	return out->err;
+	return e ? e : out->err;
 }
 
 enum gw_err responses_write_reply(struct gw_arena *a, const struct ir_reply *in, const struct gw_carry *c,

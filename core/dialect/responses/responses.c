@@ -1,6 +1,8 @@
 /* The dialect's entry: OpenAI responses. */
 #include "core/dialect/responses/responses.h"
 
+#include <string.h>
+
 #include "core/error_body.h"
 
 static void write_path(const struct gw_path_in *in, struct gw_buf *out)
@@ -14,25 +16,42 @@ static void write_error(const struct gw_error_told *told, struct gw_buf *out)
 	gw_error_write_openai(out, told);
 }
 
-/* Nested, as recorded traffic has it, and behind it the end of the response: some clients wait for the one, some for the other. */
+static void open_event(const char *type, uint64_t seq, struct gw_buf *out)
+{
+	gw_buf_puts(out, GW_LIT("event: "));
+	gw_buf_puts(out, gw_str_z(type));
+	gw_buf_puts(out, GW_LIT("\ndata: {\"type\":\""));
+	gw_buf_puts(out, gw_str_z(type));
+	gw_buf_puts(out, GW_LIT("\",\"sequence_number\":"));
+	gw_buf_put_u64(out, seq);
+}
+
+/* As recorded traffic has it: the error nested in an event, for SDKs that raise on it, then the response that failed, for those that wait for one
+ * of the three ends. Both are numbered on. */
 static void write_error_event(const struct gw_error_told *told, const struct gw_carry *c, struct gw_buf *out)
 {
+	struct responses_told t = { .id = c->reply_id, .status = GW_LIT("failed"), .error = told };
+	char id[64] = "resp_";
+	struct gw_json_out w;
 	struct gw_buf b;
-	struct gw_str inner;
 
-	(void)c;
 	gw_buf_init(&b, 65536);
 	gw_error_write_openai(&b, told); /* {"error":{...}} */
-	inner = gw_str_skip(gw_buf_view(&b), 1);
-	gw_buf_puts(out, GW_LIT("event: error\ndata: {\"type\":\"error\",\"sequence_number\":0,"));
-	gw_buf_puts(out, inner);
-	gw_buf_puts(out, GW_LIT("\n\nevent: response.failed\ndata: {\"type\":\"response.failed\",\"sequence_number\":1,"
-				"\"response\":{\"id\":"));
-	gw_json_quote(out, told->request_id);
-	gw_buf_puts(out, GW_LIT(",\"object\":\"response\",\"status\":\"failed\",\"output\":[],"));
-	gw_buf_puts(out, inner);
-	gw_buf_puts(out, GW_LIT("}\n\n"));
+	open_event("error", c->seq, out);
+	gw_buf_putc(out, ',');
+	gw_buf_puts(out, gw_str_skip(gw_buf_view(&b), 1));
+	gw_buf_puts(out, GW_LIT("\n\n"));
 	gw_buf_done(&b);
+	if (!t.id.n && c->request_id.n <= sizeof(id) - 5) { /* it never told its own */
+		memcpy(id + 5, c->request_id.p ? c->request_id.p : "", c->request_id.n);
+		t.id = gw_str(id, 5 + c->request_id.n);
+	}
+	t.created = c->reply_created;
+	open_event("response.failed", c->seq + 1, out);
+	gw_buf_puts(out, GW_LIT(",\"response\":"));
+	gw_jw_init(&w, out);
+	responses_write_response(&w, c, &t);
+	gw_buf_puts(out, GW_LIT("}\n\n"));
 }
 
 static bool is_foreign(struct gw_arena *a, yyjson_val *item)
@@ -91,6 +110,7 @@ const struct gw_dialect gw_responses = {
 	.reader_bytes = RESPONSES_READER_BYTES,
 	.writer_bytes = RESPONSES_WRITER_BYTES,
 	.read_request = responses_read_request,
+	.write_echo = responses_write_echo,
 	.write_request = responses_write_request,
 	.write_home = write_home,
 	.write_path = write_path,

@@ -2,6 +2,7 @@
 #include "core/dialect/dialect.h"
 #include "core/dialect/ir_read.h"
 #include "core/dialect/mark.h"
+#include "core/error_body.h"
 
 /* OpenAI responses. Private to this folder. A body that goes back to the same dialect is written from its own members as they came, which hang
  * at the request as extras of nobody (GW_D_NONE: nothing is noted about them). */
@@ -41,6 +42,7 @@ enum gw_err responses_write_reply(struct gw_arena *a, const struct ir_reply *in,
 /* The response object, with the request's own parameters in it; output: its items without the brackets. */
 struct responses_told {
 	struct gw_str id, status, output, reason /* of incomplete; NIL */, tier;
+	const struct gw_error_told *error; /* of failed; NULL */
 	int64_t created;
 	const struct gw_usage *usage; /* NULL: not yet */
 };
@@ -49,11 +51,18 @@ void responses_write_response(struct gw_json_out *w, const struct gw_carry *c, c
 struct responses_item {
 	const struct ir_block *block;
 	struct gw_str id, text; /* text, arguments or input */
-	struct gw_str annotations; /* JSON, without the brackets */
+	struct gw_str annotations, logprobs; /* JSON, without the brackets */
 	bool is_done;
 };
 void responses_write_item(struct gw_json_out *w, const struct responses_item *it);
 void responses_write_annotation(struct gw_json_out *w, const struct ir_citation *c);
+/* Log probabilities in chat completions' shape as elements of a list. */
+void responses_write_logprobs(struct gw_buf *out, const yyjson_val *logprobs);
+/* "msg_...", "fc_...": the id of item number n. */
+struct gw_str responses_item_id(struct gw_arena *a, const struct ir_block *b, const struct gw_carry *c, uint64_t n);
+void responses_write_echo(const yyjson_val *root, struct gw_buf *out);
+/* The list of log probabilities of a part, in chat completions' shape; NULL when there are none, or no memory. */
+const yyjson_val *responses_read_logprobs(struct gw_arena *a, yyjson_val *list);
 /* Why it is not complete; NIL when it is. */
 struct gw_str responses_reason(enum ir_finish f);
 

@@ -48,6 +48,8 @@ static enum gw_err start(struct run *x, const yyjson_val *response)
 	ev.model = ir_get_str(response, GW_LIT("model"));
 	if (yyjson_is_num(created) && yyjson_get_num(created) > 0 && yyjson_get_num(created) < 1e15)
 		ev.created = (int64_t)yyjson_get_num(created);
+	x->st->id = gw_arena_str(x->st->keep, ev.id.n <= 128 ? ev.id : GW_NIL);
+	x->st->created = ev.created;
 	return x->fn(x->ctx, &ev);
 }
 
@@ -188,12 +190,25 @@ static enum gw_err item_done(struct run *x)
 
 /* ---- pieces ---- */
 
+static enum gw_err logprobs(struct run *x)
+{
+	yyjson_val *list = gw_json_get(x->root, GW_LIT("logprobs"));
+	struct ir_event ev = { .kind = IR_EV_LOGPROBS };
+
+	if (!yyjson_is_arr(list) || !yyjson_arr_size(list))
+		return GW_OK;
+	ev.logprobs = responses_read_logprobs(x->st->scratch, list);
+	return ev.logprobs ? x->fn(x->ctx, &ev) : GW_E_NOMEM;
+}
+
 static enum gw_err text_delta(struct run *x, bool is_refusal)
 {
 	struct part *p;
 	enum gw_err e =
 	    message_part(x, number(x->root, "output_index"), number(x->root, "content_index"), is_refusal, &p);
 
+	if (!e && !is_refusal)
+		e = logprobs(x);
 	return e ? e : delta(x, p, ir_get_str(x->root, GW_LIT("delta")));
 }
 
@@ -331,6 +346,14 @@ static const struct {
 	{ "response.failed", failed },
 };
 
+/* The number of the event that would come next, for an error of ours. */
+static void count(struct run *x)
+{
+	yyjson_val *v = gw_json_get(x->root, GW_LIT("sequence_number"));
+
+	x->st->seq = (yyjson_is_uint(v) && yyjson_get_uint(v) < UINT32_MAX ? yyjson_get_uint(v) : x->st->seq) + 1;
+}
+
 enum gw_err responses_read_event(struct gw_stream_state *st, const struct gw_frame *f, ir_event_fn *fn, void *ctx)
 {
 	struct run x = { .st = st, .rd = st->own, .fn = fn, .ctx = ctx };
@@ -346,6 +369,7 @@ enum gw_err responses_read_event(struct gw_stream_state *st, const struct gw_fra
 		return GW_E_UP_GARBLED;
 	if (gw_str_eq(type, GW_LIT("error")) || yyjson_is_obj(gw_json_get(x.root, GW_LIT("error"))))
 		return fail(&x, f->data); /* flat or nested, both are read by the classifier */
+	count(&x);
 	for (size_t i = 0; i < sizeof(handlers) / sizeof(handlers[0]); i++) {
 		if (!gw_str_eq(type, gw_str_z(handlers[i].type)))
 			continue;

@@ -6,14 +6,13 @@ enum { HELD_BYTES = 16 << 20 };
 
 struct writer {
 	bool is_ready, is_open;
-	struct gw_str id;
-	int64_t created;
-	uint64_t seq; /* of the next event */
+	struct gw_stream_state *st; /* its seq, id and created are the stream's */
 	uint32_t index; /* of the item that is open, or of the next */
 	struct ir_block block; /* the open one; its texts in `words` */
 	struct gw_str item_id;
 	char item_id_text[48];
 	struct gw_buf words, text, notes, items;
+	struct gw_buf next_probs, probs; /* log probabilities: of the text that comes, of the whole block */
 	uint32_t n_notes;
 	enum ir_finish finish;
 	struct gw_usage usage;
@@ -30,6 +29,8 @@ void responses_writer_done(struct gw_stream_state *st)
 	gw_buf_done(&wr->text);
 	gw_buf_done(&wr->notes);
 	gw_buf_done(&wr->items);
+	gw_buf_done(&wr->next_probs);
+	gw_buf_done(&wr->probs);
 	wr->is_ready = false;
 }
 
@@ -45,7 +46,7 @@ static void open_event(struct writer *wr, const char *type, struct gw_buf *out)
 	gw_buf_puts(out, GW_LIT("\ndata: {\"type\":\""));
 	gw_buf_puts(out, t);
 	gw_buf_puts(out, GW_LIT("\",\"sequence_number\":"));
-	gw_buf_put_u64(out, wr->seq++);
+	gw_buf_put_u64(out, wr->st->seq++);
 }
 
 static void close_event(struct gw_buf *out)
@@ -111,8 +112,8 @@ static void put_response(struct gw_stream_state *st, const char *type, struct re
 	struct writer *wr = st->own;
 	struct gw_json_out w;
 
-	t->id = wr->id;
-	t->created = wr->created;
+	t->id = st->id;
+	t->created = st->created;
 	open_event(wr, type, out);
 	gw_buf_puts(out, GW_LIT(",\"response\":"));
 	gw_jw_init(&w, out);
@@ -127,16 +128,19 @@ static enum gw_err start(struct gw_stream_state *st, const struct ir_event *ev, 
 	struct writer *wr = st->own;
 	struct responses_told t = { .status = GW_LIT("in_progress") };
 
-	wr->id = gw_str_has_prefix(ev->id, GW_LIT("resp_")) && ev->id.n <= 128
+	wr->st = st;
+	st->id = gw_str_has_prefix(ev->id, GW_LIT("resp_")) && ev->id.n <= 128
 		     ? gw_arena_str(st->keep, ev->id)
 		     : ir_make_id(st->keep, "resp_", st->carry->seed, 0, 48);
-	if (!wr->id.p)
+	if (!st->id.p)
 		return GW_E_NOMEM;
-	wr->created = ev->created;
+	st->created = ev->created;
 	gw_buf_init(&wr->words, 1 << 20);
 	gw_buf_init(&wr->text, HELD_BYTES);
 	gw_buf_init(&wr->notes, HELD_BYTES);
 	gw_buf_init(&wr->items, HELD_BYTES);
+	gw_buf_init(&wr->next_probs, HELD_BYTES);
+	gw_buf_init(&wr->probs, HELD_BYTES);
 	wr->is_ready = true;
 	put_response(st, "response.created", &t, out);
 	put_response(st, "response.in_progress", &t, out);
@@ -149,6 +153,7 @@ static void put_item_event(struct writer *wr, const char *type, bool is_done, st
 				     .id = wr->item_id,
 				     .text = is_done ? gw_buf_view(&wr->text) : gw_str("", 0),
 				     .annotations = gw_buf_view(&wr->notes),
+				     .logprobs = gw_buf_view(&wr->probs),
 				     .is_done = is_done };
 	struct gw_json_out w;
 
@@ -189,7 +194,10 @@ static void put_part_event(struct writer *wr, bool is_done, struct gw_buf *out)
 		gw_buf_puts(out, GW_LIT(",\"annotations\":["));
 		if (is_done)
 			gw_buf_puts(out, gw_buf_view(&wr->notes));
-		gw_buf_puts(out, GW_LIT("],\"logprobs\":[]"));
+		gw_buf_puts(out, GW_LIT("],\"logprobs\":["));
+		if (is_done)
+			gw_buf_puts(out, gw_buf_view(&wr->probs));
+		gw_buf_putc(out, ']');
 	}
 	gw_buf_putc(out, '}');
 	close_event(out);
@@ -198,8 +206,7 @@ static void put_part_event(struct writer *wr, bool is_done, struct gw_buf *out)
 static void make_item_id(struct gw_stream_state *st, struct writer *wr)
 {
 	struct gw_mark m = gw_arena_mark(st->scratch);
-	const char *prefix = wr->block.kind == IR_REASONING ? "rs_" : wr->block.kind == IR_TOOL_CALL ? "fc_" : "msg_";
-	struct gw_str id = ir_make_id(st->scratch, prefix, st->carry->seed, wr->index + 1u, 32);
+	struct gw_str id = responses_item_id(st->scratch, &wr->block, st->carry, wr->index);
 
 	wr->item_id = gw_str(wr->item_id_text, id.p ? id.n : 0);
 	if (id.p)
@@ -224,6 +231,7 @@ static enum gw_err block_start(struct gw_stream_state *st, const struct ir_event
 	gw_buf_clear(&wr->words, 65536);
 	gw_buf_clear(&wr->text, 65536);
 	gw_buf_clear(&wr->notes, 65536);
+	gw_buf_clear(&wr->probs, 65536);
 	wr->n_notes = 0;
 	wr->block = ev->start;
 	if (is_other) { /* whole, and only while this call lasts */
@@ -286,6 +294,17 @@ static void annotation(struct writer *wr, const struct ir_citation *c, struct gw
 	responses_write_annotation(&w, c);
 }
 
+/* What was told of the text that is now written: once with it, and for the block's end. */
+static void take_probs(struct writer *wr)
+{
+	if (!wr->next_probs.n)
+		return;
+	if (wr->probs.n)
+		gw_buf_putc(&wr->probs, ',');
+	gw_buf_puts(&wr->probs, gw_buf_view(&wr->next_probs));
+	gw_buf_clear(&wr->next_probs, 65536);
+}
+
 static enum gw_err block_delta(struct writer *wr, const struct ir_event *ev, struct gw_buf *out)
 {
 	if (!wr->is_open)
@@ -305,10 +324,14 @@ static enum gw_err block_delta(struct writer *wr, const struct ir_event *ev, str
 	put_place(wr, part_key(wr), out);
 	gw_buf_puts(out, GW_LIT(",\"delta\":"));
 	gw_json_quote(out, ev->text);
-	if (wr->block.kind == IR_TEXT)
-		gw_buf_puts(out, GW_LIT(",\"logprobs\":[]"));
+	if (wr->block.kind == IR_TEXT) {
+		gw_buf_puts(out, GW_LIT(",\"logprobs\":["));
+		gw_buf_puts(out, gw_buf_view(&wr->next_probs));
+		gw_buf_putc(out, ']');
+		take_probs(wr);
+	}
 	close_event(out);
-	return wr->text.err ? GW_E_UP_TOO_BIG : out->err;
+	return wr->text.err || wr->probs.err ? GW_E_UP_TOO_BIG : out->err;
 }
 
 static void put_whole(struct writer *wr, struct gw_buf *out)
@@ -333,8 +356,11 @@ static void put_whole(struct writer *wr, struct gw_buf *out)
 			 : wr->block.is_custom ? GW_LIT(",\"input\":")
 					       : GW_LIT(",\"arguments\":"));
 	gw_json_quote(out, gw_buf_view(&wr->text));
-	if (k == IR_TEXT)
-		gw_buf_puts(out, GW_LIT(",\"logprobs\":[]"));
+	if (k == IR_TEXT) {
+		gw_buf_puts(out, GW_LIT(",\"logprobs\":["));
+		gw_buf_puts(out, gw_buf_view(&wr->probs));
+		gw_buf_putc(out, ']');
+	}
 	close_event(out);
 }
 
@@ -343,6 +369,8 @@ static enum gw_err block_stop(struct writer *wr, struct gw_buf *out)
 	if (!wr->is_open)
 		return GW_OK;
 	wr->is_open = false;
+	if (wr->block.kind == IR_TEXT)
+		take_probs(wr);
 	if (wr->block.kind != IR_REASONING || wr->text.n) {
 		put_whole(wr, out);
 		if (has_part(wr) || wr->block.kind == IR_REASONING)
@@ -392,8 +420,10 @@ enum gw_err responses_write_event(struct gw_stream_state *st, const struct ir_ev
 		return out->err;
 	case IR_EV_END:
 		return end(st, ev, out);
-	case IR_EV_START:
 	case IR_EV_LOGPROBS:
+		responses_write_logprobs(&wr->next_probs, ev->logprobs);
+		return wr->next_probs.err ? GW_E_UP_TOO_BIG : GW_OK;
+	case IR_EV_START:
 	case IR_EV_ERROR:
 		break;
 	}

@@ -141,12 +141,18 @@ static enum gw_err note(void *ctx, const struct ir_event *ev)
 /* Frames are data lines; "!" alone: the connection ends. */
 static enum gw_err feed(struct room *r, struct log *l, const char *const *frames)
 {
-	struct gw_stream_state st = { &gw_anthropic, &r->a, &r->a, &r->carry,
-				      gw_alloc(&r->a, gw_anthropic.reader_bytes) };
+	struct gw_stream_state st = { .d = &gw_anthropic,
+				      .keep = &r->a,
+				      .scratch = &r->a,
+				      .carry = &r->carry,
+				      .own = gw_alloc(&r->a, gw_anthropic.reader_bytes) };
 	enum gw_err e = GW_OK;
 
-	l->out = (struct gw_stream_state){ &gw_anthropic, &r->a, &r->a, &r->carry,
-					   gw_alloc(&r->a, gw_anthropic.writer_bytes) };
+	l->out = (struct gw_stream_state){ .d = &gw_anthropic,
+					   .keep = &r->a,
+					   .scratch = &r->a,
+					   .carry = &r->carry,
+					   .own = gw_alloc(&r->a, gw_anthropic.writer_bytes) };
 	gw_buf_init(&l->text, 1 << 20);
 	for (; !e && *frames; frames++)
 		e = gw_anthropic.read_event(&st, &(struct gw_frame){ .data = gw_str_z(*frames) }, note, l);

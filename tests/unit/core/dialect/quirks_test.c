@@ -7,9 +7,9 @@
 #define CALL                                                                                                           \
 	"{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"toolu_0123456789\",\"type\":\"function\"," \
 	"\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]}"
-#define RESULT "{\"role\":\"tool\",\"tool_call_id\":\"toolu_0123456789\",\"content\":\"r\"}"
+#define RESULT        "{\"role\":\"tool\",\"tool_call_id\":\"toolu_0123456789\",\"content\":\"r\"}"
 #define THOUGHT(more) "{\"role\":\"assistant\",\"content\":\"x\"," more "}"
-#define CLAUDE(more) "{\"model\":\"m\",\"max_tokens\":9," more "}"
+#define CLAUDE(more)  "{\"model\":\"m\",\"max_tokens\":9," more "}"
 #define CLAUDE_THOUGHT                                                                                                 \
 	"{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":[{\"type\":\"thinking\","           \
 	"\"thinking\":\"deep\",\"signature\":\"sig\"},{\"type\":\"text\",\"text\":\"x\"}]},{\"role\":\"user\","        \
@@ -33,9 +33,8 @@ static const struct row rows[] = {
 	{ GW_Q_NO_STREAM_OPTIONS, O, "{" U ",\"stream\":true,\"stream_options\":{\"include_usage\":true}}",
 	  "\"stream\":true", "stream_options", NULL },
 	{ GW_Q_TOOL_ID_9, O, "{\"messages\":[" CALL "," RESULT "]}", "\"tool_call_id\":\"", "toolu_", NULL },
-	{ GW_Q_TOOL_ID_9, O,
-	  "{\"messages\":[{\"role\":\"tool\",\"tool_call_id\":\"aB3456789\",\"content\":\"r\"}]}", "aB3456789", NULL,
-	  NULL },
+	{ GW_Q_TOOL_ID_9, O, "{\"messages\":[{\"role\":\"tool\",\"tool_call_id\":\"aB3456789\",\"content\":\"r\"}]}",
+	  "aB3456789", NULL, NULL },
 	{ GW_Q_NO_LOGPROBS, O, "{" U ",\"logprobs\":true,\"logit_bias\":{\"1\":2}}", "hi", "logprobs", "logprobs" },
 	{ GW_Q_CHOICE_ANY, O, "{" U "," F ",\"tool_choice\":\"required\"}", "\"tool_choice\":\"any\"", NULL, NULL },
 	{ GW_Q_NO_NAMES, O, "{\"messages\":[{\"role\":\"user\",\"name\":\"bo\",\"content\":\"x\"}]}", "\"x\"", "bo",
@@ -44,8 +43,8 @@ static const struct row rows[] = {
 	  "messages[].name" },
 	{ GW_Q_NO_NAMES, O, "{\"messages\":[{\"role\":\"assistant\",\"name\":\"bo\",\"content\":\"x\"}]}", "\"x\"",
 	  "bo", "messages[].name" },
-	{ GW_Q_STRICT_FIELDS, O, "{" U ",\"user\":\"bo\",\"store\":false,\"safe_prompt\":true}",
-	  "\"safe_prompt\":true", "\"bo\"", "store" },
+	{ GW_Q_STRICT_FIELDS, O, "{" U ",\"user\":\"bo\",\"store\":false,\"safe_prompt\":true}", "\"safe_prompt\":true",
+	  "\"bo\"", "store" },
 	{ GW_Q_STRICT_FIELDS, O,
 	  "{\"messages\":[{\"role\":\"assistant\",\"content\":null,\"refusal\":\"I will not\",\"audio\":null,"
 	  "\"annotations\":[1]}]}",
@@ -54,8 +53,9 @@ static const struct row rows[] = {
 	  "\"reasoning_content\":\"deep\"", "\"reasoning\":", NULL },
 	{ GW_Q_REASONING_BACK, A, CLAUDE("\"messages\":[" CLAUDE_THOUGHT "]"), "\"reasoning_content\":\"deep\"", "sig",
 	  "messages[].thinking.signature" },
-	{ GW_Q_REASONING_BACK | GW_Q_REASONING_WORD, O, "{\"messages\":[" THOUGHT("\"reasoning_content\":\"deep\"") "]}",
-	  "\"reasoning\":\"deep\"", "reasoning_content", NULL },
+	{ GW_Q_REASONING_BACK | GW_Q_REASONING_WORD, O,
+	  "{\"messages\":[" THOUGHT("\"reasoning_content\":\"deep\"") "]}", "\"reasoning\":\"deep\"",
+	  "reasoning_content", NULL },
 	{ GW_Q_TOP_K, A, CLAUDE(U ",\"top_k\":4"), "\"top_k\":4", NULL, NULL },
 	{ GW_Q_CACHE_CONTROL, A,
 	  CLAUDE("\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"x\",\"cache_control\":{"
@@ -63,7 +63,8 @@ static const struct row rows[] = {
 	  "\"cache_control\":{\"type\":\"ephemeral\"}", NULL, NULL },
 	{ GW_Q_NO_TOOL_CHOICE, O, "{" U "," F ",\"tool_choice\":\"required\"}", "\"tools\"", "tool_choice",
 	  "tool_choice" },
-	{ GW_Q_ALTERNATE, A, CLAUDE("\"messages\":[{\"role\":\"user\",\"content\":\"a1\"},{\"role\":\"user\",\"content\":\"b2\"}]"),
+	{ GW_Q_ALTERNATE, A,
+	  CLAUDE("\"messages\":[{\"role\":\"user\",\"content\":\"a1\"},{\"role\":\"user\",\"content\":\"b2\"}]"),
 	  "[{\"type\":\"text\",\"text\":\"a1\"},{\"type\":\"text\",\"text\":\"b2\"}]", NULL, NULL },
 	{ GW_Q_ALTERNATE, O,
 	  "{\"messages\":[{\"role\":\"user\",\"content\":\"a1\"},{\"role\":\"system\",\"content\":\"s\"},{\"role\":"
@@ -91,16 +92,22 @@ static const struct row rows[] = {
 	  "{\"role\":\"assistant\",\"content\":\".\"},{\"role\":\"user\"", NULL, NULL },
 	{ GW_Q_BRIDGE, O, "{\"messages\":[" CALL "," RESULT "," RESULT "]}", "\"r\"", "\".\"", NULL },
 	{ GW_Q_REASONING_BACK | GW_Q_REASONING_LOOP, O,
-	  "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}," THOUGHT("\"reasoning_content\":\"old\"") ",{\"role\":\"user\","
-	  "\"content\":\"b\"}," THOUGHT("\"reasoning_content\":\"deep\",\"tool_calls\":[{\"id\":\"c\",\"type\":\"function\","
-					"\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]") "," RESULT "]}",
+	  "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}," THOUGHT(
+	      "\"reasoning_content\":\"old\"") ",{\"role\":\"user\","
+					       "\"content\":\"b\"}," THOUGHT(
+						   "\"reasoning_content\":\"deep\",\"tool_calls\":[{\"id\":\"c\","
+						   "\"type\":\"function\","
+						   "\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]") "," RESULT
+													   "]}",
 	  "\"reasoning_content\":\"deep\"", "old", NULL },
 	{ GW_Q_REASONING_PARTS, O, "{\"messages\":[" THOUGHT("\"reasoning_content\":\"deep\"") "]}",
-	  "\"content\":[{\"type\":\"thinking\",\"thinking\":[{\"type\":\"text\",\"text\":\"deep\"}]},{\"type\":\"text\","
+	  "\"content\":[{\"type\":\"thinking\",\"thinking\":[{\"type\":\"text\",\"text\":\"deep\"}]},{\"type\":"
+	  "\"text\","
 	  "\"text\":\"x\"}]",
 	  "reasoning_content", NULL },
 	{ GW_Q_REASONING_PARTS, O,
-	  "{\"messages\":[{\"role\":\"assistant\",\"content\":[{\"type\":\"thinking\",\"thinking\":\"t\",\"closed\":true"
+	  "{\"messages\":[{\"role\":\"assistant\",\"content\":[{\"type\":\"thinking\",\"thinking\":\"t\",\"closed\":"
+	  "true"
 	  "}]}]}",
 	  "\"closed\":true", NULL, NULL },
 	{ GW_Q_REASONING_DETAILS, A, CLAUDE("\"messages\":[" CLAUDE_THOUGHT "]"),
@@ -125,8 +132,9 @@ static const struct row rows[] = {
 	{ GW_Q_EFFORT_3, &gw_responses, "{\"input\":\"x\",\"reasoning\":{\"effort\":\"none\"}}", "x",
 	  "reasoning_effort", "reasoning_effort" },
 	{ GW_Q_PLAIN_HISTORY, O,
-	  "{\"messages\":[" THOUGHT("\"reasoning_content\":\"deep\",\"refusal\":null,\"annotations\":[],\"thinking_blocks\":"
-				    "[{\"type\":\"thinking\",\"thinking\":\"deep\",\"signature\":\"s\"}]") "]}",
+	  "{\"messages\":[" THOUGHT(
+	      "\"reasoning_content\":\"deep\",\"refusal\":null,\"annotations\":[],\"thinking_blocks\":"
+	      "[{\"type\":\"thinking\",\"thinking\":\"deep\",\"signature\":\"s\"}]") "]}",
 	  "{\"role\":\"assistant\",\"content\":\"x\"", "deep", "messages[].thinking_blocks" },
 	{ GW_Q_PLAIN_HISTORY, O,
 	  "{\"messages\":[{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"c\",\"type\":\"function\","
@@ -218,7 +226,8 @@ static void paths_are_the_vendors(void **state)
 		struct gw_buf b;
 
 		gw_buf_init(&b, 4096);
-		gw_provider_path(&row, GW_LIT("/v1"), GW_LIT("my gpt"), GW_NIL, GW_LIT("/chat/completions"), GW_NIL, &b);
+		gw_provider_path(&row, GW_LIT("/v1"), GW_LIT("my gpt"), GW_NIL, GW_LIT("/chat/completions"), GW_NIL,
+				 &b);
 		assert_true(gw_str_eq(gw_buf_view(&b), gw_str_z(paths[i].want)));
 		gw_buf_done(&b);
 	}
@@ -234,13 +243,14 @@ static void histories_are_looked_at(void **state)
 		bool want;
 	} bodies[] = {
 		{ GW_Q_NO_DEVELOPER, "{\"messages\":[{\"role\":\"developer\",\"content\":\"x\"}]}", 1, true },
-		{ GW_Q_NO_DEVELOPER, "{\"messages\":[{\"role\":\"user\",\"content\":\"a \\\"developer\\\"\"}]}", 1, false },
+		{ GW_Q_NO_DEVELOPER, "{\"messages\":[{\"role\":\"user\",\"content\":\"a \\\"developer\\\"\"}]}", 1,
+		  false },
 		{ GW_Q_PLAIN_HISTORY, "[{\"reasoning_content\":\"x\"},{}]", 2, true },
 		{ GW_Q_PLAIN_HISTORY, "[{\"thinking_blocks\":[]},{}]", 2, true },
 		{ GW_Q_PLAIN_HISTORY, "[{\"reasoning_details\":[]},{}]", 2, true },
 		{ GW_Q_PLAIN_HISTORY, "[{\"extra_content\":{}},{}]", 2, true },
-		{ GW_Q_PLAIN_HISTORY, "[{\"content\":\"\\\"reasoning_content\\\": x\"},{}],\"reasoning_effort\":\"low\"", 2,
-		  false },
+		{ GW_Q_PLAIN_HISTORY,
+		  "[{\"content\":\"\\\"reasoning_content\\\": x\"},{}],\"reasoning_effort\":\"low\"", 2, false },
 		{ GW_Q_PLAIN_HISTORY, "[{}]", 1, false },
 		{ 0, "[{\"role\":\"developer\",\"reasoning_content\":\"x\"},{}]", 2, false },
 	};
@@ -254,7 +264,7 @@ static void histories_are_looked_at(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(each_does_what_it_says), cmocka_unit_test(none_is_without_a_case),
+		cmocka_unit_test(each_does_what_it_says),         cmocka_unit_test(none_is_without_a_case),
 		cmocka_unit_test(what_cannot_be_said_is_refused), cmocka_unit_test(paths_are_the_vendors),
 		cmocka_unit_test(histories_are_looked_at),
 	};
