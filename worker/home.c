@@ -2,6 +2,7 @@
 #include "worker/home.h"
 
 #include "core/dialect/mark.h"
+#include "core/dialect/plain.h"
 #include "core/provider.h"
 #include "worker/moves.h"
 #include "worker/talk.h"
@@ -44,14 +45,17 @@ enum gw_err gw_home_body(struct gw_req *r, const struct gw_candidate *c, const s
 		.opts = { .model = c->upstream_model,
 			  .quirks = p->quirks,
 			  .default_max_tokens = 4096,
-			  .carry = &carry },
+			  .carry = &carry,
+			  .needs_usage = true },
 	};
 	struct gw_translate_out told = { 0 };
 	struct gw_home *h;
 	enum gw_err e;
+	bool must;
 
 	*out = GW_NIL;
-	if (!ir_mark_is_in(d->id, r->body))
+	must = d->id == GW_D_OPENAI && gw_chat_is_refused_as_is(p->quirks, r->body, r->chat.n_messages);
+	if (!must && !ir_mark_is_in(d->id, r->body))
 		return GW_OK;
 	gw_home_done(r);
 	r->home = h = GW_NEW(&r->arena, struct gw_home);
@@ -60,7 +64,8 @@ enum gw_err gw_home_body(struct gw_req *r, const struct gw_candidate *c, const s
 	gw_arena_init(&h->arena, NULL, 0, (1 << 20) + GW_TALK_BODY_FACTOR * r->body.n);
 	gw_buf_init(&h->body, (1 << 20) + 4 * r->body.n);
 	told.body = &h->body;
-	e = gw_translate_home(&h->arena, &r->arena, &in, &told);
+	e = must ? gw_translate_request(&h->arena, &r->arena, &in, &told)
+		 : gw_translate_home(&h->arena, &r->arena, &in, &told);
 	gw_arena_done(&h->arena);
 	if (e) {
 		r->err_param = told.param;
@@ -69,7 +74,7 @@ enum gw_err gw_home_body(struct gw_req *r, const struct gw_candidate *c, const s
 			gw_moves_refused(r, told.is_unread);
 		return e;
 	}
-	if (told.dropped.n) /* nothing left out: it was a false alarm, and bytes pass */
+	if (must || told.dropped.n) /* nothing left out: it was a false alarm, and bytes pass */
 		*out = gw_buf_view(&h->body);
 	return gw_home_dropped(r, told.dropped);
 }

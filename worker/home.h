@@ -3,7 +3,7 @@
 #include "worker/req.h"
 
 /* Client and provider speak the same dialect and the body passes as it came: unless it brings proofs of other makers back, which the
- * provider would refuse (core/dialect/mark.h). Then it is written anew without them, for this attempt alone. */
+ * provider would refuse (core/dialect/mark.h), or members and roles that it does not know (core/dialect/plain.h). Then it is written anew without them, for this attempt alone. */
 
 /* The body to send instead, whole, with the provider's name of the model; .p NULL: what came passes. It lasts as long as the attempt. */
 GW_MUST enum gw_err gw_home_body(struct gw_req *r, const struct gw_candidate *c, const struct gw_dialect *d,

@@ -2,7 +2,6 @@
 #include "worker/talk.h"
 
 #include "core/dialect/anthropic/endpoints.h"
-#include "core/dialect/plain.h"
 #include "core/dialect/text.h"
 #include "core/error_body.h"
 #include "core/provider.h"
@@ -34,7 +33,7 @@ bool gw_talk_is_needed(const struct gw_req *r, const struct gw_candidate *c)
 	if (client == GW_D_NONE)
 		return false;
 	if (client == GW_D_OPENAI && p->dialect_id == GW_D_OPENAI)
-		return p->quirks & GW_Q_EDITED || gw_chat_is_refused_as_is(p->quirks, r->body, r->chat.n_messages);
+		return (p->quirks & GW_Q_EDITED) != 0;
 	return !(client == GW_D_RESPONSES && p->dialect_id == GW_D_OPENAI && !(p->quirks & GW_Q_NO_RESPONSES));
 }
 
@@ -497,7 +496,7 @@ void gw_talk_error(const struct gw_req *r, const struct gw_error_told *told, boo
 	if (!is_midway) {
 		gw_dialect_error(r->endpoint->dialect, told, out);
 	} else if (gw_api_is_invoked(r)) {
-		gw_bedrock.write_error_event(told, &plain, out);
+		gw_bedrock.write_error_event(told, &at, out);
 	} else if (d) {
 		d->write_error_event(told, &at, out);
 	} else {

@@ -273,11 +273,18 @@ static enum gw_err note(void *ctx, const struct ir_event *ev)
 
 static enum gw_err feed(struct room *r, struct log *l, const char *const *frames)
 {
-	struct gw_stream_state st = { &gw_cohere, &r->a, &r->a, &r->carry, gw_alloc(&r->a, gw_cohere.reader_bytes) };
+	struct gw_stream_state st = { .d = &gw_cohere,
+				      .keep = &r->a,
+				      .scratch = &r->a,
+				      .carry = &r->carry,
+				      .own = gw_alloc(&r->a, gw_cohere.reader_bytes) };
 	enum gw_err e = GW_OK;
 
-	l->out =
-	    (struct gw_stream_state){ &gw_cohere, &r->a, &r->a, &r->carry, gw_alloc(&r->a, gw_cohere.writer_bytes) };
+	l->out = (struct gw_stream_state){ .d = &gw_cohere,
+					   .keep = &r->a,
+					   .scratch = &r->a,
+					   .carry = &r->carry,
+					   .own = gw_alloc(&r->a, gw_cohere.writer_bytes) };
 	gw_buf_init(&l->text, 1 << 20);
 	for (; !e && *frames; frames++)
 		e = gw_cohere.read_event(&st, &(struct gw_frame){ .data = gw_str_z(*frames) }, note, l);
