@@ -54,6 +54,12 @@ def as_groq(ask):
     return sse([*parts, end] + ([usage_chunk()] if (ask.get("stream_options") or {}).get("include_usage") else []))
 
 
+def as_zai(ask):
+    """Its role in every delta."""
+    parts = [chunk({"role": "assistant", "reasoning_content": "hm"})] + [chunk({"role": "assistant", "content": p}) for p in PIECES]
+    return sse(parts + [chunk({"role": "assistant", "content": ""}, "stop", usage=USAGE)])
+
+
 def as_deepseek(ask):
     return ": keep-alive\n\n" + sse([{**c, "usage": None} for c in deltas()] + [chunk({"content": ""}, "stop", usage={
         **USAGE, "prompt_cache_hit_tokens": 4, "prompt_cache_miss_tokens": 7, "prompt_tokens_details": {"cached_tokens": 4}})])
@@ -226,5 +232,8 @@ ROWS = {
     "llamacpp": Row("/v1", "/v1" + C, as_llamacpp, whole(timings={"prompt_n": IN}, __verbose={}), limit=None, checked="documentation"),
     "tgi": Row("/v1", "/v1" + C, as_tgi, whole(system_fingerprint="3.0-native", choice={"logprobs": None})),
     "lmstudio": Row("/v1", "/v1" + C, as_openai, whole(stats={}, system_fingerprint="up-model"), checked="documentation"),
+    "moonshot": Row("/v1", "/v1" + C, usage_at_the_end, whole({**USAGE, "cached_tokens": 4}), checked="documentation"),
+    "zai": Row("/api/paas/v4", "/api/paas/v4" + C, as_zai, whole(message={"reasoning_content": "hm"}, request_id="r-1"), checked="documentation"),
+    "alibaba": Row("/compatible-mode/v1", "/compatible-mode/v1" + C, as_openai, whole(message={"reasoning_content": ""}), checked="documentation"),
     "voyage": NoChat("recordings"), "jina": NoChat("documentation"),
 }
