@@ -152,6 +152,7 @@ static void tokens(yyjson_val *r)
 	}
 	if (unit.n)
 		printf("  %-*.*s %llu\n", LABEL + 2, GW_FMT(unit), (unsigned long long)number(r, "units"));
+	line("  of", text(r, "unit_detail"));
 	if (gw_str_eq(source, GW_LIT("estimated")))
 		printf("  %sestimated by the gateway: the provider told nothing, or its stream was cut%s\n",
 		       cli_paint(CLI_YELLOW), cli_paint(CLI_PLAIN));

@@ -8,6 +8,7 @@
 
 /* What a request is billed by when tokens are not told. */
 struct gw_api_units {
+	struct gw_str size, quality; /* of pictures, as the client asked for them; views */
 	const char *unit; /* "image", "second", "character", or NULL */
 	uint64_t n;
 	uint64_t pixels; /* of all images together, where the request says how large they are */

@@ -3,7 +3,7 @@
 #include "core/api.h"
 #include "core/passthru_impl.h"
 
-enum { MAX_IMAGES = 1000, MAX_SIDE = 65536 };
+enum { MAX_IMAGES = 1000, MAX_SIDE = 65536, MAX_PICTURE_WORD = 16 };
 
 struct read {
 	struct gw_arena *a;
@@ -188,8 +188,18 @@ static uint64_t pixels_of(struct gw_str size)
 	return x * y;
 }
 
+/* "1024x1024", "hd"; what is no such word is none. */
+static struct gw_str picture_word(struct gw_str s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		if (!((s.p[i] >= 'a' && s.p[i] <= 'z') || (s.p[i] >= '0' && s.p[i] <= '9')))
+			return GW_NIL;
+	}
+	return s.n <= MAX_PICTURE_WORD ? s : GW_NIL;
+}
+
 static enum gw_err read_units(struct read *r, struct gw_json_span needed, struct gw_json_span n,
-			      struct gw_json_span size, struct gw_api_units *units)
+			      struct gw_json_span size, struct gw_json_span quality, struct gw_api_units *units)
 {
 	struct gw_str text = GW_NIL;
 	int64_t count = 1;
@@ -200,8 +210,11 @@ static enum gw_err read_units(struct read *r, struct gw_json_span needed, struct
 		if (is_given(n) &&
 		    (n.type != GW_JSON_NUM || !gw_json_int(text_of(r, n), &count) || count < 1 || count > MAX_IMAGES))
 			return refuse(r, GW_E_INVALID, GW_LIT("n"), GW_LIT("n must be a whole number of at least 1."));
-		*units =
-		    (struct gw_api_units){ "image", (uint64_t)count, (uint64_t)count * pixels_of(soft_text(r, size)) };
+		*units = (struct gw_api_units){ .unit = "image",
+						.n = (uint64_t)count,
+						.pixels = (uint64_t)count * pixels_of(soft_text(r, size)),
+						.size = picture_word(soft_text(r, size)),
+						.quality = picture_word(soft_text(r, quality)) };
 	} else if (r->ep->usage == GW_EPU_MEDIA) {
 		e = want_text(r, needed, r->ep->needs, &text);
 		if (e)
@@ -215,7 +228,8 @@ enum gw_err gw_api_read(struct gw_arena *a, const struct gw_endpoint_info *ep, s
 			struct gw_str path_model, struct gw_chat_request *out, struct gw_api_units *units,
 			struct gw_str *param, struct gw_str *why)
 {
-	struct gw_json_span needed = { 0 }, metadata = { 0 }, user = { 0 }, safety = { 0 }, n = { 0 }, size = { 0 };
+	struct gw_json_span needed = { 0 }, metadata = { 0 }, user = { 0 }, safety = { 0 }, n = { 0 }, size = { 0 },
+			    quality = { 0 };
 	struct gw_chat_request q = { .max_tokens = -1 };
 	const struct gw_json_want want[] = {
 		{ GW_LIT("model"), &q.model_span },
@@ -226,6 +240,7 @@ enum gw_err gw_api_read(struct gw_arena *a, const struct gw_endpoint_info *ep, s
 		{ GW_LIT("safety_identifier"), &safety },
 		{ GW_LIT("n"), &n },
 		{ GW_LIT("size"), &size },
+		{ GW_LIT("quality"), &quality },
 		{ gw_str_z(ep->needs), &needed },
 	};
 	struct read r = { .a = a, .ep = ep, .body = body, .path_model = path_model, .param = param, .why = why };
@@ -245,7 +260,7 @@ enum gw_err gw_api_read(struct gw_arena *a, const struct gw_endpoint_info *ep, s
 	if (!e && ep->model == GW_EPM_IN_JSON && ep->reply == GW_EPR_AS_JSON)
 		e = read_stream(&r, &q);
 	if (!e)
-		e = read_units(&r, needed, n, size, units);
+		e = read_units(&r, needed, n, size, quality, units);
 	if (e)
 		return e;
 	read_context(&r, metadata, user, safety, &q);

@@ -53,6 +53,8 @@ struct gw_upstream_reply {
 	const struct gw_str *secrets;
 	uint32_t n_secrets;
 };
+/* Some vendors tell a failure as the reason why an answer ended ("error", "insufficient_system_resource"); OK: it is none. */
+enum gw_err gw_upstream_finish_error(struct gw_str finish);
 struct gw_arena;
 /* Is this the body of an error, whatever its status says? Some providers answer 200 and tell the failure inside. */
 bool gw_upstream_is_error(struct gw_arena *a, struct gw_str body);

@@ -36,6 +36,8 @@ struct gw_candidate {
 	const struct gw_price *prices; /* what may be billed, see gw_price_at; the first that holds does */
 	uint32_t n_prices;
 	bool is_base_model; /* the operator has said which model it is: a reply's own name for it is not asked */
+	struct gw_str
+	    priced_model; /* the name that prices are looked up by: base_model, or upstream_model; NIL where the deployment says its price */
 	/* endpoint */
 	bool is_https;
 	struct gw_str host, base_path; /* base_path "" or "/v1" */

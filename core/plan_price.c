@@ -226,6 +226,7 @@ enum gw_err gw_plan_prices(struct gw_plan_room *m, const struct gw_rows *rows, c
 	s.model = gw_plan_copy(m, s.model); /* the walk ends the life of the deployment's row */
 	if (!s.model.p)
 		return GW_E_NOMEM;
+	c->priced_model = s.model;
 	struct gw_str region = c->region;
 
 	if (rows->each) {

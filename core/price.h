@@ -62,6 +62,9 @@ const struct gw_price *gw_price_at(const struct gw_price *lists, uint32_t n, int
 enum { GW_PRICE_VERSION_BYTES = 96 };
 bool gw_price_find(struct gw_str provider, struct gw_str model, struct gw_str region, bool any_vendor,
 		   struct gw_price *out, char room[GW_PRICE_VERSION_BYTES]);
+/* What one picture of this size ("1024x1024") and quality ("hd"; NIL or "auto": the standard one) costs, where the catalogue tells it. */
+bool gw_price_find_picture(struct gw_str provider, struct gw_str model, struct gw_str quality, struct gw_str size,
+			   struct gw_price *out, char room[GW_PRICE_VERSION_BYTES]);
 /* Only this very name at this provider: for the model that a reply names. */
 bool gw_price_find_exact(struct gw_str provider, struct gw_str model, struct gw_price *out,
 			 char room[GW_PRICE_VERSION_BYTES]);

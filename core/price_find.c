@@ -187,3 +187,29 @@ bool gw_price_find(struct gw_str provider, struct gw_str model, struct gw_str re
 		r = at_makers(model);
 	return take(r, out, room);
 }
+
+/* "dall-e-3#hd/1024x1024" */
+static const struct gw_price_row *picture_row(struct gw_str provider, struct gw_str model, struct gw_str quality,
+					      struct gw_str size)
+{
+	char text[MAX_MODEL];
+	int n = snprintf(text, sizeof(text), "%.*s#%.*s%s%.*s", GW_FMT(model), GW_FMT(quality), quality.n ? "/" : "",
+			 GW_FMT(size));
+
+	return n > 0 && n < MAX_MODEL ? row_of(provider, gw_str(text, (size_t)n)) : NULL;
+}
+
+bool gw_price_find_picture(struct gw_str provider, struct gw_str model, struct gw_str quality, struct gw_str size,
+			   struct gw_price *out, char room[GW_PRICE_VERSION_BYTES])
+{
+	bool is_usual = !quality.n || gw_str_eq(quality, GW_LIT("auto"));
+	const struct gw_str names[] = { model, without_date(model) }, at[] = { provider, family(provider) };
+	const struct gw_price_row *r = NULL;
+
+	for (size_t i = 0; i < 4 && !r && size.n; i++) {
+		r = picture_row(at[i / 2], names[i % 2], is_usual ? GW_LIT("standard") : quality, size);
+		if (!r && (is_usual || gw_str_eq(quality, GW_LIT("standard"))))
+			r = picture_row(at[i / 2], names[i % 2], GW_NIL, size);
+	}
+	return take(r, out, room);
+}

@@ -245,6 +245,15 @@ void gw_upstream_error_take(struct gw_arena *a, const struct gw_upstream_reply *
 	out->request_id = only_word(a, p.request_id, in->secrets, in->n_secrets);
 }
 
+enum gw_err gw_upstream_finish_error(struct gw_str finish)
+{
+	if (gw_str_eq(finish, GW_LIT("insufficient_system_resource"))) /* DeepSeek */
+		return GW_E_UP_OVERLOADED;
+	if (gw_str_eq(finish, GW_LIT("error")) || gw_str_eq(finish, GW_LIT("network_error"))) /* Mistral; Z.ai */
+		return GW_E_UP_SERVER;
+	return GW_OK;
+}
+
 bool gw_upstream_is_error(struct gw_arena *a, struct gw_str body)
 {
 	struct gw_error_parts p;

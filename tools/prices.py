@@ -129,6 +129,32 @@ def model_name(key, source_provider):
     return None if re.search(r"(^|/)(\d+-x-\d+|low|medium|high|hd|standard|max)(-x-\d+)?/", name) else name
 
 
+PICTURE = re.compile(r"^(?:(low|medium|high|xhigh|hd|standard|max)/)?(\d{2,5})-x-(\d{2,5})/(?:\d+-steps/|max-steps/)?([^/]+)$")
+
+
+def picture(key, entry, source_provider, quarantine):
+    """A price of one size and quality of picture: ("MODEL#QUALITY/WxH", its price) or None. Told for a picture, else for a pixel."""
+    name = key.removeprefix(source_provider + "/")
+    m = PICTURE.match(name)
+    if not m or "max-steps/" in name:
+        return None
+    quality, width, height, model = m.groups()
+    for field, times in (("input_cost_per_image", 1), ("output_cost_per_image", 1), ("input_cost_per_pixel", int(width) * int(height))):
+        text = entry.get(field)
+        try:
+            value = pico(text, "image") if text is not None else 0
+            if times > 1 and value:  # a pixel's price has more digits than pico-USD hold: only the product is rounded
+                value = int((decimal.Decimal(text) * times * PICO).to_integral_value(decimal.ROUND_HALF_EVEN))
+                if value > 10 * PICO:
+                    raise Refused("above 10 USD a picture")
+        except Refused as e:
+            quarantine.append({"model": key, "field": field, "value": text if isinstance(text, str) else repr(text), "why": str(e)})
+            return None
+        if value:
+            return f'{model}#{quality + "/" if quality else ""}{width}x{height}', {"image": value}
+    return None
+
+
 def limit(entry, field):
     text = entry.get(field)
     return int(text) if isinstance(text, str) and re.fullmatch(r"\d{1,9}", text) else 0
@@ -149,6 +175,11 @@ def make(source, name, date):
         entry = entries[key]
         provider = provider_of(entry) if isinstance(entry, dict) else None
         if not provider:
+            continue
+        found = picture(key, entry, entry["litellm_provider"], quarantine)
+        if found:
+            rows.setdefault((provider, found[0]), {"provider": provider, "model": found[0], "mode": "image_generation", "max_input": 0, "max_output": 0,
+                                                   "rates": found[1]})
             continue
         model = model_name(key, entry["litellm_provider"])
         if model is None or not re.fullmatch(r"[!-~]{1,200}", model) or '"' in model or "\\" in model:

@@ -440,6 +440,9 @@ void gw_api_account(struct gw_req *r)
 		return;
 	r->rec.unit = gw_str_z(u.unit);
 	r->rec.units = u.n;
+	if (u.size.n || u.quality.n)
+		r->rec.unit_detail = gw_arena_printf(&r->arena, "%.*s%s%.*s", GW_FMT(u.size),
+						     u.size.n && u.quality.n ? " " : "", GW_FMT(u.quality));
 	if (u.unit[0] == 'i')
 		r->usage.images = u.n;
 	else if (u.unit[0] == 's')

@@ -124,6 +124,8 @@ MAP = {
     "nothing": {"litellm_provider": "openai", "input_cost_per_token": 0.0, "output_cost_per_token": 0},
     "ollama/own": {"litellm_provider": "ollama", "input_cost_per_token": 0.0},
     "1024-x-1024/50-steps/p": {"litellm_provider": "openai", "output_cost_per_image": 0.04},
+    "1024-x-1024/max-steps/p": {"litellm_provider": "openai", "output_cost_per_image": 0.08},
+    "azure/hd/1024-x-1792/d": {"litellm_provider": "azure", "input_cost_per_pixel": 7.1e-08, "output_cost_per_token": 0.0},
     "elsewhere/m": {"litellm_provider": "nobody-knows", "input_cost_per_token": 1e-06},
 }
 
@@ -145,7 +147,8 @@ def play_tool_makes_the_same_of_the_same(tmp_path):
     prices = json.loads((one / "prices.json").read_text())
     got = {f'{p["provider"]}/{p["model"]}': p["rates"] for p in prices["prices"]}
     assert got == {
-        "alibaba/q": {"input": 1000000, "input>32k": 2000000}, "azure/eu/gpt-x": {"input": 1}, "ollama/own": {"input": 0},
+        "alibaba/q": {"input": 1000000, "input>32k": 2000000}, "azure/eu/gpt-x": {"input": 1}, "ollama/own": {"input": 0}, "openai/p#1024x1024": {"image": 40000000000},
+        "azure/d#hd/1024x1792": {"image": 71000 * 1024 * 1792},
         "openai/gpt-x": {"input": 75000, "input@batch": 37500, "input>200k": 150000, "input>200k@priority": 300000, "output": 300000,
                          "cache_read": 7500, "search_low": 30000000000, "search_high": 50000000000}}
     assert {q["model"]: q["why"] for q in json.loads((one / "quarantine.json").read_text())["quarantine"]} == {
@@ -170,6 +173,80 @@ def play_the_committed_catalogue():
         for rate, value in p["rates"].items():
             assert isinstance(value, int) and value >= 0
             assert value <= 10**9 or rate.partition(">")[0].partition("@")[0] not in per_token, (p["model"], rate)
+
+
+def play_pictures_by_size_and_quality(shared):
+    g = shared
+    g.ctl("apply", "-f", "-", stdin="""
+{kind: deployment, id: pictures, provider: mock, credential: mock, upstream_model: our-pictures, base_model: gpt-image-1, activation: immediate, probe: none}
+---
+{kind: model, id: pictures, targets: [{deployment: pictures}]}
+""")
+
+    def ask(**more):
+        a = http_ask("POST", g.url + "/v1/images/generations", {"model": "pictures", "prompt": "x", **more}, {"Authorization": f"Bearer {g.key}"})
+        assert a.status == 200, a.text
+        return settled(g.data, [a.headers["x-request-id"]]).end(a.headers["x-request-id"])
+    r = ask(n=2, size="1024x1536", quality="high")
+    assert (r["cost_nanousd"], r["units"], r["unit"], r["unit_detail"]) == (2 * 250000000, 2, "image", "1024x1536 high"), dict(r)
+    assert r["price"].endswith(" openai/gpt-image-1#high/1024x1536")
+    assert ask(size="1024x1024", quality="low")["cost_nanousd"] == 11000000
+    r = ask(size="1024x1024", quality="nonsense; of \"mine\"")
+    assert r.get("is_unpriced") and r["unit_detail"] == "1024x1024", dict(r)
+    assert ask(size="333x333", quality="low").get("is_unpriced")
+
+
+@pytest.mark.parametrize("reason,row", [("error", "UP_SERVER"), ("insufficient_system_resource", "UP_OVERLOADED")])
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def play_a_failure_told_as_the_reason_to_end(shared, reason, row, stream):
+    """Mistral and DeepSeek end an answer with it. What it used was used, and is billed."""
+    head = {"id": "c", "created": 1, "model": "m"}
+    usage = {"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 12}
+    events = [{**head, "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"role": "assistant", "content": "Hel"}, "finish_reason": None}]},
+              {**head, "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {}, "finish_reason": reason}], "usage": usage}]
+    whole = {**head, "object": "chat.completion", "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hel"}, "finish_reason": reason}],
+             "usage": usage}
+
+    class Ends(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_):
+            pass
+
+        def do_POST(self):
+            self.rfile.read(int(self.headers["content-length"]))
+            data = "".join(f"data: {json.dumps(e)}\n\n" for e in events) + "data: [DONE]\n\n" if stream else json.dumps(whole)
+            self.send_response(200)
+            self.send_header("Content-Type", "text/event-stream" if stream else "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data.encode())
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Ends)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    shared.ctl("apply", "-f", "-", stdin=f"""
+{{kind: provider, id: ends, type: openai-compatible, base_url: "http://127.0.0.1:{server.server_address[1]}/v1", allow_private: [127.0.0.1/32]}}
+---
+{{kind: credential, id: ends, provider: ends, secret: sk-x}}
+---
+{{kind: deployment, id: ends, provider: ends, credential: ends, upstream_model: m, probe: none, activation: immediate, input_price: 1000000, output_price: 2000000}}
+---
+{{kind: model, id: ends, targets: [{{deployment: ends}}]}}
+""")
+    c = http.client.HTTPConnection("127.0.0.1", shared.port, timeout=30)
+    try:
+        c.request("POST", "/v1/chat/completions", json.dumps(chat_body("x", model="ends", stream=stream)), {"Authorization": f"Bearer {shared.key}"})
+        a = c.getresponse()
+        try:
+            text = a.read().decode()
+        except http.client.IncompleteRead as e:
+            text = e.partial.decode()
+    finally:
+        server.shutdown()
+        c.close()
+    assert '"error"' in text and (stream or a.status >= 500), text
+    r = settled(shared.data, [a.headers["x-request-id"]]).end(a.headers["x-request-id"])
+    assert (r["error"], r["cost_nanousd"]) == (row, 10 * 1000 + 2 * 2000), dict(r)
 
 
 # --- the law of the bill, against exact fractions ---

@@ -28,6 +28,12 @@ static void name_deployment(struct gw_req *r)
 	rec->upstream_error = r->at.said;
 }
 
+/* Pictures whose tokens nobody told have a price for each size and quality. */
+static bool is_picture(const struct gw_req *r)
+{
+	return r->api && r->usage.images && r->api->units.size.n && !r->usage.input && !r->usage.output;
+}
+
 /* The list that a request is billed by: of those of the plan, the first that holds now. Where that is the catalogue's and the provider
  * says that another model answered (a router, a dated snapshot), that model's. */
 static const struct gw_price *list_of(struct gw_req *r, const struct gw_candidate *c, struct gw_price *told)
@@ -35,6 +41,12 @@ static const struct gw_price *list_of(struct gw_req *r, const struct gw_candidat
 	const struct gw_price *p = gw_price_at(c->prices, c->n_prices, r->rec.ts_start_us);
 	char room[GW_PRICE_VERSION_BYTES];
 
+	if (!(p && p->is_operators) && is_picture(r) &&
+	    gw_price_find_picture(gw_str_z(gw_providers[c->provider_type].name), c->priced_model, r->api->units.quality,
+				  r->api->units.size, told, room)) {
+		told->version = gw_arena_str(&r->arena, told->version);
+		return told;
+	}
 	if ((p && p->is_operators) || c->is_base_model || !r->response_model.n ||
 	    gw_str_eq(r->response_model, c->upstream_model) ||
 	    !gw_price_find_exact(gw_str_z(gw_providers[c->provider_type].name), r->response_model, told, room))

@@ -69,6 +69,8 @@ static enum gw_err end_of_whole(struct gw_req *r)
 
 static enum gw_err how_it_ended(struct gw_req *r)
 {
+	enum gw_err e;
+
 	if (r->at.status >= 400) /* the status says enough, even when the words behind it are cut */
 		return read_error_reply(r);
 	if (r->talk)
@@ -76,7 +78,8 @@ static enum gw_err how_it_ended(struct gw_req *r)
 	if (r->up_err &&
 	    !(r->at.is_sse && r->saw_done)) /* after [DONE] the answer is whole, however the connection ends */
 		return r->up_err;
-	return r->at.is_sse ? end_of_stream(r) : end_of_whole(r);
+	e = r->at.is_sse ? end_of_stream(r) : end_of_whole(r);
+	return e ? e : gw_upstream_finish_error(r->finish_reason);
 }
 
 /* A stream that is cut or stalls before its first content is an answer that never began: another deployment may give it. */

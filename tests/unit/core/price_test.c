@@ -394,6 +394,21 @@ static void known_model(void **st)
 	assert_true(gw_price_find(GW_LIT("anthropic"), GW_LIT("claude-sonnet-4-5"), GW_NIL, false, &p, room) &&
 		    p.is_anthropic);
 	assert_false(gw_price_find(GW_LIT("vllm"), GW_LIT("gpt-4o"), GW_NIL, false, &p, room));
+	/* pictures: quality and size; the usual quality where none is told; nothing that only looks like it */
+	assert_true(gw_price_find_picture(GW_LIT("azure-openai"), GW_LIT("dall-e-3"), GW_LIT("hd"), GW_LIT("1024x1792"),
+					  &p, room) &&
+		    p.n == 1 && p.rates[0].cls == GW_PC_IMAGE && p.rates[0].pico == 132000015974);
+	assert_true(
+	    gw_price_find_picture(GW_LIT("azure-openai"), GW_LIT("dall-e-3"), GW_NIL, GW_LIT("1024x1024"), &p, room) &&
+	    p.rates[0].pico == 44000031539);
+	assert_true(gw_price_find_picture(GW_LIT("openai"), GW_LIT("gpt-image-1.5-2025-12-16"), GW_LIT("auto"),
+					  GW_LIT("1024x1536"), &p, room) &&
+		    p.rates[0].pico == 13000000000);
+	assert_false(
+	    gw_price_find_picture(GW_LIT("openai"), GW_LIT("gpt-image-1"), GW_LIT("high"), GW_LIT("9x9"), &p, room));
+	assert_false(gw_price_find_picture(GW_LIT("openai"), GW_LIT("gpt-image-1"), GW_LIT("ultra"),
+					   GW_LIT("1024x1024"), &p, room));
+	assert_false(gw_price_find_picture(GW_LIT("openai"), GW_LIT("gpt-image-1"), GW_LIT("high"), GW_NIL, &p, room));
 }
 
 int main(void)
