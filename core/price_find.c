@@ -192,11 +192,18 @@ bool gw_price_find(struct gw_str provider, struct gw_str model, struct gw_str re
 static const struct gw_price_row *picture_row(struct gw_str provider, struct gw_str model, struct gw_str quality,
 					      struct gw_str size)
 {
+	const struct gw_str parts[] = { model, GW_LIT("#"), quality, quality.n ? GW_LIT("/") : GW_LIT(""), size };
 	char text[MAX_MODEL];
-	int n = snprintf(text, sizeof(text), "%.*s#%.*s%s%.*s", GW_FMT(model), GW_FMT(quality), quality.n ? "/" : "",
-			 GW_FMT(size));
+	size_t n = 0;
 
-	return n > 0 && n < MAX_MODEL ? row_of(provider, gw_str(text, (size_t)n)) : NULL;
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		if (parts[i].n > sizeof(text) - n)
+			return NULL;
+		if (parts[i].n)
+			memcpy(text + n, parts[i].p, parts[i].n);
+		n += parts[i].n;
+	}
+	return row_of(provider, gw_str(text, n));
 }
 
 bool gw_price_find_picture(struct gw_str provider, struct gw_str model, struct gw_str quality, struct gw_str size,
