@@ -40,7 +40,8 @@ static inline struct gw_str gw_str_skip(struct gw_str s, size_t n)
 bool gw_str_ieq_same_length(const char *a, const char *b, size_t n);
 static inline bool gw_str_ieq(struct gw_str a, struct gw_str b)
 {
-	return a.n == b.n && gw_str_ieq_same_length(a.p, b.p, a.n);
+	/* names of one length mostly differ at once: bit 5 aside, or for good */
+	return a.n == b.n && (!a.n || (((a.p[0] ^ b.p[0]) & ~0x20) == 0 && gw_str_ieq_same_length(a.p, b.p, a.n)));
 }
 /* Order as memcmp, then by length. */
 int gw_str_cmp(struct gw_str a, struct gw_str b);

@@ -3,8 +3,8 @@
 #include "lib/buf.h"
 #include "net/upstream.h"
 
-/* Answers out of bytes: llhttp in its strict form (every lenient flag off) and the rules on top of it. No sockets, no
- * loop: the fuzzer drives it directly. Hostile input throughout. */
+/* Answers out of bytes: llhttp in its strict form (every lenient flag off) and the rules on top of it. The plainest of answers, those with
+ * their head in one piece and a length, are read without it. No sockets, no loop: the fuzzer drives it directly. Hostile input throughout. */
 enum {
 	GW_H1P_HEAD_BYTES = 64 << 10, /* names and values of one head */
 	GW_H1P_HEADERS = 128,
@@ -16,9 +16,10 @@ enum {
 /* A head while it is read. Most connections are not reading one, so those that are borrow it from all of their loop. */
 struct gw_h1p_head {
 	struct gw_h1p_head *next;
-	struct gw_buf bytes; /* of names and values */
+	struct gw_buf bytes; /* of names and values, one behind the other */
+	const char *from; /* NULL: rows lie in bytes; else there, while on_head runs */
 	struct {
-		uint32_t at, name_n, value_n;
+		uint32_t at, name_n, value_at, value_n;
 	} rows[GW_H1P_HEADERS];
 };
 struct gw_h1p_heads {
@@ -32,10 +33,11 @@ struct gw_h1p {
 	struct gw_h1p_heads *heads;
 	struct gw_h1p_head *head; /* NULL: none is under way */
 	uint32_t n_headers, n_interim, n_trailer_bytes, n_ext_bytes;
-	int64_t content_length;
+	int64_t content_length, left; /* left: of a plain answer's body */
 	int status;
 	enum gw_err err;
 	const char *why; /* a literal */
+	bool is_begun, is_plain; /* a byte has come; llhttp does not see this answer */
 	bool is_head_request, has_head, is_done, has_te, in_value;
 	/* true = go on; false = stop parsing at once (the request is gone) */
 	bool (*on_head)(void *ctx);

@@ -183,7 +183,7 @@ void gw_h1_next_request(struct gw_h1_conn *c)
 	c->phase = GW_H1_PH_IDLE;
 	c->answer = GW_H1_UNANSWERED;
 	c->framing = GW_H1_NO_BODY;
-	c->is_served = c->is_complete = c->is_in_trailer = c->is_chunked = c->is_expecting = c->was_high = false;
+	c->is_served = c->is_complete = c->is_chunked = c->is_expecting = c->was_high = false;
 	c->is_streamed = c->is_body_paused = false;
 	c->upload_bytes = c->upload_max = 0;
 	c->blank_lines = 0;

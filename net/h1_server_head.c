@@ -79,6 +79,7 @@ static enum gw_err read_version(struct gw_str v, bool *is_http10)
 enum gw_err gw_h1_line_begin(struct gw_str part)
 {
 	size_t method_n = gw_str_find(part, ' ');
+	uint8_t bad = 0;
 
 	if (method_n == 0)
 		return GW_E_BAD_HTTP;
@@ -88,10 +89,9 @@ enum gw_err gw_h1_line_begin(struct gw_str part)
 				return GW_E_BAD_HTTP;
 		return GW_E_METHOD_UNKNOWN;
 	}
-	for (size_t i = 0; i < part.n; i++)
-		if ((unsigned char)part.p[i] < 0x20 || (unsigned char)part.p[i] >= 0x7f)
-			return GW_E_BAD_HTTP;
-	return GW_OK;
+	for (size_t i = 0; i < part.n; i++) /* without a way out, so that it is done many at once */
+		bad |= (uint8_t)(part.p[i] - ' ') > '~' - ' ';
+	return bad ? GW_E_BAD_HTTP : GW_OK;
 }
 
 enum gw_err gw_h1_line_read(struct gw_str line, bool may_put, struct gw_h1_line *out)
@@ -203,21 +203,26 @@ static char fold(char ch)
 	return ch == '_' ? '-' : ch >= 'A' && ch <= 'Z' ? (char)(ch | 0x20) : ch;
 }
 
+static bool is_alike(struct gw_str name, struct gw_str known)
+{
+	size_t i = 0;
+
+	while (i < name.n && fold(name.p[i]) == known.p[i])
+		i++;
+	return i == name.n;
+}
+
 /* Which known field this is when `_` counts as `-`; *is_twin: it is not spelled so. */
 static enum known which(struct gw_str name, bool *is_twin)
 {
 	*is_twin = false;
 	for (int k = 0; k < N_KNOWN; k++) {
-		size_t i = 0;
-
-		if (knowns[k].name.n != name.n)
-			continue;
-		while (i < name.n && fold(name.p[i]) == knowns[k].name.p[i])
-			i++;
-		if (i < name.n)
-			continue;
-		*is_twin = memchr(name.p, '_', name.n) != NULL;
-		return (enum known)k;
+		if (gw_str_ieq(name, knowns[k].name))
+			return (enum known)k;
+		if (knowns[k].name.n == name.n && is_alike(name, knowns[k].name)) {
+			*is_twin = true; /* only an underscore is alike and not equal */
+			return (enum known)k;
+		}
 	}
 	return KNOWN_NONE;
 }

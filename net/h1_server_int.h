@@ -80,7 +80,7 @@ struct gw_h1_conn {
 	bool is_blocked; /* the kernel's buffer is full */
 	bool was_high; /* on_drain is owed */
 	bool must_close; /* no further request */
-	bool is_trimmed, is_complete, is_in_trailer, is_chunked, is_expecting;
+	bool is_trimmed, is_complete, is_chunked, is_expecting;
 	bool is_streamed, is_body_paused; /* the body goes to the owner as it comes */
 	uint64_t upload_max, upload_bytes, paused_at_ms;
 	uint8_t blank_lines;
@@ -141,7 +141,7 @@ struct gw_h1_server {
 	struct gw_h1_due_list due[GW_H1_DUE_COUNT];
 	uint64_t timer_at_ms; /* 0: not armed */
 	int reserve_fd, fd_ceiling;
-	llhttp_settings_t settings;
+	llhttp_settings_t settings, trailer_settings; /* the second from a body's last chunk on */
 	struct gw_buf scratch; /* head of the answer being written */
 	struct gw_buf bad_body; /* body of our own answers */
 	uint64_t date_until_ms;

@@ -71,7 +71,7 @@ static int on_chunk_header(llhttp_t *p)
 	uint64_t room = c->is_streamed ? c->upload_max - c->upload_bytes : c->body.max - gw_buf_len(&c->body);
 
 	if (p->content_length == 0) {
-		c->is_in_trailer = true;
+		p->settings = &c->s->trailer_settings;
 	} else if (p->content_length > room) {
 		c->refused = GW_E_TOO_BIG;
 		return -1;
@@ -98,8 +98,6 @@ static int on_field(llhttp_t *p, const char *at, size_t n)
 	struct gw_h1_conn *c = p->data;
 
 	(void)at;
-	if (!c->is_in_trailer)
-		return 0;
 	if (n + 2 > c->s->lim.trailer_bytes - c->trailer_bytes) {
 		c->refused = GW_E_HEADERS_TOO_BIG;
 		return -1;
@@ -124,9 +122,11 @@ void gw_h1_settings_init(struct gw_h1_server *s)
 	s->settings.on_chunk_header = on_chunk_header;
 	s->settings.on_chunk_extension_name = on_extension;
 	s->settings.on_chunk_extension_value = on_extension;
-	s->settings.on_header_field = on_field;
-	s->settings.on_header_value = on_field;
 	s->settings.on_message_complete = on_message_complete;
+	/* Fields of the head are none of the parser's business: h1_server_head.c has read them. */
+	s->trailer_settings = s->settings;
+	s->trailer_settings.on_header_field = on_field;
+	s->trailer_settings.on_header_value = on_field;
 }
 
 /* Is this llhttp the strict one? Each of these must be refused at the latest at its last byte. */

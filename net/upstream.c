@@ -176,10 +176,11 @@ static void on_deadline(void *ctx)
 
 bool up_path_may(struct gw_str s)
 {
+	uint8_t bad = 0;
+
 	for (size_t i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] <= ' ' || (unsigned char)s.p[i] >= 0x7f || s.p[i] == '#')
-			return false;
-	return s.n > 0 && s.p[0] == '/';
+		bad |= (uint8_t)(s.p[i] - '!') > '~' - '!' || s.p[i] == '#';
+	return !bad && s.n > 0 && s.p[0] == '/';
 }
 
 /* Headers that frame the message or the connection are ours alone. */
