@@ -164,6 +164,8 @@ bool gw_lg_flush(struct gw_logger *l)
 {
 	bool request = flush_file(l, &l->request), admin = flush_file(l, &l->admin_file);
 
+	l->flushed_ms = gw_now_ms();
+
 	if (request)
 		advance_tails(l);
 	if (admin)
@@ -179,6 +181,9 @@ bool gw_lg_is_due(const struct gw_logger *l)
 		return true; /* a repeated question adds nothing to a batch and still wants its answer */
 	if (!l->batch_since_ms)
 		return false;
+	uint64_t now = gw_now_ms();
+
+	/* Workers have waited before they told: after a quiet time nothing is gained by waiting once more. */
 	return l->request.frames.n >= BATCH_BYTES || l->admin_file.n_frames ||
-	       gw_now_ms() - l->batch_since_ms >= GW_LG_BATCH_MS;
+	       now - l->batch_since_ms >= GW_LG_BATCH_MS || now - l->flushed_ms >= GW_LG_BATCH_MS;
 }

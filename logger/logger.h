@@ -167,6 +167,7 @@ struct gw_logger {
 	struct gw_buf scratch, pack;
 	uv_timer_t tick, batch_end, orphan;
 	uint64_t ticks, started_ms, batch_since_ms, retry_at_ms;
+	uint64_t flushed_ms; /* the last try to write */
 	bool is_draining, is_stopping, has_reserve;
 	struct gw_lg_retain retain;
 };

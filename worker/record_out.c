@@ -5,7 +5,7 @@
 
 /* END carries START's fields and these at most; longer free text is cut until it fits what was reserved. */
 /* API_EXTRA: a form tells model and user after START. */
-enum { END_EXTRA = 2112, API_EXTRA = 512, TELL_AT = 16 /* part of the ring */, TELL_AFTER_MS = 8 };
+enum { END_EXTRA = 2112, API_EXTRA = 512, TELL_AT = 16 /* part of the ring */, TELL_AFTER_MS = 5 };
 
 /* What identifies the request, for when START is longer than an entry of the table. */
 static struct gw_str pack_identity(const struct gw_req *r, struct gw_buf *out)
