@@ -55,8 +55,8 @@ static void run(struct gw_str bytes, size_t step, struct gw_buf *out, bool *is_p
 	if (!e && !s.h.is_done)
 		e = gw_h1p_eof(&s.h);
 	gw_buf_init(out, 1 << 20);
-	gw_buf_printf(out, "%d %s %d %zu\n%.*s", (int)e, s.h.is_done ? "done" : "cut",
-		      !e && gw_h1p_may_reuse(&s.h), e ? 0 : at, GW_FMT(gw_buf_view(&s.text)));
+	gw_buf_printf(out, "%d %s %d %zu\n%.*s", (int)e, s.h.is_done ? "done" : "cut", !e && gw_h1p_may_reuse(&s.h),
+		      e ? 0 : at, GW_FMT(gw_buf_view(&s.text)));
 	gw_buf_done(&s.text);
 	gw_h1p_done(&s.h);
 	gw_h1p_heads_done(&heads);
@@ -71,7 +71,8 @@ static const struct {
 } cases[] = {
 	{ OK LEN5 HELLO, true },
 	{ OK "content-type: application/json\r\nCONTENT-length:5\r\nx-request-id: a b\r\nx-empty:\r\n" HELLO, true },
-	{ "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: Keep-Alive\r\nContent-Length: 0\r\n\r\n", true },
+	{ "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: Keep-Alive\r\nContent-Length: 0\r\n\r\n",
+	  true },
 	{ "HTTP/1.1 404 \r\n" LEN5 HELLO, true },
 	{ OK LEN5 HELLO "HTTP/1.1 200 OK\r\n", true }, /* more than was asked for */
 	{ OK LEN5 "\r\nhel", true }, /* cut */

@@ -272,6 +272,14 @@ static void bodies_without_marks_are_left_alone(void **state)
 	assert_false(ir_mark_is_in(GW_D_ANTHROPIC, GW_LIT("{\"signature\":\"EqQBCgIYAhIkMTIz\"}")));
 	assert_false(ir_mark_is_in(GW_D_COHERE, GW_LIT("\"llmgw.")));
 	assert_false(ir_mark_is_in(GW_D_GEMINI, GW_LIT("")));
+	/* at both ends, cut, and behind many that are nearly one */
+	assert_true(ir_mark_is_in(GW_D_OPENAI, GW_LIT("\"signature_of\"")));
+	assert_false(ir_mark_is_in(GW_D_OPENAI, GW_LIT("\"signature_of")));
+	assert_false(ir_mark_is_in(GW_D_OPENAI, GW_LIT("signature_of\"")));
+	assert_true(ir_mark_is_in(GW_D_OPENAI, GW_LIT("{\"max_tokens\":1,\"signature_off\":_,\"signature_of\":1}")));
+	assert_true(ir_mark_is_in(GW_D_RESPONSES, GW_LIT("...\"llmgw\".\"llmgw.")));
+	assert_true(ir_mark_is_in(GW_D_BEDROCK, GW_LIT("\"llmgw.anthropic.x\"")));
+	assert_false(ir_mark_is_in(GW_D_GEMINI, GW_LIT("ZZZZ\"bGxtZ3c")));
 }
 
 static void marks_of_strangers_are_their_own(void **state)
