@@ -124,7 +124,7 @@ static void deliver_whole(struct gw_req *r)
 	common(r, &h);
 	add_timing(r, &h, true);
 	add_retry(r, &h);
-	if (r->usage.is_estimated)
+	if (r->rec.is_estimated)
 		add(&h, GW_LIT("x-llmgw-estimated"), GW_LIT("1"));
 	if (r->plan.server_timing && r->plan.n_candidates) {
 		add_u64(r, &h, GW_LIT("x-llmgw-overhead-us"), r->rec.overhead_us);

@@ -16,5 +16,7 @@ void gw_guess_told(struct gw_req *r);
 void gw_guess_sample(struct gw_req *r, struct gw_str first);
 /* Input tokens of a question with one answer whose provider was silent. */
 void gw_guess_input(const struct gw_req *r, struct gw_usage *u);
+/* judge: nobody is left to ask. True: it was a question for a count of tokens, and the estimate is the answer. */
+bool gw_guess_count(struct gw_req *r);
 /* account: fills r->usage where it is not known, or known in part. */
 void gw_guess_usage(struct gw_req *r);

@@ -118,7 +118,14 @@ static enum gw_err count_write(struct gw_req *r, const struct gw_candidate *c, s
 	case GW_D_BEDROCK:
 		gw_bedrock_count_path(&in, path);
 		break;
-	default: /* 404 is what clients take for "guess yourself" */
+	default: /* in strict mode the client gets this 404, which clients take for "guess yourself"; else we guess (guess_count.c) */
+		rq = GW_NEW(&t->arena, struct ir_request);
+		if (!rq)
+			return GW_E_NOMEM;
+		enum gw_err bad = read_request(r, t, rq);
+
+		if (bad)
+			return bad;
 		r->at.detail = gw_arena_printf(&r->arena, "The provider of this model (%s) does not count tokens.",
 					       gw_providers[c->provider_type].name);
 		return GW_E_NOT_FOUND;

@@ -279,8 +279,9 @@ def play_who_does_not_count_says_so(g, asked, provider):
     client = anthropic.Anthropic(base_url=g.url, api_key=g.key, max_retries=0)
     n = len(asked.seen)
     with pytest.raises(anthropic.NotFoundError) as e:
-        client.messages.count_tokens(model=f"w-{provider}", messages=QUESTION)
+        client.messages.count_tokens(model=f"w-{provider}", messages=QUESTION, extra_headers={"x-llmgw-strict": "true"})
     assert "does not count tokens" in str(e.value) and len(asked.seen) == n
+    assert client.messages.count_tokens(model=f"w-{provider}", messages=QUESTION).input_tokens > 5 and len(asked.seen) == n, "estimated"
 
 
 @pytest.mark.parametrize("provider,tokens,calls", [("gemini", 3, 1), ("cohere", 7, 1), ("bedrock", 9, 3)])

@@ -236,3 +236,32 @@ def play_reranking_of_a_silent_provider(g, vendor_port):
     assert (r["usage_source"], r["unit"], r["units"]) == ("estimated", "query", 1), dict(r)
     r = record_of(g, post(g, "/v1/rerank", {"model": "v-openai-compatible", **body}))
     assert r["usage_source"] == "estimated" and near(r["tokens_input"], 3 * 2 + INPUT + OUTPUT + 1, 15), dict(r)
+
+
+COUNTS = {
+    "anthropic": ("/v1/messages/count_tokens", lambda m: {"model": m, "messages": [{"role": "user", "content": QUESTION}]}, lambda d: d["input_tokens"]),
+    "gemini": ("/v1beta/models/{}:countTokens", lambda m: {"contents": [{"role": "user", "parts": [{"text": QUESTION}]}]}, lambda d: d["totalTokens"]),
+    "bedrock": ("/model/{}/count-tokens", lambda m: {"input": {"converse": {"messages": [{"role": "user", "content": [{"text": QUESTION}]}]}}},
+                lambda d: d["inputTokens"]),
+    "responses": ("/v1/responses/input_tokens", lambda m: {"model": m, "input": QUESTION}, lambda d: d["input_tokens"]),
+}
+
+
+@pytest.mark.parametrize("client", COUNTS)
+def play_a_count_where_nobody_counts(g, client):
+    """An estimate in the client's shape, marked; nothing is asked, nothing billed. Strict clients are told that nobody counts."""
+    path, body, read = COUNTS[client]
+    model = "silent--cohere"
+    a = post(g, path.format(model), body(model))
+    assert a.status == 200 and a.headers["x-llmgw-estimated"] == "1", a.text
+    assert near(read(a.json), INPUT + 7, 40)
+    r = record_of(g, a)
+    assert r["is_estimated"] is True and r["usage_source"] == "none" and not r.get("cost_nanousd") and not r.get("error"), dict(r)
+    strict = post(g, path.format(model), body(model), **{"x-llmgw-strict": "true"})
+    assert strict.status in (400, 404) and "x-llmgw-estimated" not in strict.headers, strict.text
+
+
+def play_a_count_that_cannot_be_read(g):
+    for client, body in (("anthropic", {"model": "silent--cohere", "messages": [{"role": "nobody", "content": 5}]}), ("bedrock", {}), ("gemini", {"contents": 5})):
+        a = post(g, COUNTS[client][0].format("silent--cohere"), body)
+        assert a.status == 400, a.text

@@ -112,6 +112,7 @@ static void put_usage(struct gw_req *r)
 	rec->provider_cost_nanousd = u->has_cost ? (int64_t)(u->provider_cost & INT64_MAX) : 0;
 	if (u->tier != GW_TIER_DEFAULT)
 		rec->service_tier = gw_str_z(gw_tier_name((enum gw_tier)u->tier));
+	rec->is_estimated |= u->is_estimated;
 	rec->usage_source = u->is_partial     ? GW_LIT("partial")
 			    : u->is_estimated ? GW_LIT("estimated")
 			    : u->is_known     ? GW_LIT("provider")

@@ -2,6 +2,7 @@
 #include "core/price.h"
 #include "lib/sys/clock.h"
 #include "worker/api.h"
+#include "worker/guess.h"
 #include "worker/home.h"
 #include "worker/moves.h"
 #include "worker/talk.h"
@@ -49,6 +50,8 @@ static void begin_again(struct gw_req *r)
 /* What the client is told lives longer than the attempt: copied before the arena is reset only when we go on. */
 static enum gw_step_id give_up(struct gw_req *r)
 {
+	if (gw_guess_count(r))
+		return GW_STEP_account;
 	return gw_req_fail(r, r->at.err, r->at.detail);
 }
 
