@@ -70,24 +70,52 @@ static const uint8_t run_of[GW_EK_COUNT] = {
 /* Places go 0 .. 11 and on in threes, as digits do. */
 static const uint8_t next_place[GW_EK_PLACES] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 9 };
 
-static inline void take(struct gw_estimate *e, const uint16_t (*cost)[GW_EK_PLACES], unsigned kind)
-{
-	unsigned run = run_of[kind];
+/* The run of characters under way; in registers while plain bytes come. */
+struct run {
+	uint64_t units;
+	unsigned group, at, kind, foreign;
+};
 
-	if (run != e->group || (kind == GW_EK_UPPER && e->kind == GW_EK_LOWER)) {
-		if (run == RUN_DIGIT && e->kind == GW_EK_SPACE)
-			e->units +=
+static inline void step(struct run *r, const uint16_t (*cost)[GW_EK_PLACES], unsigned kind)
+{
+	unsigned group = run_of[kind], row = kind;
+
+	if (group != r->group || (kind == GW_EK_UPPER && r->kind == GW_EK_LOWER)) {
+		if (group == RUN_DIGIT && r->kind == GW_EK_SPACE)
+			r->units +=
 			    SPACE_UNITS; /* a word takes the space before it into its first token, a number does not */
-		e->group = (uint8_t)run;
-		e->at = 0;
-		e->foreign = (uint8_t)(e->foreign - (run == RUN_WORD && e->foreign));
+		r->group = group;
+		r->at = 0;
+		r->foreign -= group == RUN_WORD && r->foreign;
 	} else {
-		e->at = next_place[e->at];
+		r->at = next_place[r->at];
 	}
-	e->kind = (uint8_t)kind;
-	if (e->foreign && kind <= GW_EK_UPPER)
-		kind += GW_EK_LOWER_FOREIGN - GW_EK_LOWER;
-	e->units += cost[kind][e->at];
+	r->kind = kind;
+	if (r->foreign && kind <= GW_EK_UPPER)
+		row += GW_EK_LOWER_FOREIGN - GW_EK_LOWER;
+	r->units += cost[row][r->at];
+}
+
+static inline struct run run_begin(const struct gw_estimate *e)
+{
+	return (struct run){ e->units, e->group, e->at, e->kind, e->foreign };
+}
+
+static inline void run_end(struct gw_estimate *e, const struct run *r)
+{
+	e->units = r->units;
+	e->group = (uint8_t)r->group;
+	e->at = (uint8_t)r->at;
+	e->kind = (uint8_t)r->kind;
+	e->foreign = (uint8_t)r->foreign;
+}
+
+static void take(struct gw_estimate *e, const uint16_t (*cost)[GW_EK_PLACES], unsigned kind)
+{
+	struct run r = run_begin(e);
+
+	step(&r, cost, kind);
+	run_end(e, &r);
 }
 
 struct range {
@@ -214,14 +242,17 @@ static void take_byte(struct gw_estimate *e, const uint16_t (*cost)[GW_EK_PLACES
 static inline void feed(struct gw_estimate *e, struct gw_str s, bool is_escaped)
 {
 	const uint16_t(*cost)[GW_EK_PLACES] = gw_estimate_cost[e->family];
+	const uint8_t *p = (const uint8_t *)s.p, *end = p + s.n;
 
-	for (size_t i = 0; i < s.n; i++) {
-		uint8_t c = (uint8_t)s.p[i], kind = kind_of_byte[c];
+	while (p < end) {
+		struct run r = run_begin(e);
 
-		if (kind < GW_EK_COUNT && !e->pending && !e->high)
-			take(e, cost, kind);
-		else
-			take_byte(e, cost, c, is_escaped);
+		if (!e->pending && !e->high)
+			for (; p < end && kind_of_byte[*p] < GW_EK_COUNT; p++)
+				step(&r, cost, kind_of_byte[*p]);
+		run_end(e, &r);
+		if (p < end)
+			take_byte(e, cost, *p++, is_escaped);
 	}
 }
 

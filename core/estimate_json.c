@@ -463,12 +463,13 @@ void gw_estimate_call(struct gw_estimate *e, struct gw_str name)
 
 void gw_estimate_value(struct gw_estimate *e, struct gw_str json)
 {
-	struct walk w = { .e = *e, .p = json.p, .end = json.p + json.n };
+	struct walk w;
 
-	if (json.n >= 2 && json.p[0] == '"') {
+	if (json.n >= 2 && json.p[0] == '"') { /* nearly all pieces of a stream */
 		gw_estimate_escaped(e, gw_str(json.p + 1, json.n - 2));
 		return;
 	}
+	w = (struct walk){ .e = *e, .p = json.p, .end = json.p + json.n };
 	if (json.n)
 		value(&w, M_TEXT);
 	*e = w.e;

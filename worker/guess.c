@@ -14,9 +14,14 @@ enum gw_estimate_family gw_guess_family(const struct gw_req *r)
 				   : gw_estimate_family_of(r->plan.candidates[r->at.candidate].upstream_model);
 }
 
+static uint64_t said_so_far(const struct gw_req *r)
+{
+	return r->sampled_bytes ? gw_estimate_tokens(&r->said) * r->said_bytes / r->sampled_bytes : 0;
+}
+
 void gw_guess_told(struct gw_req *r)
 {
-	r->said_when_told = gw_estimate_tokens(&r->said);
+	r->said_when_told = said_so_far(r);
 }
 
 void gw_guess_sample(struct gw_req *r, struct gw_str first)
@@ -52,7 +57,7 @@ static uint64_t said_since(const struct gw_req *r)
 		all = gw_estimate_tokens(&t->stream.said);
 		told = t->stream.said_when_told;
 	} else if (r->at.is_sse) {
-		all = gw_estimate_tokens(&r->said);
+		all = said_so_far(r);
 		told = r->said_when_told;
 	} else if (r->sampled_bytes) {
 		return gw_estimate_tokens(&r->said) * (r->bytes_out + gw_buf_len(&r->held)) / r->sampled_bytes;

@@ -133,7 +133,8 @@ struct gw_req {
 	int64_t failed_nanousd; /* what earlier attempts cost that told usage and failed */
 	bool is_failed_unpriced; /* one of those had no known price */
 	struct gw_estimate said; /* what the model wrote, counted (worker/guess.h) */
-	uint64_t said_when_told, sampled_bytes;
+	uint64_t said_when_told, said_bytes, sampled_bytes;
+	uint32_t said_pieces;
 	bool saw_done, saw_content, saw_error_event;
 	uint32_t n_events; /* of a typed stream that passes as bytes: those that passed */
 	struct gw_str tail; /* last bytes of a stream: they leave after END */

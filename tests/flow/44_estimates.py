@@ -154,6 +154,16 @@ def play_a_client_that_leaves(g):
     assert 30 <= r["tokens_output"] <= 160 and r["tokens_input"] > 5 and r["cost_nanousd"] > 0, dict(r)
 
 
+def play_a_long_stream_is_sampled(g):
+    """Far more pieces than are all looked at: the sum is right all the same."""
+    s = Stream(g, "mock: chunks=6000 chunk_ms=1")
+    for _ in range(700):
+        s.next()
+    s.close()
+    r = record_of(g, s.id)
+    assert r["usage_source"] == "estimated" and 700 * 0.7 <= r["tokens_output"] <= 3000, dict(r)
+
+
 def play_what_never_began_costs_nothing(g):
     for words in ("mock: fault=429", "mock: fault=500"):
         a = post(g, "/v1/chat/completions", chat_body(words))

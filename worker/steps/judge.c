@@ -41,7 +41,8 @@ static void begin_again(struct gw_req *r)
 	r->up_err = GW_OK;
 	r->hold_until_ns = r->first_content_ns = r->done_ns = 0;
 	r->usage = (struct gw_usage){ 0 };
-	r->said_when_told = r->sampled_bytes = 0;
+	r->said_when_told = r->said_bytes = r->sampled_bytes = 0;
+	r->said_pieces = 0;
 	r->tail = r->dropped = r->rec.dropped = GW_NIL;
 	r->finish_reason = r->response_model = r->content_type = r->err_param = GW_NIL;
 	r->at = (struct gw_attempt){ .candidate = candidate };

@@ -27,13 +27,16 @@ static const struct sample {
 	  " другую модель, и пользователь этого не замечает.",
 	  { 31, 49, 31, 38 } },
 	{ "chinese",
-	  "网关会为每个请求选择最合适的模型，并且记录它花费了多少。如果供应商没有回答，就会询问下一个，用户不会察觉到任何变化。",
+	  "网关会为每个请求选择最合适的模型，并且记录它花费了多少。如果供应商没有回答，就会询问下一个，用户不会察觉到任"
+	  "何变化。",
 	  { 41, 57, 34, 41 } },
 	{ "japanese",
-	  "ゲートウェイはリクエストごとに最適なモデルを選び、かかった費用を記録します。応答がない場合は次のモデルに問い合わせるので、利用者は気づきません。",
+	  "ゲートウェイはリクエストごとに最適なモデルを選び、かかった費用を記録します。応答がない場合は次のモデルに問い"
+	  "合わせるので、利用者は気づきません。",
 	  { 51, 79, 33, 51 } },
 	{ "korean",
-	  "게이트웨이는 요청마다 가장 알맞은 모델을 고르고 비용을 기록합니다. 응답이 없으면 다음 모델에 물어보므로 사용자는 알아차리지 못합니다.",
+	  "게이트웨이는 요청마다 가장 알맞은 모델을 고르고 비용을 기록합니다. 응답이 없으면 다음 모델에 물어보므로 "
+	  "사용자는 알아차리지 못합니다.",
 	  { 39, 70, 46, 40 } },
 	{ "c",
 	  "static size_t copy_line(char *to, size_t max, const char *from)\n{\n\tsize_t n = 0;\n\n\twhi"
@@ -84,8 +87,8 @@ static void near_the_truth(void **st)
 			double off = (double)tokens(counted[k], samples[i].text) / samples[i].true_tokens[k] - 1;
 
 			if (off < -0.3 || off > 0.3)
-				fail_msg("%s, %s: %.0f %% off", samples[i].kind,
-					 gw_estimate_family_name(counted[k]), off * 100);
+				fail_msg("%s, %s: %.0f %% off", samples[i].kind, gw_estimate_family_name(counted[k]),
+					 off * 100);
 		}
 	}
 }
@@ -124,12 +127,11 @@ static void same_however_cut(struct gw_str s, bool is_escaped)
 
 static void cut_anywhere(void **st)
 {
-	static const char *const escaped[] = {
-		"caf\\u00e9 \\ud83d\\ude00 \\u4f60\\u597d", "a\\n\\n\\t\\\"b\\\\ \\/ \\u0041",
-		"\\ud83d alone, \\ude00 too \\ud83d\\ud83d\\ude00", "\\uZZ12 \\q \\"
-	};
-	static const char *const odd[] = { "\xff\xfe\x80 a\xc3", "\xe4\xbd", "\xf0\x9f\x98", "\xed\xa0\x80\xc0\xaf",
-					   "a\x01\x02 b\x7f", "\xf4\x90\x80\x80" };
+	static const char *const escaped[] = { "caf\\u00e9 \\ud83d\\ude00 \\u4f60\\u597d",
+					       "a\\n\\n\\t\\\"b\\\\ \\/ \\u0041",
+					       "\\ud83d alone, \\ude00 too \\ud83d\\ud83d\\ude00", "\\uZZ12 \\q \\" };
+	static const char *const odd[] = { "\xff\xfe\x80 a\xc3",   "\xe4\xbd",        "\xf0\x9f\x98",
+					   "\xed\xa0\x80\xc0\xaf", "a\x01\x02 b\x7f", "\xf4\x90\x80\x80" };
 
 	(void)st;
 	for (size_t i = 0; i < N_SAMPLES; i++)
@@ -219,17 +221,24 @@ static uint64_t request(enum gw_estimate_family f, const char *json)
 static void dialects_agree(void **st)
 {
 	static const char *const same[] = {
-		"{\"model\":\"a-very-long-name-of-a-model\",\"temperature\":0.25,\"messages\":[{\"role\":\"user\",\"content\":\"What "
+		"{\"model\":\"a-very-long-name-of-a-model\",\"temperature\":0.25,\"messages\":[{\"role\":\"user\","
+		"\"content\":\"What "
 		"is blue?\"}],\"metadata\":{\"a\":\"not a prompt, however long it is\"}}",
-		"{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"What is blue?\",\"cache_control\":{\"type\":"
+		"{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"What is "
+		"blue?\",\"cache_control\":{\"type\":"
 		"\"ephemeral\"}}]}],\"stop\":[\"one\",\"two\"]}",
-		"{\"input\":[{\"type\":\"message\",\"role\":\"user\",\"content\":[{\"type\":\"input_text\",\"text\":\"What is "
+		"{\"input\":[{\"type\":\"message\",\"role\":\"user\",\"content\":[{\"type\":\"input_text\",\"text\":"
+		"\"What is "
 		"blue?\"}]}]}",
-		"{\"contents\":[{\"role\":\"user\",\"parts\":[{\"text\":\"What is blue?\"}]}],\"safetySettings\":[{\"category\":"
+		"{\"contents\":[{\"role\":\"user\",\"parts\":[{\"text\":\"What is "
+		"blue?\"}]}],\"safetySettings\":[{\"category\":"
 		"\"HARM\"}],\"generationConfig\":{\"temperature\":1,\"stopSequences\":[\"many words are here\"]}}",
-		"{\"messages\":[{\"role\":\"user\",\"content\":[{\"text\":\"What is blue?\"}]}],\"inferenceConfig\":{\"maxTokens\":5}}",
-		"{\"input\":{\"converse\":{\"messages\":[{\"role\":\"user\",\"content\":[{\"text\":\"What is blue?\"}]}]}}}",
-		"{\"generateContentRequest\":{\"model\":\"m\",\"contents\":[{\"parts\":[{\"text\":\"What is blue?\"}]}]}}",
+		"{\"messages\":[{\"role\":\"user\",\"content\":[{\"text\":\"What is "
+		"blue?\"}]}],\"inferenceConfig\":{\"maxTokens\":5}}",
+		"{\"input\":{\"converse\":{\"messages\":[{\"role\":\"user\",\"content\":[{\"text\":\"What is "
+		"blue?\"}]}]}}}",
+		"{\"generateContentRequest\":{\"model\":\"m\",\"contents\":[{\"parts\":[{\"text\":\"What is "
+		"blue?\"}]}]}}",
 	};
 	uint64_t want = tokens(GW_EF_O200K, "What is blue?") + 7; /* 4 for the turn, 3 for the whole */
 
@@ -247,14 +256,14 @@ static void dialects_agree(void **st)
 
 static void tools_and_turns(void **st)
 {
-	static const char plain[] = "{\"messages\":[{\"role\":\"user\",\"content\":\"Weather?\"}]}",
-			  tools[] =
-			      "{\"messages\":[{\"role\":\"user\",\"content\":\"Weather?\"}],\"tools\":[{\"type\":\"function\","
-			      "\"function\":{\"name\":\"get_weather\",\"parameters\":{\"type\":\"object\",\"properties\":{"
-			      "\"city\":{\"type\":\"string\"}}}}}]}",
-			  more[] = "{\"messages\":[{\"role\":\"user\",\"content\":\"Weather?\"},{\"role\":\"assistant\","
-				   "\"content\":null,\"tool_calls\":[{\"id\":\"call_1\",\"type\":\"function\",\"function\":{"
-				   "\"name\":\"get_weather\",\"arguments\":\"{\\\"city\\\": \\\"Rome\\\"}\"}}]}]}";
+	static const char
+	    plain[] = "{\"messages\":[{\"role\":\"user\",\"content\":\"Weather?\"}]}",
+	    tools[] = "{\"messages\":[{\"role\":\"user\",\"content\":\"Weather?\"}],\"tools\":[{\"type\":\"function\","
+		      "\"function\":{\"name\":\"get_weather\",\"parameters\":{\"type\":\"object\",\"properties\":{"
+		      "\"city\":{\"type\":\"string\"}}}}}]}",
+	    more[] = "{\"messages\":[{\"role\":\"user\",\"content\":\"Weather?\"},{\"role\":\"assistant\","
+		     "\"content\":null,\"tool_calls\":[{\"id\":\"call_1\",\"type\":\"function\",\"function\":{"
+		     "\"name\":\"get_weather\",\"arguments\":\"{\\\"city\\\": \\\"Rome\\\"}\"}}]}]}";
 
 	(void)st;
 	assert_in_range(request(GW_EF_O200K, tools) - request(GW_EF_O200K, plain), 20, 50);
@@ -274,9 +283,21 @@ static void reranking(void **st)
 /* No request and no reply, but bytes. */
 static void garbage(void **st)
 {
-	static const char *const texts[] = { "{", "{\"messages\"", "{\"messages\":", "{\"messages\":[{\"content\":\"abc", "[", "\"", "{]",
-					     "{\"messages\":[{]}", "}", "{\"a\":}", "nul", "{\"messages\":{\"messages\":[[[[]]]]}}",
-					     "{\"messages\":[,]}", "\\", "{\"input\":\"\\" };
+	static const char *const texts[] = { "{",
+					     "{\"messages\"",
+					     "{\"messages\":",
+					     "{\"messages\":[{\"content\":\"abc",
+					     "[",
+					     "\"",
+					     "{]",
+					     "{\"messages\":[{]}",
+					     "}",
+					     "{\"a\":}",
+					     "nul",
+					     "{\"messages\":{\"messages\":[[[[]]]]}}",
+					     "{\"messages\":[,]}",
+					     "\\",
+					     "{\"input\":\"\\" };
 	char deep[4096];
 
 	(void)st;
@@ -298,17 +319,23 @@ static void garbage(void **st)
 static void replies(void **st)
 {
 	static const char *const same[] = {
-		"{\"id\":\"x\",\"model\":\"m\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"It is "
+		"{\"id\":\"x\",\"model\":\"m\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\","
+		"\"content\":\"It is "
 		"blue.\",\"refusal\":null},\"finish_reason\":\"stop\"}]}",
-		"{\"id\":\"m\",\"type\":\"message\",\"content\":[{\"type\":\"text\",\"text\":\"It is blue.\"}],\"stop_reason\":"
+		"{\"id\":\"m\",\"type\":\"message\",\"content\":[{\"type\":\"text\",\"text\":\"It is "
+		"blue.\"}],\"stop_reason\":"
 		"\"end_turn\"}",
-		"{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"It is blue.\"}],\"role\":\"model\"},\"finishReason\":\"STOP\","
+		"{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"It is "
+		"blue.\"}],\"role\":\"model\"},\"finishReason\":\"STOP\","
 		"\"index\":0}],\"modelVersion\":\"g\"}",
-		"{\"output\":{\"message\":{\"role\":\"assistant\",\"content\":[{\"text\":\"It is blue.\"}]}},\"stopReason\":"
+		"{\"output\":{\"message\":{\"role\":\"assistant\",\"content\":[{\"text\":\"It is "
+		"blue.\"}]}},\"stopReason\":"
 		"\"end_turn\"}",
-		"{\"id\":\"c\",\"message\":{\"role\":\"assistant\",\"content\":[{\"type\":\"text\",\"text\":\"It is blue.\"}]},"
+		"{\"id\":\"c\",\"message\":{\"role\":\"assistant\",\"content\":[{\"type\":\"text\",\"text\":\"It is "
+		"blue.\"}]},"
 		"\"finish_reason\":\"COMPLETE\"}",
-		"{\"object\":\"response\",\"instructions\":\"much text\",\"output\":[{\"type\":\"message\",\"id\":\"i\",\"role\":"
+		"{\"object\":\"response\",\"instructions\":\"much "
+		"text\",\"output\":[{\"type\":\"message\",\"id\":\"i\",\"role\":"
 		"\"assistant\",\"content\":[{\"type\":\"output_text\",\"text\":\"It is blue.\",\"annotations\":[]}]}]}",
 		"{\"object\":\"text_completion\",\"choices\":[{\"text\":\"It is blue.\",\"index\":0}]}",
 	};
@@ -331,7 +358,8 @@ static struct gw_str base64(const void *bytes, size_t n, char *room)
 	size_t at = 0;
 
 	for (size_t i = 0; i < n; i += 3) {
-		uint32_t v = (uint32_t)b[i] << 16 | (i + 1 < n ? (uint32_t)b[i + 1] << 8 : 0) | (i + 2 < n ? b[i + 2] : 0);
+		uint32_t v =
+		    (uint32_t)b[i] << 16 | (i + 1 < n ? (uint32_t)b[i + 1] << 8 : 0) | (i + 2 < n ? b[i + 2] : 0);
 
 		room[at++] = digits[v >> 18 & 63];
 		room[at++] = digits[v >> 12 & 63];
@@ -352,19 +380,24 @@ static struct gw_media look(const void *bytes, size_t n)
 
 static void sizes_of_pictures(void **st)
 {
-	static const uint8_t png[] = { 0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n', 0,    0,    0,    13, 'I', 'H',
-				       'D',  'R', 0,   0,	 4,    0,    0,    0,	 3,    0x20, 8,    2,  0,   0 },
+	static const uint8_t png[] = { 0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n', 0, 0,    0, 13, 'I', 'H',
+				       'D',  'R', 0,   0,   4,    0,    0,    0,    3, 0x20, 8, 2,  0,   0 },
 			     gif[] = { 'G', 'I', 'F', '8', '9', 'a', 0x2c, 1, 0xc8, 0, 0, 0 },
-			     jpeg[] = { 0xff, 0xd8, 0xff, 0xe0, 0, 6, 'J', 'F', 'I', 'F', 0xff, 0xff, 0xc2, 0, 17, 8, 2, 0x58, 3, 0x20, 3, 1, 1 },
-			     vp8x[] = { 'R', 'I', 'F', 'F', 0, 0, 0, 0, 'W', 'E', 'B', 'P', 'V', 'P', '8', 'X', 10, 0, 0, 0, 0, 0, 0, 0, 0x7f, 2, 0, 0xdf, 1, 0, 0 },
-			     vp8l[] = { 'R', 'I', 'F', 'F', 0, 0, 0, 0, 'W', 'E', 'B', 'P', 'V', 'P', '8', 'L', 0, 0, 0, 0, 0x2f, 0x63, 0xc0, 0x18, 0, 0 },
-			     vp8[] = { 'R', 'I', 'F', 'F', 0, 0, 0, 0, 'W', 'E', 'B', 'P', 'V', 'P', '8', ' ', 0, 0, 0, 0, 0, 0, 0, 0x9d, 1, 0x2a, 0x90, 1, 0x2c, 1 };
+			     jpeg[] = { 0xff, 0xd8, 0xff, 0xe0, 0, 6,    'J', 'F',  'I', 'F', 0xff, 0xff,
+					0xc2, 0,    17,   8,    2, 0x58, 3,   0x20, 3,   1,   1 },
+			     vp8x[] = { 'R', 'I', 'F', 'F', 0, 0, 0, 0, 'W',  'E', 'B', 'P',  'V', 'P', '8', 'X',
+					10,  0,   0,   0,   0, 0, 0, 0, 0x7f, 2,   0,   0xdf, 1,   0,   0 },
+			     vp8l[] = { 'R', 'I', 'F', 'F', 0, 0, 0, 0,    'W',  'E',  'B',  'P', 'V',
+					'P', '8', 'L', 0,   0, 0, 0, 0x2f, 0x63, 0xc0, 0x18, 0,   0 },
+			     vp8[] = { 'R', 'I', 'F', 'F', 0, 0, 0, 0, 'W',  'E', 'B',  'P',  'V', 'P',  '8',
+				       ' ', 0,   0,   0,   0, 0, 0, 0, 0x9d, 1,   0x2a, 0x90, 1,   0x2c, 1 };
 	static const struct {
 		const uint8_t *bytes;
 		size_t n;
 		uint32_t width, height;
-	} rows[] = { { png, sizeof(png), 1024, 800 },  { gif, sizeof(gif), 300, 200 },	 { jpeg, sizeof(jpeg), 800, 600 },
-		     { vp8x, sizeof(vp8x), 640, 480 }, { vp8l, sizeof(vp8l), 100, 100 }, { vp8, sizeof(vp8), 400, 300 } };
+	} rows[] = { { png, sizeof(png), 1024, 800 },  { gif, sizeof(gif), 300, 200 },
+		     { jpeg, sizeof(jpeg), 800, 600 }, { vp8x, sizeof(vp8x), 640, 480 },
+		     { vp8l, sizeof(vp8l), 100, 100 }, { vp8, sizeof(vp8), 400, 300 } };
 
 	(void)st;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -374,13 +407,16 @@ static void sizes_of_pictures(void **st)
 		assert_int_equal(m.width, rows[i].width);
 		assert_int_equal(m.height, rows[i].height);
 		for (size_t n = 0; n < rows[i].n; n++) /* cut anywhere: some size, no fault */
-			assert_true(gw_media_tokens(GW_EF_O200K, &(struct gw_media){ look(rows[i].bytes, n).kind, 0, 0, 0, n }, false) < 2000);
+			assert_true(gw_media_tokens(GW_EF_O200K,
+						    &(struct gw_media){ look(rows[i].bytes, n).kind, 0, 0, 0, n },
+						    false) < 2000);
 	}
 }
 
 static void other_files(void **st)
 {
-	uint8_t wav[44] = "RIFF....WAVEfmt ", pdf[9] = "%PDF-1.7", mp3[4] = { 0xff, 0xfb, 0x90, 0 }, mp4[12] = "....ftypisom";
+	uint8_t wav[44] = "RIFF....WAVEfmt ", pdf[9] = "%PDF-1.7", mp3[4] = { 0xff, 0xfb, 0x90, 0 },
+		mp4[12] = "....ftypisom";
 	struct gw_media m;
 
 	(void)st;
@@ -420,14 +456,19 @@ static void pictures_in_requests(void **st)
 	static const uint8_t png[] = { 0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n', 0, 0, 0, 13, 'I', 'H',
 				       'D',  'R', 0,   0,   4,    0,    0,    0,    4, 0, 8, 2,  0,   0 };
 	static const char *const around[] = {
-		"{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:image/png;"
+		"{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:"
+		"image/png;"
 		"base64,%s\",\"detail\":\"%s\"}}]}]}",
-		"{\"input\":[{\"role\":\"user\",\"content\":[{\"type\":\"input_image\",\"image_url\":\"data:image/png;base64,%s\","
+		"{\"input\":[{\"role\":\"user\",\"content\":[{\"type\":\"input_image\",\"image_url\":\"data:image/"
+		"png;base64,%s\","
 		"\"detail\":\"%s\"}]}]}",
-		"{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image\",\"source\":{\"type\":\"base64\",\"media_type\":"
+		"{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image\",\"source\":{\"type\":\"base64\","
+		"\"media_type\":"
 		"\"image/png\",\"data\":\"%s\",\"detail\":\"%s\"}}]}]}",
-		"{\"contents\":[{\"parts\":[{\"inlineData\":{\"mimeType\":\"image/png\",\"data\":\"%s\",\"detail\":\"%s\"}}]}]}",
-		"{\"messages\":[{\"role\":\"user\",\"content\":[{\"image\":{\"format\":\"png\",\"source\":{\"bytes\":\"%s\","
+		"{\"contents\":[{\"parts\":[{\"inlineData\":{\"mimeType\":\"image/"
+		"png\",\"data\":\"%s\",\"detail\":\"%s\"}}]}]}",
+		"{\"messages\":[{\"role\":\"user\",\"content\":[{\"image\":{\"format\":\"png\",\"source\":{\"bytes\":"
+		"\"%s\","
 		"\"detail\":\"%s\"}}}]}]}",
 	};
 	char data[256], body[1024];
@@ -443,25 +484,34 @@ static void pictures_in_requests(void **st)
 			fail_msg("%s: %llu", body, (unsigned long long)request(GW_EF_O200K, body));
 	}
 	snprintf(body, sizeof(body),
-		 "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\",\"image_url\":{\"detail\":\"low\",\"url\":"
+		 "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\",\"image_url\":{\"detail\":"
+		 "\"low\",\"url\":"
 		 "\"data:image/png;base64,%s\"}}]}]}",
 		 data);
 	assert_in_range(request(GW_EF_O200K, body), 92, 94);
-	assert_in_range(request(GW_EF_O200K, "{\"messages\":[{\"content\":[{\"type\":\"image_url\",\"image_url\":{\"url\":\"https://"
-					     "example.com/a.png\"}}]}]}"),
+	assert_in_range(request(GW_EF_O200K,
+				"{\"messages\":[{\"content\":[{\"type\":\"image_url\",\"image_url\":{\"url\":\"https://"
+				"example.com/a.png\"}}]}]}"),
 			772, 776);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(near_the_truth),    cmocka_unit_test(near_on_average),
-		cmocka_unit_test(cut_anywhere),	     cmocka_unit_test(escapes),
-		cmocka_unit_test(small_and_huge),    cmocka_unit_test(families),
-		cmocka_unit_test(dialects_agree),    cmocka_unit_test(tools_and_turns),
-		cmocka_unit_test(reranking),	     cmocka_unit_test(garbage),
-		cmocka_unit_test(replies),	     cmocka_unit_test(sizes_of_pictures),
-		cmocka_unit_test(other_files),	     cmocka_unit_test(what_pictures_cost),
+		cmocka_unit_test(near_the_truth),
+		cmocka_unit_test(near_on_average),
+		cmocka_unit_test(cut_anywhere),
+		cmocka_unit_test(escapes),
+		cmocka_unit_test(small_and_huge),
+		cmocka_unit_test(families),
+		cmocka_unit_test(dialects_agree),
+		cmocka_unit_test(tools_and_turns),
+		cmocka_unit_test(reranking),
+		cmocka_unit_test(garbage),
+		cmocka_unit_test(replies),
+		cmocka_unit_test(sizes_of_pictures),
+		cmocka_unit_test(other_files),
+		cmocka_unit_test(what_pictures_cost),
 		cmocka_unit_test(pictures_in_requests),
 	};
 
