@@ -39,7 +39,8 @@ struct gw_str gw_hint_of(enum gw_err err, struct gw_str said)
 	}
 	switch ((int)err) {
 	case GW_E_UP_AUTH:
-		return GW_LIT("The provider does not take the key: it was revoked, has expired, or is another vendor's.");
+		return GW_LIT(
+		    "The provider does not take the key: it was revoked, has expired, or is another vendor's.");
 	case GW_E_UP_PERMISSION:
 		return GW_LIT("The key is known but may not do this: look at its permissions at the provider.");
 	case GW_E_UP_BILLING:
@@ -83,7 +84,9 @@ static const struct {
 /* Several types belong to one vendor. */
 static bool is_same_vendor(const char *type, const struct gw_provider *row)
 {
-	static const char *const kin[][2] = { { "openai", "openai-responses" }, { "gemini", "vertex" }, { "vertex", "gemini" } };
+	static const char *const kin[][2] = { { "openai", "openai-responses" },
+					      { "gemini", "vertex" },
+					      { "vertex", "gemini" } };
 
 	if (strcmp(type, row->name) == 0)
 		return true;
@@ -114,6 +117,7 @@ struct gw_str gw_hint_aws(struct gw_str secret)
 	if (gw_str_has_prefix(k.secret_key, GW_LIT("AKIA")) && k.secret_key.n == 20)
 		return GW_LIT("The secret access key looks like an access key id: are the two in each other's place?");
 	if (gw_str_has_prefix(k.access_key, GW_LIT("ASIA")) && !k.session_token.n)
-		return GW_LIT("The access key is a temporary one (ASIA...), which does not work without its session token.");
+		return GW_LIT(
+		    "The access key is a temporary one (ASIA...), which does not work without its session token.");
 	return GW_NIL;
 }

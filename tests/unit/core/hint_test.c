@@ -11,9 +11,12 @@ static void words(void **st)
 		const char *said, *want;
 	} cases[] = {
 		{ GW_E_UP_AUTH, "Signature expired: 20260101T000000Z is now earlier than 20260101T001000Z", "clock" },
-		{ GW_E_UP_PERMISSION, "User: arn is not authorized to perform: sts:AssumeRole on resource: x", "trust policy" },
-		{ GW_E_CRED_MISSING, "No token: AADSTS7000222: The provided client secret keys are expired", "expired" },
-		{ GW_E_UP_BAD_REQUEST, "You don't have access to the model with the specified model ID.", "not enabled" },
+		{ GW_E_UP_PERMISSION, "User: arn is not authorized to perform: sts:AssumeRole on resource: x",
+		  "trust policy" },
+		{ GW_E_CRED_MISSING, "No token: AADSTS7000222: The provided client secret keys are expired",
+		  "expired" },
+		{ GW_E_UP_BAD_REQUEST, "You don't have access to the model with the specified model ID.",
+		  "not enabled" },
 		{ GW_E_UP_LIMIT, "Quota exceeded for metric: x, limit: 0, model: y", "zero" },
 		{ GW_E_UP_AUTH, "go away", "does not take the key" },
 		{ GW_E_UP_NOT_FOUND, "", "upstream_model" },
@@ -43,9 +46,9 @@ static void keys(void **st)
 					      { "openai", "AIzaSyx", "Google" },
 					      { "gemini", "AKIAIOSFODNN7EXAMPLE", "AWS" },
 					      { "cohere", "ABSKx", "Bedrock" } };
-	static const char *const fine[][2] = { { "openai", "sk-proj-x" },     { "openai-responses", "sk-svcacct-x" },
-					       { "anthropic", "sk-ant-x" },   { "gemini", "AIzaSyx" },
-					       { "vertex", "ya29.x" },	      { "openai", "anything" },
+	static const char *const fine[][2] = { { "openai", "sk-proj-x" },       { "openai-responses", "sk-svcacct-x" },
+					       { "anthropic", "sk-ant-x" },     { "gemini", "AIzaSyx" },
+					       { "vertex", "ya29.x" },          { "openai", "anything" },
 					       { "openai-compatible", "hf_x" }, { "openrouter", "sk-or-v1-x" } };
 
 	(void)st;
