@@ -221,8 +221,9 @@ def play_openais_clients(g, shape):
         n = len(v.calls)
         got = client.embeddings.create(model=shape, input=TEXTS, **more)
         assert [(e.index, e.embedding) for e in sorted(got.data, key=lambda e: e.index)] == [(i, vector(t)) for i, t in enumerate(TEXTS)], v.wrong
-        assert got.usage.prompt_tokens == 3 * tokens or shape in ("voyage", "jina"), got.usage
-        assert got.usage.total_tokens == 3 * tokens
+        # what the vendor tells; of those that say nothing, an estimate
+        assert (got.usage.prompt_tokens == 3 * tokens) if tokens else (0 < got.usage.prompt_tokens < 10), got.usage
+        assert got.usage.total_tokens == got.usage.prompt_tokens, got.usage
         assert len(v.calls) - n == (1 if batch >= 3 else 3)
     assert not v.wrong, v.wrong
 
