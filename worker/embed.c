@@ -1,5 +1,6 @@
 /* Embeddings and reranking at providers of another shape (single.h; core/dialect/embed.h). More texts than a provider takes at once are asked for
- * in several calls, one after the other. */
+ * in several calls, one after the other: when one fails, those behind it are not made, and the client gets an error, never a part. A call
+ * that is made again at the same deployment is that one alone; another deployment is asked for all texts, as its vectors are others. */
 #include "worker/single.h"
 
 #include "core/dialect/embed.h"
@@ -85,18 +86,28 @@ static enum gw_err embed_read(struct gw_req *r, struct gw_talk *t, const yyjson_
 	if (e)
 		return e;
 	x->first += x->n;
+	if (x->first == x->rq.n && !x->reply.usage.is_known)
+		gw_guess_input(r, &x->reply.usage);
+	r->usage = x->reply.usage; /* so far: it is paid for, also when a later call fails */
+	gw_usage_settle(&r->usage);
 	if (x->first < x->rq.n)
 		return GW_E_AGAIN;
-	if (!x->reply.usage.is_known)
-		gw_guess_input(r, &x->reply.usage);
-	r->usage = x->reply.usage;
-	gw_usage_settle(&r->usage);
 	if (r->api->is_embed)
 		return embed_gemini_reply(&x->reply, r->api->is_batch, &t->out);
 	return embed_reply_write(&x->reply, x->rq.wants_base64, r->chat.model, &t->out);
 }
 
-const struct gw_single gw_single_embed = { embed_write, embed_read };
+static struct gw_str embed_part(struct gw_req *r, const struct gw_talk *t)
+{
+	const struct embedding *x = t->asked;
+
+	if (!x || x->n == x->rq.n)
+		return GW_NIL;
+	return gw_arena_printf(&r->arena, "Texts %u to %u of %u, asked for in a call of their own", x->first + 1,
+			       x->first + x->n, x->rq.n);
+}
+
+const struct gw_single gw_single_embed = { embed_write, embed_read, embed_part };
 
 /* ---- reranking ---- */
 
@@ -164,4 +175,4 @@ static enum gw_err rerank_read(struct gw_req *r, struct gw_talk *t, const yyjson
 	return rerank_reply_write(&reply, rq, r->chat.model, gw_str(r->id_text, sizeof(r->id_text)), &t->out);
 }
 
-const struct gw_single gw_single_rerank = { rerank_write, rerank_read };
+const struct gw_single gw_single_rerank = { rerank_write, rerank_read, NULL };

@@ -110,6 +110,9 @@ struct gw_req {
 	struct gw_attempt at;
 	uint32_t tried, attempts, free_attempts; /* free: those that cost no retry */
 	uint32_t aside, n_passed_over; /* worker/moves.h */
+	uint32_t
+	    n_parts; /* attempts that went well and were not the last: questions of several calls (worker/single.h) */
+	uint64_t parts_us; /* that these took */
 	struct gw_kept kept;
 	bool had_stale_retry, had_again, use_next_secret, had_new_token;
 	struct gw_secret *secret; /* leased, for the header and for scrubbing */

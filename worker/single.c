@@ -30,6 +30,21 @@ enum gw_err gw_single_refuse(struct gw_req *r, const struct gw_candidate *c, con
 	return GW_E_INVALID;
 }
 
+/* In front of what the provider said, or of what happened. Nothing of the parts that went well is answered: a list with holes is none. */
+void gw_single_say_part(struct gw_req *r)
+{
+	const struct gw_talk *t = r->talk;
+	struct gw_str part = t && t->single && t->single->part ? t->single->part(r, t) : GW_NIL, said = r->at.detail;
+
+	if (!part.n)
+		return;
+	if (!said.n)
+		said = gw_str_z(gw_err_info(r->at.err)->doc);
+	r->at.detail = gw_arena_printf(&r->arena, "%.*s: %.*s", GW_FMT(part), GW_FMT(said));
+	if (r->at.told.err)
+		r->at.told.message = r->at.detail;
+}
+
 enum gw_err gw_single_tree(struct gw_req *r, struct gw_talk *t, const yyjson_val **root)
 {
 	struct gw_json_fault f = { 0 };
@@ -160,7 +175,7 @@ static enum gw_err count_read(struct gw_req *r, struct gw_talk *t, const yyjson_
 	return t->out.err;
 }
 
-static const struct gw_single count = { count_write, count_read };
+static const struct gw_single count = { count_write, count_read, NULL };
 
 /* ---- which ---- */
 

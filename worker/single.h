@@ -10,7 +10,11 @@ struct gw_single {
 				     struct gw_buf *path);
 	/* The reply's tree; the client's answer to t->out. GW_E_AGAIN: there is more to ask first. */
 	GW_MUST enum gw_err (*read)(struct gw_req *r, struct gw_talk *t, const yyjson_val *root);
+	/* Which part of the question the call under way is about, in words; NIL: it is all of it. NULL: it always is. */
+	struct gw_str (*part)(struct gw_req *r, const struct gw_talk *t);
 };
+/* relay: a call of several has failed; tells which. */
+void gw_single_say_part(struct gw_req *r);
 /* NULL: it is a conversation, or bytes that pass. */
 const struct gw_single *gw_single_of(const struct gw_req *r, const struct gw_candidate *c);
 /* The client's body as a tree. */

@@ -236,9 +236,18 @@ static enum gw_err send_call(struct gw_req *r, const struct gw_candidate *c, str
 
 enum gw_err gw_talk_dispatch(struct gw_req *r, const struct gw_candidate *c)
 {
+	if (r->talk && gw_talk_goes_on(r)) {
+		gw_buf_clear(&r->talk->in, GW_TALK_REPLY_MAX);
+		return send_call(r, c, r->talk);
+	}
 	gw_talk_done(r);
 	r->talk = begin(r, c);
 	return r->talk ? send_call(r, c, r->talk) : GW_E_NOMEM;
+}
+
+bool gw_talk_goes_on(const struct gw_req *r)
+{
+	return r->talk && r->talk->single && r->talk->n_calls > 1;
 }
 
 /* ---- what comes back ---- */
@@ -379,6 +388,23 @@ static enum gw_err end_of_stream(struct gw_req *r, struct gw_talk *t)
 	return e;
 }
 
+/* A call of several went well, the next one follows: an attempt of its own that is no retry. */
+static void part_done(struct gw_req *r)
+{
+	const struct gw_candidate *c = &r->plan.candidates[r->at.candidate];
+	const struct gw_up_times *times = &r->at.times;
+	uint64_t from = times->sent_ns ? times->sent_ns : times->queued_ns;
+
+	gw_relay_note_attempt(r);
+	r->parts_us += from && times->end_ns > from ? (times->end_ns - from) / 1000 : 0;
+	r->n_parts++;
+	r->attempts++;
+	r->free_attempts++;
+	r->ev_head = r->ev_end = false;
+	r->at = (struct gw_attempt){ .candidate = r->at.candidate, .begun_ns = gw_recent_ns() };
+	r->first_token_until_ns = r->at.begun_ns + c->first_token_ms * 1000000;
+}
+
 /* Some questions take several calls. */
 static enum gw_err end_of_single(struct gw_req *r, struct gw_talk *t)
 {
@@ -391,7 +417,7 @@ static enum gw_err end_of_single(struct gw_req *r, struct gw_talk *t)
 	if (e != GW_E_AGAIN)
 		return e;
 	gw_buf_clear(&t->in, GW_TALK_REPLY_MAX);
-	r->ev_head = r->ev_end = false;
+	part_done(r);
 	e = send_call(r, &r->plan.candidates[r->at.candidate], t);
 	return e ? e : GW_E_AGAIN;
 }

@@ -28,6 +28,8 @@ struct gw_talk {
 /* Must this attempt go through here? */
 bool gw_talk_is_needed(const struct gw_req *r, const struct gw_candidate *c);
 GW_MUST enum gw_err gw_talk_dispatch(struct gw_req *r, const struct gw_candidate *c);
+/* Some calls of several went well: the same deployment is asked again only for what is missing, when r->talk is kept. */
+bool gw_talk_goes_on(const struct gw_req *r);
 /* relay: the head of a reply below 300; false: not one that can be read. */
 bool gw_talk_head(struct gw_req *r, const struct gw_up_reply *rep, struct gw_str content_type);
 GW_MUST enum gw_err gw_talk_piece(struct gw_req *r, struct gw_str piece);

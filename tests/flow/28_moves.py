@@ -201,6 +201,80 @@ def play_a_strict_key(g, vendors):
     assert calls(vendors) == {}
 
 
+# --- questions that take several calls ---
+class Titan(Server):
+    """One text a call. `old` is a key that is refused for the text `second`."""
+
+    def handle(self, method, path, headers, body):
+        doc = json.loads(body)
+        if path.endswith(":batchEmbedContents"):
+            return as_json(200, {"embeddings": [{"values": [9, 0, 0]} for _ in doc["requests"]]})
+        text = doc["inputText"]
+        if text == "fail it":
+            return as_json(400, {"message": "Malformed input request"})
+        if text == "break down":
+            return as_json(500, {"message": "oh"})
+        if text == "second" and headers["authorization"] == "Bearer sk-old":
+            return as_json(403, {"__type": "UnrecognizedClientException", "message": "The security token included in the request is invalid."})
+        return as_json(200, {"embedding": [len(text), 0.5, 0], "inputTextTokenCount": 3})
+
+    def texts(self):
+        return [json.loads(s[3])["inputText"] if s[1].endswith("/invoke") else "all" for s in self.seen]
+
+
+@pytest.fixture(scope="module")
+def titan(g):
+    v = Titan()
+    put(g, "providers/t", {"type": "bedrock", "base_url": v.url, "allow_private": ["127.0.0.1/32"]})
+    put(g, "credentials/t", {"provider": "t", "secret": "sk-old", "next_secret": "sk-new"})
+    put(g, "deployments/t", {"provider": "t", "credential": "t", "upstream_model": "amazon.titan-embed-text-v2:0", "probe": "none", "activation": "immediate"})
+    put(g, "providers/tg", {"type": "gemini", "base_url": v.url + "/v1beta", "allow_private": ["127.0.0.1/32"]})
+    put(g, "credentials/tg", {"provider": "tg", "secret": "sk-g"})
+    put(g, "deployments/tg", {"provider": "tg", "credential": "tg", "upstream_model": "up-1", "probe": "none", "activation": "immediate"})
+    put(g, "models/t", {"targets": [{"deployment": "t"}]})
+    put(g, "models/t-tg", {"targets": [{"deployment": "t"}, {"deployment": "tg", "priority": 1}]})
+    yield v
+    v.stop()
+
+
+def embed(g, model, *texts):
+    return http_ask("POST", g.url + "/v1/embeddings", {"model": model, "input": texts}, {"Authorization": f"Bearer {g.key}"})
+
+
+def play_each_call_is_an_attempt(g, titan):
+    titan.seen.clear()
+    a = embed(g, "t", "a", "bb", "ccc")
+    assert a.status == 200 and a.headers["x-llmgw-attempts"] == "3" and [e["embedding"][0] for e in a.json["data"]] == [1, 2, 3], a.text
+    record = record_of(g, a)
+    assert record["attempts"] == 3 and record["tokens_input"] == 9 and str(record["attempt_log"]).count("deployment") == 3, record
+    assert not record.get("is_retry_hidden"), record
+
+
+def play_a_part_that_fails_ends_the_rest(g, titan):
+    titan.seen.clear()
+    a = embed(g, "t", "a", "fail it", "c", "d")
+    assert a.status == 400 and "Texts 2 to 2 of 4" in a.json["error"]["message"] and "Malformed input" in a.json["error"]["message"], a.text
+    assert titan.texts() == ["a", "fail it"]
+    record = record_of(g, a)
+    assert record["attempts"] == 2 and record["tokens_input"] == 3 and record["error"] == "UP_BAD_REQUEST", record  # the first one is paid for
+
+
+def play_a_part_is_made_again_alone(g, titan):
+    """At the same deployment, with the other key of a rotation: what is there is not bought twice."""
+    titan.seen.clear()
+    a = embed(g, "t", "a", "second", "c")
+    assert a.status == 200 and titan.texts() == ["a", "second", "second", "c"] and a.headers["x-llmgw-attempts"] == "4", a.text
+    assert [e["embedding"][0] for e in a.json["data"]] == [1, 6, 1] and a.json["usage"]["prompt_tokens"] == 9
+
+
+def play_vectors_of_two_models_are_not_mixed(g, titan):
+    titan.seen.clear()
+    a = embed(g, "t-tg", "a", "break down", "c")
+    assert a.status == 200 and a.headers["x-llmgw-deployment"] == "tg" and titan.texts() == ["a", "break down", "all"], a.text
+    assert [e["embedding"] for e in a.json["data"]] == [[9, 0, 0]] * 3
+    assert record_of(g, a)["attempts"] == 3
+
+
 # --- what a model wrote by chance ---
 def play_a_tool_call_that_failed_is_tried_again(g, vendors):
     """Once at the same deployment, then elsewhere; it is no fault of the deployment."""

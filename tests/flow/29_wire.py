@@ -295,7 +295,7 @@ def play_embeddings(g, asked, provider, tokens, calls):
         assert [e.embedding for e in got.data] == [vector(t) for t in texts] and [e.index for e in got.data] == [0, 1, 2]
         assert got.usage.prompt_tokens == tokens and got.model == f"w-{provider}" and len(asked.seen) == n + calls
     record = record_of(g, f"w-{provider}", "embeddings")
-    assert record.get("tokens_input", 0) == tokens and record["attempts"] == 1, record
+    assert record.get("tokens_input", 0) == tokens and record["attempts"] == calls, record
 
 
 def play_bad_embeddings(g, asked):

@@ -127,7 +127,8 @@ static void take_times(struct gw_req *r, uint64_t now)
 	rec->total_us = us_between(r->first_byte_ns, now);
 	rec->ttft_us = r->err ? 0 : us_between(r->first_byte_ns, r->first_content_ns);
 	/* Waiting for the provider: in relay from "sent", and while the client's own bytes were on the way. */
-	rec->upstream_us = us_between(t->sent_ns ? t->sent_ns : t->queued_ns, t->end_ns ? t->end_ns : now);
+	rec->upstream_us =
+	    r->parts_us + us_between(t->sent_ns ? t->sent_ns : t->queued_ns, t->end_ns ? t->end_ns : now);
 	rec->queue_us = us_between(t->queued_ns, t->connected_ns ? t->connected_ns : t->sent_ns);
 	rec->connect_us = r->at.is_reused ? 0 : us_between(t->queued_ns, t->connected_ns);
 	uint64_t waited = rec->upstream_us + us_between(r->first_byte_ns, r->rq_done_ns);
@@ -248,7 +249,7 @@ static void count(struct gw_req *r)
 #ifdef GW_PLANT_double_count
 	gw_count(&c->counter[GW_L_cost_nanousd], (uint64_t)rec->cost_nanousd);
 #endif
-	gw_count(&c->counter[GW_L_attempts_failed], r->attempts - (r->attempts && !r->err ? 1 : 0));
+	gw_count(&c->counter[GW_L_attempts_failed], r->attempts - r->n_parts - (r->attempts && !r->err ? 1 : 0));
 	gw_observe(&c->hist[GW_LH_duration], rec->total_us);
 	if (rec->ttft_us)
 		gw_observe(&c->hist[GW_LH_ttft], rec->ttft_us);

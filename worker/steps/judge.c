@@ -19,9 +19,26 @@ static void keep_cost(struct gw_req *r)
 		r->failed_nanousd = INT64_MAX;
 }
 
+/* What an attempt has left in the request, but for its memory. */
+static void clear(struct gw_req *r)
+{
+	gw_buf_clear(&r->held, 16 << 10);
+	if (r->has_sse)
+		gw_sse_done(&r->sse);
+	r->has_sse = false;
+	r->saw_done = r->saw_content = r->saw_error_event = false;
+	r->ev_head = r->ev_end = false;
+	r->up_err = GW_OK;
+	r->hold_until_ns = r->first_content_ns = r->done_ns = 0;
+	r->said_when_told = r->said_bytes = r->sampled_bytes = 0;
+	r->said_pieces = 0;
+	r->n_events = 0;
+	r->tail = r->content_type = r->err_param = GW_NIL;
+	r->at = (struct gw_attempt){ .candidate = r->at.candidate };
+}
+
 static void begin_again(struct gw_req *r)
 {
-	int candidate = r->at.candidate;
 	struct gw_moves_room room;
 
 	if (r->usage.is_known)
@@ -31,21 +48,19 @@ static void begin_again(struct gw_req *r)
 	gw_moves_save(r, &room);
 	gw_arena_reset(&r->arena, r->mark);
 	gw_moves_restore(r, &room);
-	gw_buf_clear(&r->held, 16 << 10);
-	if (r->has_sse)
-		gw_sse_done(&r->sse);
-	r->has_sse = false;
-	r->saw_done = r->saw_content = r->saw_error_event = false;
-	r->n_events = 0;
-	r->ev_head = r->ev_end = false;
-	r->up_err = GW_OK;
-	r->hold_until_ns = r->first_content_ns = r->done_ns = 0;
+	clear(r);
 	r->usage = (struct gw_usage){ 0 };
-	r->said_when_told = r->said_bytes = r->sampled_bytes = 0;
-	r->said_pieces = 0;
-	r->tail = r->dropped = r->rec.dropped = GW_NIL;
-	r->finish_reason = r->response_model = r->content_type = r->err_param = GW_NIL;
-	r->at = (struct gw_attempt){ .candidate = candidate };
+	r->dropped = r->rec.dropped = GW_NIL;
+	r->finish_reason = r->response_model = GW_NIL;
+}
+
+/* The same deployment: of a question that takes several calls, only the one that failed is made again. */
+static void once_more(struct gw_req *r)
+{
+	if (gw_talk_goes_on(r))
+		clear(r);
+	else
+		begin_again(r);
 }
 
 /* What the client is told lives longer than the attempt: copied before the arena is reset only when we go on. */
@@ -98,22 +113,22 @@ enum gw_step_id gw_step_judge(struct gw_req *r)
 		r->rec.is_retry_hidden = true;
 		return GW_STEP_pick;
 	case GW_JUDGE_AGAIN:
-		begin_again(r);
+		once_more(r);
 		r->had_again = r->rec.is_retry_hidden = true;
 		return GW_STEP_send;
 	case GW_JUDGE_AGAIN_FRESH:
-		begin_again(r);
+		once_more(r);
 		r->had_stale_retry = true;
 		r->free_attempts++;
 		return GW_STEP_send;
 	case GW_JUDGE_NEW_TOKEN:
 		gw_lease_refused(r->w, c->credential, r->secret);
-		begin_again(r);
+		once_more(r);
 		r->had_new_token = true;
 		r->free_attempts++;
 		return GW_STEP_send;
 	case GW_JUDGE_OTHER_SECRET:
-		begin_again(r);
+		once_more(r);
 		r->use_next_secret = true;
 		r->free_attempts++;
 		return GW_STEP_send;

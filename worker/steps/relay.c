@@ -1,7 +1,7 @@
 /* relay: waits while relay.c pumps, then decides how the attempt ended. */
 #include "core/error_body.h"
 #include "worker/api.h"
-#include "worker/talk.h"
+#include "worker/single.h"
 
 static enum gw_err read_error_reply(struct gw_req *r)
 {
@@ -127,6 +127,7 @@ enum gw_step_id gw_step_relay(struct gw_req *r)
 	}
 	if (!r->at.err || (r->api && r->api->is_raw_error))
 		return done_well(r);
+	gw_single_say_part(r);
 	if (r->out == GW_OUT_NONE) {
 		r->at.err = unbegun(r, r->at.err);
 		return GW_STEP_judge;
