@@ -55,7 +55,7 @@ enum gw_err gw_home_body(struct gw_req *r, const struct gw_candidate *c, const s
 
 	*out = GW_NIL;
 	must = d->id == GW_D_OPENAI && gw_chat_is_refused_as_is(p->quirks, r->body, r->chat.n_messages);
-	if (!must && !ir_mark_is_in(d->id, r->body))
+	if (!must && !gw_translate_home_is_likely(d, r->body, c->upstream_model))
 		return GW_OK;
 	gw_home_done(r);
 	r->home = h = GW_NEW(&r->arena, struct gw_home);
@@ -74,7 +74,7 @@ enum gw_err gw_home_body(struct gw_req *r, const struct gw_candidate *c, const s
 			gw_moves_refused(r, told.is_unread);
 		return e;
 	}
-	if (must || told.dropped.n) /* nothing left out: it was a false alarm, and bytes pass */
+	if (must || told.dropped.n || told.is_mended) /* else it was a false alarm, and bytes pass */
 		*out = gw_buf_view(&h->body);
 	return gw_home_dropped(r, told.dropped);
 }

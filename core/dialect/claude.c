@@ -87,6 +87,35 @@ bool ir_claude_lacks_proof(const struct ir_request *rq, enum gw_dialect_id own)
 	return in_loop && lacks;
 }
 
+bool ir_claude_has_strangers(const struct ir_request *rq, struct gw_str own_id)
+{
+	for (const struct ir_message *m = rq->messages; m; m = m->next) {
+		for (const struct ir_block *b = m->blocks; b; b = b->next) {
+			if (b->kind == IR_TOOL_CALL && !gw_str_has_prefix(b->id, own_id))
+				return true;
+		}
+	}
+	return false;
+}
+
+bool ir_claude_may_be_mixed(struct gw_str body, struct gw_str member, struct gw_str own_id)
+{
+	const char *end = body.p + body.n, *at;
+
+	if (!memmem(body.p, body.n, "budget_tokens", 13))
+		return false;
+	for (struct gw_str rest = body; (at = memmem(rest.p, rest.n, member.p, member.n));
+	     rest = gw_str(at, (size_t)(end - at))) {
+		at += member.n;
+		while (at < end &&
+		       (*at == ' ' || *at == ':' || *at == '"' || *at == '\n' || *at == '\r' || *at == '\t'))
+			at++;
+		if (!gw_str_has_prefix(gw_str(at, (size_t)(end - at)), own_id))
+			return true;
+	}
+	return false;
+}
+
 static bool is_asked(const struct ir_reasoning *r)
 {
 	if (r->is_on == IR_NO || r->effort == IR_EFFORT_NONE)

@@ -17,5 +17,9 @@ struct ir_claude ir_claude_plan(const struct ir_request *rq, struct gw_str model
 bool ir_claude_lacks_proof(const struct ir_request *rq, enum gw_dialect_id own);
 /* Can it be held to a schema (structured output), or by a forced tool alone? */
 bool ir_claude_keeps_to_schemas(struct gw_str model);
+/* Calls in the history that this provider did not make: its own have ids that begin so. And the same in the bytes of a body with a budget, where
+ * results name the call by `member`. */
+bool ir_claude_has_strangers(const struct ir_request *rq, struct gw_str own_id);
+bool ir_claude_may_be_mixed(struct gw_str body, struct gw_str member, struct gw_str own_id);
 /* Does it refuse temperature, top_p and top_k that are not the defaults? */
 bool ir_claude_fixes_sampling(struct gw_str model);

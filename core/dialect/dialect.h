@@ -103,6 +103,9 @@ struct gw_dialect {
 	 * in notes->dropped. NULL: reading and writing it does that. */
 	enum gw_err (*write_home)(struct gw_arena *a, const yyjson_val *root, const struct gw_write_opts *o,
 				  struct ir_request *notes, struct gw_buf *body);
+	/* A quick look at the bytes of such a body: might other vendors have had a hand in it, beyond what marks tell (calls of theirs)? False is
+	 * certain. NULL: it does not matter to this provider. */
+	bool (*may_be_mixed)(struct gw_str body, struct gw_str model);
 	/* Path and query of the call, percent-encoded. */
 	void (*write_path)(const struct gw_path_in *in, struct gw_buf *out);
 

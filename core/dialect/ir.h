@@ -201,6 +201,8 @@ struct ir_request {
 	/* what the writer could not carry, by the client's own field names; each once */
 	struct gw_arena *arena;
 	struct ir_name *dropped;
+	bool
+	    is_mended; /* the writer of the same dialect put something in that the provider wants (a lost signature's stand-in) */
 	bool is_drop_lost; /* no memory to note one: the request fails rather than lose it silently */
 };
 

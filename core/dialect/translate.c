@@ -87,6 +87,7 @@ enum gw_err gw_translate_request(struct gw_arena *a, struct gw_arena *keep, cons
 		return fault(keep, out, e);
 	if (rq->is_drop_lost || out->body->err)
 		return out->body->err == GW_E_TOO_BIG ? GW_E_TOO_BIG : GW_E_NOMEM;
+	out->is_mended = rq->is_mended;
 	out->dropped = gw_translate_names(keep, rq->dropped);
 	return rq->dropped && !out->dropped.n ? GW_E_NOMEM : GW_OK;
 }
@@ -113,11 +114,17 @@ static enum gw_err write_home(struct gw_arena *a, struct gw_arena *keep, const s
 	return notes->dropped && !out->dropped.n ? GW_E_NOMEM : GW_OK;
 }
 
+bool gw_translate_home_is_likely(const struct gw_dialect *d, struct gw_str body, struct gw_str model)
+{
+	return ir_mark_is_in(d->id, body) || (d->may_be_mixed && d->may_be_mixed(body, model));
+}
+
 enum gw_err gw_translate_home(struct gw_arena *a, struct gw_arena *keep, const struct gw_translate_in *in,
 			      struct gw_translate_out *out)
 {
 	out->param = out->why = out->dropped = GW_NIL;
-	if (!ir_mark_is_in(in->from->id, in->body))
+	out->is_mended = false;
+	if (!gw_translate_home_is_likely(in->from, in->body, in->opts.model))
 		return GW_OK;
 	return in->to->write_home ? write_home(a, keep, in, out) : gw_translate_request(a, keep, in, out);
 }

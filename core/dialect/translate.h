@@ -26,6 +26,7 @@ struct gw_translate_out {
 	struct gw_str param, why; /* of an error; in keep */
 	bool is_unread; /* the error is in what the client wrote, whoever it is for */
 	struct gw_needs needs;
+	bool is_mended; /* gw_translate_home: something was put in that the provider wants */
 };
 /* Names of what was dropped, as one header value; in keep. */
 struct gw_str gw_translate_names(struct gw_arena *keep, const struct ir_name *list);
@@ -33,7 +34,10 @@ GW_MUST enum gw_err gw_translate_request(struct gw_arena *a, struct gw_arena *ke
 					 struct gw_translate_out *out);
 
 /* The same dialect on both sides (in->from, in->to): the body passes as it is, unless it holds proofs of other makers (mark.h), which a
- * provider refuses. Then it is written without them and out->dropped says so; NIL: in->body is what to send. */
+ * provider refuses, or calls of other makers. Then it is written without them and out->dropped says so, or out->is_mended; neither: in->body is
+ * what to send. */
+/* False: the body passes as it is, and gw_translate_home need not be asked. Cheap. */
+bool gw_translate_home_is_likely(const struct gw_dialect *d, struct gw_str body, struct gw_str model);
 GW_MUST enum gw_err gw_translate_home(struct gw_arena *a, struct gw_arena *keep, const struct gw_translate_in *in,
 				      struct gw_translate_out *out);
 

@@ -92,7 +92,8 @@ def _items(case):
             c = b["call"]
             items.append({"type": "function_call", "id": f"fc_{i}", "call_id": c["id"], "name": c["name"], "arguments": compact(c["args"]), "status": "completed"})
         else:
-            items.append({"type": "reasoning", "id": f"rs_{i}", "summary": [{"type": "summary_text", "text": b["reasoning"]}]})
+            items.append({"type": "reasoning", "id": f"rs_{i}", "summary": [{"type": "summary_text", "text": b["reasoning"]}]}
+                         | ({"encrypted_content": b["proof"]} if "proof" in b else {}))
     return items
 
 
@@ -154,7 +155,7 @@ def _a_block(b):
     if "text" in b:
         return {"type": "text", "text": b["text"]}
     if "reasoning" in b:
-        return {"type": "thinking", "thinking": b["reasoning"], "signature": "c2ln"}
+        return {"type": "thinking", "thinking": b["reasoning"], "signature": b.get("proof", "c2ln")}
     c = b["call"]
     return {"type": "tool_use", "id": c["id"], "name": c["name"], "input": c["args"]}
 
@@ -184,7 +185,7 @@ def anthropic_stream(case, model):
             put("content_block_start", index=i, content_block={"type": "thinking", "thinking": "", "signature": ""})
             for piece in halves(b["reasoning"]):
                 put("content_block_delta", index=i, delta={"type": "thinking_delta", "thinking": piece})
-            put("content_block_delta", index=i, delta={"type": "signature_delta", "signature": "c2ln"})
+            put("content_block_delta", index=i, delta={"type": "signature_delta", "signature": block["signature"]})
         else:
             put("content_block_start", index=i, content_block={**block, "input": {}})
             for piece in halves(compact(block["input"])) if block["input"] else []:
@@ -202,7 +203,8 @@ def _g_part(b):
         return {"text": b["text"]}
     if "reasoning" in b:
         return {"text": b["reasoning"], "thought": True}
-    return {"functionCall": {"name": b["call"]["name"], "args": b["call"]["args"]}}
+    signature = {"thoughtSignature": b["call"]["proof"]} if "proof" in b["call"] else {}
+    return {"functionCall": {"name": b["call"]["name"], "args": b["call"]["args"]}, **signature}
 
 
 def gemini_reply(case, model):
@@ -235,7 +237,7 @@ def _b_block(b):
     if "text" in b:
         return {"text": b["text"]}
     if "reasoning" in b:
-        return {"reasoningContent": {"reasoningText": {"text": b["reasoning"], "signature": "c2ln"}}}
+        return {"reasoningContent": {"reasoningText": {"text": b["reasoning"], "signature": b.get("proof", "c2ln")}}}
     c = b["call"]
     return {"toolUse": {"toolUseId": c["id"], "name": c["name"], "input": c["args"]}}
 
@@ -267,7 +269,7 @@ def bedrock_stream(case, model):
         if "text" in b:
             deltas = [{"text": p} for p in halves(b["text"])]
         elif "reasoning" in b:
-            deltas = [{"reasoningContent": {"text": p}} for p in halves(b["reasoning"])] + [{"reasoningContent": {"signature": "c2ln"}}]
+            deltas = [{"reasoningContent": {"text": p}} for p in halves(b["reasoning"])] + [{"reasoningContent": {"signature": b.get("proof", "c2ln")}}]
         else:
             c = b["call"]
             out.append(aws_frame("contentBlockStart", {"contentBlockIndex": i, "start": {"toolUse": {"toolUseId": c["id"], "name": c["name"]}}}))

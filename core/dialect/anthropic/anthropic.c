@@ -1,5 +1,6 @@
 /* The Anthropic dialect: its errors, its other endpoints, and the table of its functions. */
 #include "core/dialect/anthropic/anthropic.h"
+#include "core/dialect/claude.h"
 #include "core/dialect/anthropic/endpoints.h"
 
 #include "lib/text.h"
@@ -151,6 +152,12 @@ static void path_write(const struct gw_path_in *in, struct gw_buf *out)
 	gw_buf_puts(out, GW_LIT("/messages"));
 }
 
+static bool may_be_mixed(struct gw_str body, struct gw_str model)
+{
+	(void)model;
+	return ir_claude_may_be_mixed(body, GW_LIT("\"tool_use_id\""), GW_LIT("toolu_"));
+}
+
 const struct gw_dialect gw_anthropic = {
 	.id = GW_D_ANTHROPIC,
 	.name = "anthropic",
@@ -160,6 +167,7 @@ const struct gw_dialect gw_anthropic = {
 	.writer_bytes = ANTHROPIC_WRITER_BYTES,
 	.read_request = anthropic_request_read,
 	.write_request = anthropic_request_write,
+	.may_be_mixed = may_be_mixed,
 	.write_path = path_write,
 	.read_reply = anthropic_reply_read,
 	.write_reply = anthropic_reply_write,

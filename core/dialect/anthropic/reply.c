@@ -117,7 +117,8 @@ static bool call_write(struct gw_arena *a, struct gw_json_out *w, const struct i
 {
 	bool was_object;
 	struct gw_str args = ir_args_object(a, b->args, &was_object),
-		      id = b->id.n ? b->id : ir_make_id(a, "toolu_", c->seed, nth, 24);
+		      id = b->id.n ? ir_tool_name(a, b->id, ANTHROPIC_MAX_ID) /* so that Anthropic takes it back */
+				   : ir_make_id(a, "toolu_", c->seed, nth, 24);
 
 	if (!args.p || !id.p)
 		return false;

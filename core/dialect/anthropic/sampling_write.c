@@ -27,7 +27,8 @@ static struct ir_claude home_plan(struct anthropic_out *o)
 	const struct ir_reasoning *r = &o->rq->reasoning;
 	struct ir_claude p = { .effort = r->effort, .budget = r->budget.v, .max_tokens = o->rq->sampling.max_tokens.v };
 
-	if (r->is_on == IR_YES && !r->is_adaptive && has_foreign(o->rq) &&
+	if (r->is_on == IR_YES && !r->is_adaptive &&
+	    (has_foreign(o->rq) || ir_claude_has_strangers(o->rq, GW_LIT("toolu_"))) &&
 	    ir_claude_lacks_proof(o->rq, GW_D_ANTHROPIC)) {
 		o->has_lost_thinking = true; /* the turn whose calls are being answered was another maker's */
 		ir_drop(o->rq, "thinking");

@@ -68,9 +68,9 @@ static void close_block(struct gw_stream_state *st, struct writer *w, struct gw_
 
 static void start_call(struct gw_stream_state *st, struct writer *w, const struct ir_event *ev, struct gw_buf *out)
 {
-	struct gw_str id = ev->start.id;
+	struct gw_str id = ir_tool_name(st->scratch, ev->start.id, ANTHROPIC_MAX_ID);
 
-	if (!id.n)
+	if (!ev->start.id.n)
 		id = ir_make_id(st->scratch, "toolu_", st->carry->seed, ev->block, 24);
 	w->has_call = true;
 	open_block(w, IR_TOOL_CALL, out);

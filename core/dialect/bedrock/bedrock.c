@@ -116,6 +116,12 @@ void gw_bedrock_count_reply_write(uint64_t tokens, struct gw_buf *out)
 	gw_buf_putc(out, '}');
 }
 
+static bool may_be_mixed(struct gw_str body, struct gw_str model)
+{
+	(void)model;
+	return ir_claude_may_be_mixed(body, GW_LIT("\"toolUseId\""), GW_LIT("tooluse_"));
+}
+
 const struct gw_dialect gw_bedrock = {
 	.id = GW_D_BEDROCK,
 	.name = "bedrock",
@@ -125,6 +131,7 @@ const struct gw_dialect gw_bedrock = {
 	.writer_bytes = BEDROCK_WRITER_BYTES,
 	.read_request = bedrock_read_request,
 	.write_request = bedrock_write_request,
+	.may_be_mixed = may_be_mixed,
 	.write_path = write_path,
 	.read_reply = bedrock_read_reply,
 	.write_reply = bedrock_write_reply,

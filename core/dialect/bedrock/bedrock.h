@@ -21,6 +21,7 @@ enum {
 };
 /* ir_block.form */
 enum { BB_HAS_STATUS = 1, BB_IS_JSON = 2 };
+enum { BEDROCK_ID_BYTES = 64 }; /* of a call */
 
 /* ir_block.other of any kind: the whole content block as it came, for our own writer. */
 

@@ -3,7 +3,7 @@
 #include "core/dialect/bedrock/bedrock.h"
 #include "lib/text.h"
 
-enum { ID_BYTES = 64, MISTRAL_ID = 9, MAX_DOCUMENTS = 64 };
+enum { MISTRAL_ID = 9, MAX_DOCUMENTS = 64 };
 
 static struct gw_json_out *out(struct bedrock_writer *w)
 {
@@ -58,14 +58,16 @@ static void put_text(struct bedrock_writer *w, struct gw_str s)
 /* The same id gives the same result, so that call and result agree. */
 static struct gw_str fit_id(struct bedrock_writer *w, struct gw_str id)
 {
-	bool is_fit = id.n && id.n <= ID_BYTES, is_nine = id.n == MISTRAL_ID;
+	bool is_fit = id.n && id.n <= BEDROCK_ID_BYTES, is_nine = id.n == MISTRAL_ID;
 	uint64_t h = UINT64_C(14695981039346656037);
 
 	for (size_t i = 0; i < id.n; i++) {
 		char c = id.p[i];
 		bool is_alnum = ((c | 32) >= 'a' && (c | 32) <= 'z') || (c >= '0' && c <= '9');
 
-		is_fit &= is_alnum || c == '_' || c == '.' || c == ':' || c == '-';
+		/* Converse takes . and : as well, Claude behind it does not */
+		is_fit &=
+		    is_alnum || c == '_' || c == '-' || ((c == '.' || c == ':') && w->family != BEDROCK_ANTHROPIC);
 		is_nine &= is_alnum;
 		h = (h ^ (uint8_t)c) * UINT64_C(1099511628211);
 	}

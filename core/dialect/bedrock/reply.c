@@ -187,7 +187,7 @@ static void put_call(struct gw_arena *a, struct gw_json_out *w, const struct ir_
 
 	gw_jw_key(w, GW_LIT("toolUse"));
 	gw_jw_obj(w);
-	gw_jw_kstr(w, "toolUseId", b->id);
+	gw_jw_kstr(w, "toolUseId", ir_tool_name(a, b->id, BEDROCK_ID_BYTES));
 	gw_jw_kstr(w, "name", b->name);
 	gw_jw_key(w, GW_LIT("input"));
 	gw_jw_raw(w, ir_args_object(a, b->args, &was_object));

@@ -189,7 +189,9 @@ static bool has_lost_thinking(const struct bedrock_writer *w)
 {
 	const struct ir_reasoning *r = &w->rq->reasoning;
 
-	return r->is_on == IR_YES && !r->is_adaptive && bedrock_has_foreign(w->rq) &&
+	return r->is_on == IR_YES && !r->is_adaptive &&
+	       (bedrock_has_foreign(w->rq) ||
+		(w->family == BEDROCK_ANTHROPIC && ir_claude_has_strangers(w->rq, GW_LIT("tooluse_")))) &&
 	       ir_claude_lacks_proof(w->rq, GW_D_BEDROCK);
 }
 

@@ -40,14 +40,16 @@ static void put_index(struct writer *w)
 	gw_buf_put_u64(&w->payload, w->index);
 }
 
-static enum gw_err start_call(struct writer *w, const struct ir_event *ev, struct gw_buf *out)
+static enum gw_err start_call(struct gw_stream_state *st, const struct ir_event *ev, struct gw_buf *out)
 {
+	struct writer *w = st->own;
 	struct gw_buf *b = &w->payload;
 
 	begin(w);
 	put_index(w);
 	gw_buf_puts(b, GW_LIT(",\"start\":{\"toolUse\":{\"toolUseId\":"));
-	gw_json_quote(b, ev->start.id);
+	gw_json_quote(b, ev->start.id.n ? ir_tool_name(st->scratch, ev->start.id, BEDROCK_ID_BYTES)
+					: ir_make_id(st->scratch, "tooluse_", st->carry->seed, ev->block, 22));
 	gw_buf_puts(b, GW_LIT(",\"name\":"));
 	gw_json_quote(b, ev->start.name);
 	gw_buf_puts(b, GW_LIT("}}}"));
@@ -80,7 +82,7 @@ static enum gw_err block_start(struct gw_stream_state *st, const struct ir_event
 	if (!w->is_shown)
 		return GW_OK;
 	if (w->kind == IR_TOOL_CALL)
-		return start_call(w, ev, out);
+		return start_call(st, ev, out);
 	if (w->kind == IR_REASONING && ev->start.is_redacted) {
 		w->has_proof = true;
 		return put_redacted(st, ev, out);

@@ -238,6 +238,15 @@ void gw_gemini_models_end(struct gw_gemini_models *m)
 	gw_jw_end_obj(&m->w);
 }
 
+/* Models from 3 on want the first call of a turn signed, and calls of other vendors are not. */
+static bool may_be_mixed(struct gw_str body, struct gw_str model)
+{
+	bool is_pro;
+
+	return gemini_model(model, &is_pro) == GEMINI_3 &&
+	       (memmem(body.p, body.n, "\"functionCall\"", 14) || memmem(body.p, body.n, "\"function_call\"", 15));
+}
+
 const struct gw_dialect gw_gemini = {
 	.id = GW_D_GEMINI,
 	.name = "gemini",
@@ -245,6 +254,7 @@ const struct gw_dialect gw_gemini = {
 	.is_serial = false, /* calls are gathered, so they may overlap */
 	.read_request = gemini_read_request,
 	.write_request = gemini_write_request,
+	.may_be_mixed = may_be_mixed,
 	.write_path = write_path,
 	.read_reply = gemini_read_reply,
 	.write_reply = gemini_write_reply,

@@ -203,8 +203,10 @@ static enum gw_err put_call(struct gemini_writer *w, const struct ir_block *b, b
 	gw_jw_end_obj(&w->w);
 	if (may_sign(w, b))
 		put_signature(w, b);
-	else if (!w->is_own && is_first && w->generation == GEMINI_3)
+	else if (is_first && w->generation == GEMINI_3) {
 		gw_jw_kstr(&w->w, "thoughtSignature", GW_LIT("skip_thought_signature_validator"));
+		w->rq->is_mended = true; /* another vendor's call: also in a request of this dialect */
+	}
 	return GW_OK;
 }
 
