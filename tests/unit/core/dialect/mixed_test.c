@@ -3,18 +3,22 @@
 #include "tests/unit/core/dialect/translate_room.h"
 
 #define LOOP(id, thought)                                                                                              \
-	"{\"model\":\"m\",\"max_tokens\":9000,\"messages\":[{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\","     \
-	"\"content\":[" thought "{\"type\":\"tool_use\",\"id\":\"" id "\",\"name\":\"f\",\"input\":{}}]},{\"role\":\"user\","    \
+	"{\"model\":\"m\",\"max_tokens\":9000,\"messages\":[{\"role\":\"user\",\"content\":\"q\"},{\"role\":"          \
+	"\"assistant\","                                                                                               \
+	"\"content\":[" thought "{\"type\":\"tool_use\",\"id\":\"" id                                                  \
+	"\",\"name\":\"f\",\"input\":{}}]},{\"role\":\"user\","                                                        \
 	"\"content\":[{\"type\":\"tool_result\",\"tool_use_id\" : \"" id "\",\"content\":\"r\"}]}]"
-#define BUDGET  ",\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":2048}}"
-#define OWN     "{\"type\":\"thinking\",\"thinking\":\"t\",\"signature\":\"c2ln\"},"
+#define BUDGET ",\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":2048}}"
+#define OWN    "{\"type\":\"thinking\",\"thinking\":\"t\",\"signature\":\"c2ln\"},"
 #define NOVA(id)                                                                                                       \
-	"{\"messages\":[{\"role\":\"user\",\"content\":[{\"text\":\"q\"}]},{\"role\":\"assistant\",\"content\":[{\"toolUse\":{"  \
-	"\"toolUseId\":\"" id "\",\"name\":\"f\",\"input\":{}}}]},{\"role\":\"user\",\"content\":[{\"toolResult\":{"            \
+	"{\"messages\":[{\"role\":\"user\",\"content\":[{\"text\":\"q\"}]},{\"role\":\"assistant\",\"content\":[{"     \
+	"\"toolUse\":{"                                                                                                \
+	"\"toolUseId\":\"" id "\",\"name\":\"f\",\"input\":{}}}]},{\"role\":\"user\",\"content\":[{\"toolResult\":{"   \
 	"\"toolUseId\":\"" id "\",\"content\":[{\"text\":\"r\"}]}}]}]"
 #define FIELDS ",\"additionalModelRequestFields\":{\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":2048}}}"
 #define PARTS(first)                                                                                                   \
-	"{\"contents\":[{\"role\":\"user\",\"parts\":[{\"text\":\"q\"}]},{\"role\":\"model\",\"parts\":[{\"functionCall\":{"      \
+	"{\"contents\":[{\"role\":\"user\",\"parts\":[{\"text\":\"q\"}]},{\"role\":\"model\",\"parts\":[{"             \
+	"\"functionCall\":{"                                                                                           \
 	"\"name\":\"f\",\"args\":{}}" first "},{\"functionCall\":{\"name\":\"g\"}}]}]}"
 
 /* want NULL: it goes as it came. */
@@ -33,7 +37,8 @@ static const struct {
 	  NOVA("call_1") ",\"additionalModelRequestFields\":{}}", "additionalModelRequestFields.thinking" },
 	{ &gw_gemini, "gemini-3-flash", PARTS(",\"thoughtSignature\":\"own=\""), NULL, "" },
 	{ &gw_gemini, "gemini-2.5-flash", PARTS(""), NULL, "" },
-	{ &gw_gemini, "gemini-3-flash", PARTS(""), PARTS(",\"thoughtSignature\":\"skip_thought_signature_validator\""), "" },
+	{ &gw_gemini, "gemini-3-flash", PARTS(""), PARTS(",\"thoughtSignature\":\"skip_thought_signature_validator\""),
+	  "" },
 };
 
 static void a_mixed_history_is_made_fit(void **state)
@@ -46,7 +51,8 @@ static void a_mixed_history_is_made_fit(void **state)
 					      .to = histories[i].d,
 					      .body = gw_str_z(histories[i].body),
 					      .path_model = histories[i].d->id == GW_D_ANTHROPIC ? NULL : &path_model,
-					      .opts = { .model = gw_str_z(histories[i].model), .default_max_tokens = 4096 } };
+					      .opts = { .model = gw_str_z(histories[i].model),
+							.default_max_tokens = 4096 } };
 
 		room_open(&r);
 		in.opts.carry = &r.carry;
@@ -64,12 +70,15 @@ static void a_mixed_history_is_made_fit(void **state)
 /* Ids that the client's own vendor would not take back (Kimi's functions.f:0) are changed, the same way in reply and stream. */
 static void ids_fit_the_clients_vendor(void **state)
 {
-	static const char whole[] = "{\"id\":\"x\",\"model\":\"m\",\"choices\":[{\"index\":0,\"finish_reason\":\"tool_calls\",\"message\":{"
-				    "\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"functions.f:0\",\"type\":"
-				    "\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]}}]}",
-			  stream[] = "data: {\"id\":\"x\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,"
-				     "\"id\":\"functions.f:0\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]},"
-				     "\"finish_reason\":\"tool_calls\"}]}\n\ndata: [DONE]\n\n";
+	static const char
+	    whole[] =
+		"{\"id\":\"x\",\"model\":\"m\",\"choices\":[{\"index\":0,\"finish_reason\":\"tool_calls\",\"message\":{"
+		"\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"functions.f:0\",\"type\":"
+		"\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]}}]}",
+	    stream[] =
+		"data: {\"id\":\"x\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,"
+		"\"id\":\"functions.f:0\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]},"
+		"\"finish_reason\":\"tool_calls\"}]}\n\ndata: [DONE]\n\n";
 	static const struct gw_dialect *const clients[] = { &gw_anthropic, &gw_bedrock };
 
 	(void)state;
