@@ -29,6 +29,9 @@ enum gw_err cohere_finish_read(struct gw_str word, enum ir_finish *out);
 struct gw_str cohere_finish_write(enum ir_finish f, bool has_call);
 void cohere_citation_take(struct ir_citation *c, const yyjson_val *v);
 void cohere_citation_write(struct gw_json_out *w, const struct ir_citation *c);
+/* Log probabilities: {token_ids, text, logprobs} for each piece of the text, or one of them, as OpenAI's; NULL: none, or no memory. And back. */
+const yyjson_val *cohere_logprobs_read(struct gw_arena *a, const yyjson_val *v);
+void cohere_logprob_write(struct gw_json_out *w, const yyjson_val *token);
 struct gw_str cohere_id_out(const struct gw_str id, enum gw_dialect_id source, const struct gw_carry *c);
 
 enum { COHERE_STATE_BYTES = 320 }; /* of one stream, each way */

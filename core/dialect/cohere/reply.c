@@ -122,6 +122,89 @@ void cohere_citation_write(struct gw_json_out *w, const struct ir_citation *c)
 	gw_jw_end_obj(w);
 }
 
+/* ---- log probabilities ---- */
+
+/* A piece may have several tokens whose texts are not told: they count as one, as probable as all of them together. */
+static void token_read(struct gw_json_out *w, const yyjson_val *piece)
+{
+	struct gw_str text = cohere_str(cohere_get(piece, "text"));
+	yyjson_arr_iter it = yyjson_arr_iter_with(cohere_get(piece, "logprobs"));
+	double sum = 0;
+
+	for (yyjson_val *p; (p = yyjson_arr_iter_next(&it));)
+		sum += yyjson_get_num(p);
+	gw_jw_obj(w);
+	gw_jw_kstr(w, "token", text);
+	gw_jw_key(w, GW_LIT("logprob"));
+	gw_jw_double(w, sum >= -9999.0 && sum <= 0 ? sum : -9999.0);
+	gw_jw_key(w, GW_LIT("bytes"));
+	gw_jw_arr(w);
+	for (size_t i = 0; i < text.n; i++)
+		gw_jw_u64(w, (uint8_t)text.p[i]);
+	gw_jw_end_arr(w);
+	gw_jw_key(w, GW_LIT("top_logprobs"));
+	gw_jw_raw(w, GW_LIT("[]"));
+	gw_jw_end_obj(w);
+}
+
+const yyjson_val *cohere_logprobs_read(struct gw_arena *a, const yyjson_val *v)
+{
+	yyjson_arr_iter it = yyjson_arr_iter_with(cohere_val(v));
+	const yyjson_val *out = NULL;
+	struct gw_json_out w;
+	struct gw_buf b;
+
+	if (!yyjson_is_ctn(cohere_val(v)))
+		return NULL;
+	gw_buf_init(&b, a->max_bytes);
+	gw_jw_init(&w, &b);
+	gw_jw_obj(&w);
+	gw_jw_key(&w, GW_LIT("content"));
+	gw_jw_arr(&w);
+	if (yyjson_is_obj(cohere_val(v)))
+		token_read(&w, v);
+	for (yyjson_val *p; (p = yyjson_arr_iter_next(&it));)
+		token_read(&w, p);
+	gw_jw_end_arr(&w);
+	gw_jw_key(&w, GW_LIT("refusal"));
+	gw_jw_null(&w);
+	gw_jw_end_obj(&w);
+	if (b.err || gw_json_tree(a, gw_buf_view(&b), NULL, &out, NULL))
+		out = NULL;
+	gw_buf_done(&b);
+	return out;
+}
+
+/* Other vendors tell no token ids. */
+void cohere_logprob_write(struct gw_json_out *w, const yyjson_val *token)
+{
+	const yyjson_val *p = cohere_get(token, "logprob");
+
+	gw_jw_obj(w);
+	gw_jw_key(w, GW_LIT("token_ids"));
+	gw_jw_raw(w, GW_LIT("[]"));
+	gw_jw_kstr(w, "text", cohere_str(cohere_get(token, "token")));
+	gw_jw_key(w, GW_LIT("logprobs"));
+	gw_jw_arr(w);
+	if (yyjson_is_num(cohere_val(p)))
+		gw_jw_val(w, p);
+	gw_jw_end_arr(w);
+	gw_jw_end_obj(w);
+}
+
+static void logprobs_write(struct gw_json_out *w, const yyjson_val *logprobs)
+{
+	yyjson_arr_iter it = yyjson_arr_iter_with(cohere_get(logprobs, "content"));
+
+	if (!logprobs)
+		return;
+	gw_jw_key(w, GW_LIT("logprobs"));
+	gw_jw_arr(w);
+	for (yyjson_val *t; (t = yyjson_arr_iter_next(&it));)
+		cohere_logprob_write(w, t);
+	gw_jw_end_arr(w);
+}
+
 /* ---- reading ---- */
 
 static enum gw_err content_read(struct gw_arena *a, const yyjson_val *v, struct ir_block ***tail)
@@ -223,6 +306,7 @@ enum gw_err cohere_reply_read(struct gw_arena *a, const yyjson_val *root, const 
 	if (content_read(a, cohere_get(m, "content"), &tail) || calls_read(a, cohere_get(m, "tool_calls"), c, &tail) ||
 	    citations_read(a, cohere_get(m, "citations"), ch->blocks))
 		return GW_E_NOMEM;
+	ch->logprobs = cohere_logprobs_read(a, cohere_get(root, "logprobs"));
 	out->usage = cohere_usage_read(cohere_get(root, "usage"));
 	return GW_OK;
 }
@@ -332,6 +416,7 @@ enum gw_err cohere_reply_write(struct gw_arena *a, const struct ir_reply *in, co
 	gw_jw_kstr(&w, "finish_reason", cohere_finish_write(ch->finish, has_call));
 	gw_jw_key(&w, GW_LIT("usage"));
 	cohere_usage_write(&w, &in->usage);
+	logprobs_write(&w, ch->logprobs);
 	gw_jw_end_obj(&w);
 	return a->is_full ? GW_E_NOMEM : body->err;
 }

@@ -87,6 +87,15 @@ static enum gw_err on_content(const struct ctx *c, const yyjson_val *content, bo
 	return e ? e : send_text(c, IR_DELTA_TEXT, is_thinking ? thinking : text);
 }
 
+/* Beside the text that they belong to. */
+static enum gw_err on_logprobs(const struct ctx *c, const yyjson_val *v)
+{
+	struct ir_event ev = { .kind = IR_EV_LOGPROBS, .block = c->r->ir };
+
+	ev.logprobs = cohere_logprobs_read(c->st->scratch, v);
+	return ev.logprobs ? send(c, &ev) : GW_OK;
+}
+
 static enum gw_err on_plan(const struct ctx *c, struct gw_str text)
 {
 	enum gw_err e = GW_OK;
@@ -176,8 +185,10 @@ enum gw_err cohere_event_read(struct gw_stream_state *st, const struct gw_frame 
 	if (e)
 		return e;
 #define IS(word) gw_str_eq(type, GW_LIT(word))
-	if (IS("content-delta") || IS("content-start"))
-		return on_content(&c, cohere_get(m, "content"), IS("content-start"));
+	if (IS("content-delta") || IS("content-start")) {
+		e = on_content(&c, cohere_get(m, "content"), IS("content-start"));
+		return e ? e : on_logprobs(&c, cohere_get(root, "logprobs"));
+	}
 	if (IS("tool-plan-delta"))
 		return on_plan(&c, cohere_str(cohere_get(m, "tool_plan")));
 	if (IS("tool-call-start") || IS("tool-call-delta"))
@@ -314,6 +325,21 @@ static void delta(struct writer *w, const struct ir_event *ev, struct gw_buf *ou
 	}
 }
 
+static void logprobs(struct writer *w, const struct ir_event *ev, struct gw_buf *out)
+{
+	yyjson_arr_iter it = yyjson_arr_iter_with(cohere_get(ev->logprobs, "content"));
+	struct gw_json_out jw;
+
+	for (yyjson_val *t; w->is_open && w->kind == IR_TEXT && (t = yyjson_arr_iter_next(&it));) {
+		PUT(out, "event: content-delta\ndata: {\"type\":\"content-delta\",\"index\":");
+		gw_buf_put_u64(out, w->content);
+		PUT(out, ",\"delta\":{\"message\":{\"content\":{\"text\":\"\"}}},\"logprobs\":");
+		gw_jw_init(&jw, out);
+		cohere_logprob_write(&jw, t);
+		PUT(out, "}\n\n");
+	}
+}
+
 static void message_end(struct writer *w, struct gw_buf *out)
 {
 	struct gw_json_out jw;
@@ -342,6 +368,9 @@ enum gw_err cohere_event_write(struct gw_stream_state *st, const struct ir_event
 		break;
 	case IR_EV_DELTA:
 		delta(w, ev, out);
+		break;
+	case IR_EV_LOGPROBS:
+		logprobs(w, ev, out);
 		break;
 	case IR_EV_BLOCK_STOP:
 		block_end(w, out);
