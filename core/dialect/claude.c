@@ -124,6 +124,18 @@ static bool is_asked(const struct ir_reasoning *r)
 	       (r->budget.is_set && r->budget.v > 0);
 }
 
+/* The model's turn was begun for it: it cannot think first. */
+static bool is_begun(const struct ir_request *rq)
+{
+	const struct ir_message *last = NULL;
+
+	for (const struct ir_message *m = rq->messages; m; m = m->next) {
+		if (m->role != IR_SYSTEM)
+			last = m;
+	}
+	return last && last->role == IR_ASSISTANT;
+}
+
 static void plan_budget(const struct ir_request *rq, struct ir_claude *p)
 {
 	const struct ir_reasoning *r = &rq->reasoning;
@@ -159,7 +171,7 @@ struct ir_claude ir_claude_plan(const struct ir_request *rq, struct gw_str model
 		return p;
 	}
 	if (!is_adaptive(model)) {
-		p.is_lost = ir_claude_lacks_proof(rq, own);
+		p.is_lost = ir_claude_lacks_proof(rq, own) || is_begun(rq);
 		if (!p.is_lost)
 			plan_budget(rq, &p);
 		return p;

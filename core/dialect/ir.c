@@ -154,6 +154,35 @@ const yyjson_val *ir_extra_get(const struct ir_extra *list, enum gw_dialect_id o
 	return NULL;
 }
 
+/* ---- choices ---- */
+
+static bool is_offered(const struct ir_request *rq, const struct ir_name *names, enum gw_dialect_id to)
+{
+	for (const struct ir_tool *t = rq->tools; t; t = t->next) {
+		const struct ir_name *n = names;
+
+		while (n && !gw_str_eq(n->name, t->name))
+			n = n->next;
+		if ((n || !names) && (t->kind != IR_TOOL_HOSTED || t->hosted_of == to))
+			return true;
+	}
+	return false;
+}
+
+void ir_choice_settle(struct ir_request *rq, enum gw_dialect_id to)
+{
+	const struct ir_tool *t = rq->tools;
+	struct ir_tool_choice *c = &rq->tool_choice;
+
+	while (t && (t->kind != IR_TOOL_HOSTED || t->hosted_of == to))
+		t = t->next;
+	if (!t || c->kind == IR_CHOICE_UNSET || c->kind == IR_CHOICE_NONE || is_offered(rq, c->names, to))
+		return;
+	if (c->kind != IR_CHOICE_AUTO)
+		ir_drop(rq, "tool_choice");
+	*c = (struct ir_tool_choice){ 0 };
+}
+
 /* ---- walking ---- */
 
 struct gw_str ir_call_name(const struct ir_request *rq, struct gw_str id)

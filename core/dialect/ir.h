@@ -227,6 +227,9 @@ void ir_drop_name(struct ir_request *rq, struct gw_str name);
 void ir_extra_write(const struct ir_extra *list, enum gw_dialect_id of, struct gw_json_out *w, struct ir_request *rq,
 		    const char *where);
 const yyjson_val *ir_extra_get(const struct ir_extra *list, enum gw_dialect_id of, struct gw_str key);
+/* A choice among tools some of which stay behind, because they are hosted by another provider than `to`: one that names or demands them is
+ * left out, and noted. */
+void ir_choice_settle(struct ir_request *rq, enum gw_dialect_id to);
 /* Name of the call with this id, looked for in earlier messages; NIL when there is none. */
 struct gw_str ir_call_name(const struct ir_request *rq, struct gw_str id);
 /* A run of neighbours with one role as one turn, SYSTEM messages passed over (*rest moves behind the run): for dialects that want strict

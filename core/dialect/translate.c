@@ -80,6 +80,8 @@ enum gw_err gw_translate_request(struct gw_arena *a, struct gw_arena *keep, cons
 		gw_needs_read(rq, &out->needs);
 	if (in->opts.carry)
 		in->opts.carry->keep = keep;
+	if (in->from != in->to)
+		ir_choice_settle(rq, in->to->id);
 	if (!knows_custom_tools(in->to, in->opts.quirks) && !gw_custom_hide(a, rq, in->opts.carry))
 		return GW_E_NOMEM;
 	e = in->to->write_request(a, rq, &in->opts, out->body, &out->param, &out->why);

@@ -1,6 +1,7 @@
 /* Tools and the choice among them; the tool that stands for a schema where the provider has no structured output. */
 #include "core/dialect/anthropic/anthropic.h"
 
+#include "core/dialect/schema_closed.h"
 #include "core/provider.h"
 
 static const char json_tool[] = "json_answer";
@@ -24,11 +25,15 @@ static bool is_allowed(const struct ir_request *rq, struct gw_str name)
 }
 
 /* The root must be an object's schema; the provider checks no more than that. */
-static void parameters_write(struct anthropic_out *o, const struct ir_tool *t)
+static void parameters_write(struct anthropic_out *o, const struct ir_tool *t, bool is_strict)
 {
 	yyjson_obj_iter it = yyjson_obj_iter_with((yyjson_val *)(uintptr_t)t->parameters);
 
 	gw_jw_key(&o->w, GW_LIT("input_schema"));
+	if (is_strict && t->parameters) {
+		ir_schema_closed_write(&o->w, o->rq, t->parameters, "tools[].parameters");
+		return;
+	}
 	if (o->is_home || anthropic_is(anthropic_get(t->parameters, "type"), "object")) {
 		gw_jw_val(&o->w, t->parameters);
 		return;
@@ -48,19 +53,21 @@ static void parameters_write(struct anthropic_out *o, const struct ir_tool *t)
 
 static void function_write(struct anthropic_out *o, const struct ir_tool *t)
 {
+	/* what others mean by strict is kept only for schemas of this provider's kind */
+	bool is_strict = !o->is_home && t->strict == IR_YES && !(o->o->quirks & GW_Q_NO_JSON_SCHEMA) &&
+			 anthropic_is(anthropic_get(t->parameters, "type"), "object");
+
 	gw_jw_obj(&o->w);
 	if (o->is_home && (t->form & ANTHROPIC_T_CUSTOM))
 		gw_jw_kstr(&o->w, "type", GW_LIT("custom"));
 	gw_jw_kstr(&o->w, "name", anthropic_name_out(o, t->name));
 	if (t->description.p)
 		gw_jw_kstr(&o->w, "description", t->description);
-	parameters_write(o, t);
-	if (o->is_home ? t->strict != IR_UNSET : t->strict == IR_YES) {
-		if (!o->is_home && (o->o->quirks & GW_Q_NO_JSON_SCHEMA))
-			ir_drop(o->rq, "tools[].strict");
-		else
-			gw_jw_kbool(&o->w, "strict", t->strict == IR_YES);
-	}
+	parameters_write(o, t, is_strict);
+	if (is_strict || (o->is_home && t->strict != IR_UNSET))
+		gw_jw_kbool(&o->w, "strict", t->strict == IR_YES);
+	else if (t->strict == IR_YES)
+		ir_drop(o->rq, "tools[].strict");
 	anthropic_cache_write(o, t->cache);
 	ir_extra_write(t->extra, GW_D_ANTHROPIC, &o->w, o->rq, "tools[].");
 	gw_jw_end_obj(&o->w);

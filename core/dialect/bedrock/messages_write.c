@@ -166,6 +166,18 @@ static void put_reasoning(struct bedrock_writer *w, const struct ir_block *b)
 	gw_jw_end_obj(out(w));
 }
 
+/* By its kind, as most dialects spell that. */
+static void drop_other(struct bedrock_writer *w, const struct ir_block *b)
+{
+	yyjson_val *type = yyjson_obj_get((yyjson_val *)(uintptr_t)b->other, "type");
+
+	if (yyjson_is_str(type))
+		ir_drop_name(w->rq,
+			     gw_arena_printf(w->rq->arena, "messages[].content[].%.*s", GW_FMT(gw_json_str(type))));
+	else
+		ir_drop(w->rq, "messages[].content[]");
+}
+
 /* Does the block go into a message of this role? What cannot is noted. Results are asked apart. */
 static bool is_written(struct bedrock_writer *w, const struct ir_block *b, enum ir_role role)
 {
@@ -185,7 +197,7 @@ static bool is_written(struct bedrock_writer *w, const struct ir_block *b, enum 
 	case IR_OTHER:
 		if (b->other_of == GW_D_BEDROCK)
 			return true;
-		ir_drop(w->rq, "messages[].content[]");
+		drop_other(w, b);
 		return false;
 	case IR_TOOL_RESULT:
 		return false;

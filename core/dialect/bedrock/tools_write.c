@@ -1,5 +1,6 @@
 /* toolConfig of a Converse body: specs, also of tools that only the history speaks of, and the choice among them. */
 #include "core/dialect/bedrock/bedrock.h"
+#include "core/dialect/schema_closed.h"
 
 enum { MAX_STUBS = 256 };
 
@@ -20,7 +21,10 @@ static void put_spec(struct bedrock_writer *w, const struct ir_tool *t)
 		gw_jw_key(out(w), GW_LIT("inputSchema"));
 		gw_jw_obj(out(w));
 		gw_jw_key(out(w), GW_LIT("json"));
-		gw_jw_val(out(w), t->parameters);
+		if (!w->is_own && t->strict == IR_YES && w->family == BEDROCK_ANTHROPIC)
+			ir_schema_closed_write(out(w), w->rq, t->parameters, "tools[].parameters");
+		else
+			gw_jw_val(out(w), t->parameters);
 		gw_jw_end_obj(out(w));
 	} else if (!w->is_own) {
 		gw_jw_key(out(w), GW_LIT("inputSchema"));

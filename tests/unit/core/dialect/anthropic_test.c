@@ -211,6 +211,23 @@ static const struct {
 	  "", "claude-3-7-sonnet-20250219" },
 	{ "{" ONE_USER ",\"thinking\":{\"type\":\"disabled\"}}",
 	  HEAD "\"thinking\":{\"type\":\"disabled\"}," ONE_USER "}", "", "m" },
+	/* the newest take nothing but the defaults of sampling */
+	{ "{" ONE_USER ",\"temperature\":0.2,\"top_p\":0.5,\"top_k\":3}",
+	  "{\"model\":\"claude-opus-4-7\",\"max_tokens\":4096," ONE_USER "}", "top_p temperature top_k",
+	  "claude-opus-4-7" },
+	/* a turn that was begun for the model begins with no thought */
+	{ "{\"messages\":[{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":\"It is\"}],"
+	  "\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":2000}}",
+	  HEAD "\"messages\":[{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":[{\"type\":"
+	       "\"text\",\"text\":\"It is\"}]}]}",
+	  "reasoning_effort", "m" },
+	/* strict: the schema in this provider's terms */
+	{ "{" ONE_USER
+	  ",\"tools\":[{\"name\":\"f\",\"strict\":true,\"input_schema\":{\"type\":\"object\",\"properties\":{"
+	  "\"a\":{\"type\":\"integer\",\"minimum\":1}}}}]}",
+	  HEAD "\"tools\":[{\"name\":\"f\",\"input_schema\":{\"type\":\"object\",\"properties\":{\"a\":{\"type\":"
+	       "\"integer\"}},\"additionalProperties\":false},\"strict\":true}]," ONE_USER "}",
+	  "tools[].parameters.minimum", "m" },
 	/* thinking forbids forcing a call */
 	{ "{" ONE_USER ",\"thinking\":{\"type\":\"adaptive\"},\"tool_choice\":{\"type\":\"any\"},\"tools\":[{"
 	  "\"name\":\"f\",\"input_schema\":{}}]}",

@@ -425,6 +425,38 @@ static void marks_and_metadata_that_are_refused_stay_behind(void **state)
 		   "");
 }
 
+/* A tool of another provider stays behind, and so does a choice that wants it. */
+static void choices_of_absent_tools_go_with_them(void **state)
+{
+#define ASK_A                                                                                                          \
+	"{\"model\":\"m\",\"max_tokens\":5,\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}],\"tools\":[{"         \
+	"\"type\":"                                                                                                    \
+	"\"web_search_20250305\",\"name\":\"web_search\"}"
+#define F_A ",{\"name\":\"f\",\"input_schema\":{\"type\":\"object\"}}"
+	static const struct {
+		const char *body, *dropped;
+		bool is_kept;
+	} rows[] = {
+		{ ASK_A "],\"tool_choice\":{\"type\":\"any\"}}", "tool_choice, tools[].web_search_20250305", false },
+		{ ASK_A F_A "],\"tool_choice\":{\"type\":\"tool\",\"name\":\"web_search\"}}",
+		  "tool_choice, tools[].web_search_20250305", false },
+		{ ASK_A F_A "],\"tool_choice\":{\"type\":\"any\"}}", "tools[].web_search_20250305", true },
+		{ ASK_A F_A "],\"tool_choice\":{\"type\":\"tool\",\"name\":\"f\"}}", "tools[].web_search_20250305",
+		  true },
+		{ ASK_A "],\"tool_choice\":{\"type\":\"auto\"}}", "tools[].web_search_20250305", false },
+	};
+	struct room *r = *state;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		assert_int_equal(room_request(r, &gw_anthropic, &gw_bedrock, CLAUDE, 0, rows[i].body), GW_OK);
+		if (!gw_str_eq(r->said.dropped, gw_str_z(rows[i].dropped)) ||
+		    room_has(r, "toolChoice") != rows[i].is_kept)
+			fail_msg("%.*s: %.*s", GW_FMT(r->said.dropped), GW_FMT(gw_buf_view(&r->out)));
+		assert_int_equal(room_request(r, &gw_anthropic, &gw_openai, "m", 0, rows[i].body), GW_OK);
+		assert_true(room_has(r, "tool_choice") == rows[i].is_kept);
+	}
+}
+
 /* Each kind of exception in a stream is an error of its own; the first frame of all may be one. */
 static void every_exception_has_its_status(void **state)
 {
@@ -489,6 +521,7 @@ int main(void)
 		T(a_schema_may_go_as_a_tool),
 		T(thinking_is_told_as_the_model_takes_it),
 		T(marks_and_metadata_that_are_refused_stay_behind),
+		T(choices_of_absent_tools_go_with_them),
 		T(every_exception_has_its_status),
 		T(paths_have_the_model_as_one_segment),
 	};
