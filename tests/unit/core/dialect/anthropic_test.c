@@ -220,7 +220,7 @@ static const struct {
 	  "\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":2000}}",
 	  HEAD "\"messages\":[{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":[{\"type\":"
 	       "\"text\",\"text\":\"It is\"}]}]}",
-	  "reasoning_effort", "m" },
+	  "reasoning", "m" },
 	/* strict: the schema in this provider's terms */
 	{ "{" ONE_USER
 	  ",\"tools\":[{\"name\":\"f\",\"strict\":true,\"input_schema\":{\"type\":\"object\",\"properties\":{"
