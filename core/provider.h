@@ -71,17 +71,16 @@ enum gw_provider_auth {
 #define GW_Q_ENABLE_THINKING     GW_Q_BIT(33) /* reasoning is switched by enable_thinking, with thinking_budget */
 #define GW_Q_EFFORT_3            GW_Q_BIT(34) /* reasoning_effort knows low, medium and high alone */
 #define GW_Q_NO_CUSTOM           GW_Q_BIT(35) /* custom tools are not known: they are told as functions of one text */
-#define GW_Q_REASONING_TAGS      GW_Q_BIT(36) /* answers begin with their reasoning in <think>...</think> */
-#define GW_Q_NO_COMPLETIONS      GW_Q_BIT(37) /* has no /completions: those are asked as chats */
+#define GW_Q_NO_COMPLETIONS      GW_Q_BIT(36) /* has no /completions: those are asked as chats */
 #define GW_Q_PLAIN_HISTORY                                                                                             \
-	GW_Q_BIT(38) /* messages with members that the API does not name are refused: reasoning, others' signatures */
-#define GW_Q_ALL (GW_Q_BIT(39) - 1) /* each has a case in tests/unit/core/dialect/quirks_test.c */
+	GW_Q_BIT(37) /* messages with members that the API does not name are refused: reasoning, others' signatures */
+#define GW_Q_ALL (GW_Q_BIT(38) - 1) /* each has a case in tests/unit/core/dialect/quirks_test.c */
 /* Those that change what is sent or read: such a vendor gets a body written for it also from clients of its own dialect. */
 #define GW_Q_EDITED                                                                                                    \
 	(GW_Q_MAX_TOKENS | GW_Q_RANDOM_SEED | GW_Q_NO_STREAM_OPTIONS | GW_Q_TOOL_ID_9 | GW_Q_NO_LOGPROBS |             \
 	 GW_Q_CHOICE_ANY | GW_Q_NO_NAMES | GW_Q_STRICT_FIELDS | GW_Q_NO_TOOL_CHOICE | GW_Q_DATA_IMAGES |               \
 	 GW_Q_ALTERNATE | GW_Q_TOOL_NAME | GW_Q_PREFIX | GW_Q_N_ONE | GW_Q_NO_EFFORT | GW_Q_JSON_OBJECT |              \
-	 GW_Q_NO_PARALLEL | GW_Q_BRIDGE | GW_Q_REASONING_LOOP | GW_Q_REASONING_PARTS | GW_Q_REASONING_TAGS)
+	 GW_Q_NO_PARALLEL | GW_Q_BRIDGE | GW_Q_REASONING_LOOP | GW_Q_REASONING_PARTS)
 struct gw_provider {
 	const char *name, *dialect, *base_url;
 	enum gw_dialect_id dialect_id;

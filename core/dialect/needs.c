@@ -49,7 +49,7 @@ static void need(struct gw_needs *n, const char *feature)
 			return;
 		}
 	}
-	GW_REQUIRE(!"a feature without a row");
+	gw_panic(__FILE__, __LINE__, "a feature without a row");
 }
 
 static void need_owner(struct gw_needs *n, enum gw_dialect_id of)

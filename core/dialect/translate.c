@@ -41,11 +41,11 @@ static enum gw_err fault(struct gw_arena *keep, struct gw_translate_out *out, en
 	return e;
 }
 
-/* OpenAI's own do. Vendors of its chat that have no responses know functions alone, but for Azure's deployments. */
+/* OpenAI's own do; of the vendors of its chat, few. */
 static bool knows_custom_tools(const struct gw_dialect *to, uint64_t quirks)
 {
 	if (to->id == GW_D_OPENAI)
-		return !(quirks & GW_Q_NO_RESPONSES) || (quirks & GW_Q_DEPLOYMENT_PATH);
+		return !(quirks & GW_Q_NO_CUSTOM);
 	return to->id == GW_D_RESPONSES;
 }
 

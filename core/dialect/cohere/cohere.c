@@ -44,6 +44,7 @@ const struct gw_dialect gw_cohere = {
 	.read_event = cohere_event_read,
 	.read_end = cohere_end_read,
 	.write_event = cohere_event_write,
+	.writer_done = cohere_writer_done,
 	.write_error = error_write,
 	.write_error_event = error_event_write,
 };

@@ -34,9 +34,10 @@ const yyjson_val *cohere_logprobs_read(struct gw_arena *a, const yyjson_val *v);
 void cohere_logprob_write(struct gw_json_out *w, const yyjson_val *token);
 struct gw_str cohere_id_out(const struct gw_str id, enum gw_dialect_id source, const struct gw_carry *c);
 
-enum { COHERE_STATE_BYTES = 320 }; /* of one stream, each way */
+enum { COHERE_STATE_BYTES = 384 }; /* of one stream, each way */
 enum gw_err cohere_event_read(struct gw_stream_state *st, const struct gw_frame *f, ir_event_fn *fn, void *ctx);
 enum gw_err cohere_end_read(struct gw_stream_state *st, ir_event_fn *fn, void *ctx);
+void cohere_writer_done(struct gw_stream_state *st);
 enum gw_err cohere_event_write(struct gw_stream_state *st, const struct ir_event *ev, struct gw_buf *out);
 
 /* Values of hostile trees. */

@@ -87,7 +87,7 @@ static enum gw_err on_content(const struct ctx *c, const yyjson_val *content, bo
 	return e ? e : send_text(c, IR_DELTA_TEXT, is_thinking ? thinking : text);
 }
 
-/* Beside the text that they belong to. */
+/* Before the text that they belong to. */
 static enum gw_err on_logprobs(const struct ctx *c, const yyjson_val *v)
 {
 	struct ir_event ev = { .kind = IR_EV_LOGPROBS, .block = c->r->ir };
@@ -186,8 +186,8 @@ enum gw_err cohere_event_read(struct gw_stream_state *st, const struct gw_frame 
 		return e;
 #define IS(word) gw_str_eq(type, GW_LIT(word))
 	if (IS("content-delta") || IS("content-start")) {
-		e = on_content(&c, cohere_get(m, "content"), IS("content-start"));
-		return e ? e : on_logprobs(&c, cohere_get(root, "logprobs"));
+		e = on_logprobs(&c, cohere_get(root, "logprobs"));
+		return e ? e : on_content(&c, cohere_get(m, "content"), IS("content-start"));
 	}
 	if (IS("tool-plan-delta"))
 		return on_plan(&c, cohere_str(cohere_get(m, "tool_plan")));
@@ -217,6 +217,7 @@ struct writer {
 	uint32_t content, call, citation; /* the next index of each; of the open one */
 	enum ir_finish finish;
 	struct gw_usage usage;
+	struct gw_buf probs; /* log probabilities that came before their text's block: an object a line */
 };
 static_assert(sizeof(struct writer) <= COHERE_STATE_BYTES, "the stream keeps room for it");
 
@@ -262,11 +263,48 @@ static void call_start(struct gw_stream_state *st, struct writer *w, const struc
 	PUT(out, ",\"arguments\":\"\"}}}}}\n\n");
 }
 
+enum { PROBS_BYTES = 16 << 10 };
+
+/* Those told before the block of their text: here is the block. */
+static void probs_flush(struct writer *w, struct gw_buf *out)
+{
+	struct gw_str rest = gw_buf_view(&w->probs), one;
+
+	while (gw_str_cut(rest, '\n', &one, &rest)) {
+		PUT(out, "event: content-delta\ndata: {\"type\":\"content-delta\",\"index\":");
+		gw_buf_put_u64(out, w->content);
+		PUT(out, ",\"delta\":{\"message\":{\"content\":{\"text\":\"\"}}},\"logprobs\":");
+		gw_buf_puts(out, one);
+		PUT(out, "}\n\n");
+	}
+	gw_buf_clear(&w->probs, PROBS_BYTES);
+}
+
+static void logprobs(struct writer *w, const struct ir_event *ev, struct gw_buf *out)
+{
+	yyjson_arr_iter it = yyjson_arr_iter_with(cohere_get(ev->logprobs, "content"));
+	struct gw_json_out jw;
+
+	if (!w->probs.max)
+		gw_buf_init(&w->probs, PROBS_BYTES);
+	for (yyjson_val *t; (t = yyjson_arr_iter_next(&it));) {
+		gw_jw_init(&jw, &w->probs);
+		cohere_logprob_write(&jw, t);
+		gw_buf_putc(&w->probs, '\n');
+	}
+	if (w->probs.err)
+		gw_buf_clear(&w->probs, 0);
+	else if (w->is_open && w->kind == IR_TEXT)
+		probs_flush(w, out);
+}
+
 static void block_start(struct gw_stream_state *st, struct writer *w, const struct ir_event *ev, struct gw_buf *out)
 {
 	enum ir_block_kind kind = ev->start.kind == IR_REFUSAL ? IR_TEXT : ev->start.kind;
 
 	block_end(w, out);
+	if (kind == IR_TOOL_CALL)
+		gw_buf_clear(&w->probs, 0); /* of its arguments, which have no place for them */
 	if (kind == IR_REASONING && (!st->carry->wants_reasoning_text || ev->start.is_redacted))
 		return;
 	if (kind != IR_TEXT && kind != IR_REASONING && kind != IR_TOOL_CALL)
@@ -280,7 +318,8 @@ static void block_start(struct gw_stream_state *st, struct writer *w, const stru
 	PUT(out, "event: content-start\ndata: {\"type\":\"content-start\",\"index\":");
 	gw_buf_put_u64(out, w->content);
 	if (kind == IR_TEXT)
-		PUT(out, ",\"delta\":{\"message\":{\"content\":{\"type\":\"text\",\"text\":\"\"}}}}\n\n");
+		PUT(out, ",\"delta\":{\"message\":{\"content\":{\"type\":\"text\",\"text\":\"\"}}}}\n\n"),
+		    probs_flush(w, out);
 	else
 		PUT(out, ",\"delta\":{\"message\":{\"content\":{\"type\":\"thinking\",\"thinking\":\"\"}}}}\n\n");
 }
@@ -325,21 +364,6 @@ static void delta(struct writer *w, const struct ir_event *ev, struct gw_buf *ou
 	}
 }
 
-static void logprobs(struct writer *w, const struct ir_event *ev, struct gw_buf *out)
-{
-	yyjson_arr_iter it = yyjson_arr_iter_with(cohere_get(ev->logprobs, "content"));
-	struct gw_json_out jw;
-
-	for (yyjson_val *t; w->is_open && w->kind == IR_TEXT && (t = yyjson_arr_iter_next(&it));) {
-		PUT(out, "event: content-delta\ndata: {\"type\":\"content-delta\",\"index\":");
-		gw_buf_put_u64(out, w->content);
-		PUT(out, ",\"delta\":{\"message\":{\"content\":{\"text\":\"\"}}},\"logprobs\":");
-		gw_jw_init(&jw, out);
-		cohere_logprob_write(&jw, t);
-		PUT(out, "}\n\n");
-	}
-}
-
 static void message_end(struct writer *w, struct gw_buf *out)
 {
 	struct gw_json_out jw;
@@ -352,6 +376,11 @@ static void message_end(struct writer *w, struct gw_buf *out)
 	cohere_usage_write(&jw, &w->usage);
 	PUT(out, "}}\n\ndata: [DONE]\n\n");
 	w->has_ended = true;
+}
+
+void cohere_writer_done(struct gw_stream_state *st)
+{
+	gw_buf_done(&((struct writer *)st->own)->probs);
 }
 
 enum gw_err cohere_event_write(struct gw_stream_state *st, const struct ir_event *ev, struct gw_buf *out)

@@ -218,6 +218,7 @@ static const struct {
 	{ "confd/root_key.c", "writes a new root key file" },
 	{ "confd/edit_fields.c", "compares a submitted secret with the stored one, checks its form" },
 	{ "agent/probe.c", "writes the auth header, takes the secret out of what comes back" },
+	{ "agent/token.c", "tells a provider's proxy who asks when a token is fetched by it" },
 	{ "confd/idem.c", "the kept answer of a call that made a key" },
 	{ "confd/edit_credential.c",
 	  "judges a submitted secret by its credential's type, takes from it what may be shown" },

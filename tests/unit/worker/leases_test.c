@@ -46,7 +46,28 @@ static void first_use_waits_for_the_answer(void **state)
 	assert_nothing_left();
 }
 
-/* No answer, a refusal, a channel that does not take the question, no confd at all: an error, and the request is over. */
+/* The question about "cred" that waits for its answer; others may have been asked ahead of need. */
+static uint32_t open_ask(void)
+{
+	for (uint32_t i = fake.n_asks; i-- > 0;) {
+		if (fake.asks[i].is_open && strcmp(fake.asks[i].name, "cred") == 0)
+			return i;
+	}
+	fail_msg("nobody asked for the credential");
+	return 0;
+}
+
+/* Whatever was asked, ahead of need too, and is asked again for those who came meanwhile. */
+static void confd_refuses(void)
+{
+	for (uint32_t i = 0; i < fake.n_asks; i++) {
+		if (fake.asks[i].is_open)
+			confd_answers(i, GW_OK, 1, 0, NULL, 0, NULL);
+	}
+}
+
+/* No answer, a refusal, a channel that does not take the question, no confd at all: an error, and the request is over. Where confd is gone
+ * the next one is waited for, though not for long. */
 static void no_secret(void **state)
 {
 	(void)state;
@@ -60,7 +81,12 @@ static void no_secret(void **state)
 		if (how == 0)
 			confd_answers(fake.n_asks - 1, GW_E_UP_TIMEOUT, 0, 0, NULL, 0, NULL);
 		if (how == 1)
-			confd_answers(fake.n_asks - 1, GW_OK, 1, 0, NULL, 0, NULL);
+			confd_refuses();
+		if (how == 0 || how == 3) {
+			assert_false(a->c->is_whole);
+			fake_pass_ms(5100);
+			gw_lease_tick(w, fake_ns / 1000000);
+		}
 		assert_true(a->c->is_whole);
 		assert_int_equal(a->c->status, 503);
 		assert_int_equal(fake.n_sent, 0);
@@ -183,12 +209,14 @@ static void renewal_and_revocation(void **state)
 	assert_int_equal(gw_secret_alive(), alive - 1); /* wiped, confd or not */
 	assert_int_equal(w->n_leases, 0);
 	struct ended e;
-	a = ask_chat("sec", false, false);
+	a = ask_chat("sec", false, false); /* it waits for the next confd, though not for long */
+	fake_pass_ms(5100);
+	gw_lease_tick(w, fake_ns / 1000000);
 	assert_end(&e, 503, gw_err_info(GW_E_CRED_MISSING)->name);
 	ask_done(a);
 	w->confd = some_channel;
 	a = ask_chat("sec", false, false); /* and a day is the longest */
-	confd_answers(2, GW_OK, 0, 5, "beta", 0, NULL);
+	confd_answers(open_ask(), GW_OK, 0, 5, "beta", 0, NULL);
 	finish_well(a, "Bearer beta");
 	w->confd = NULL;
 	fake_pass_ms(25 * 3600 * 1000);
@@ -196,17 +224,6 @@ static void renewal_and_revocation(void **state)
 	assert_int_equal(w->n_leases, 0);
 	w->confd = some_channel;
 	assert_nothing_left();
-}
-
-/* The question about "cred" that waits for its answer; others may have been asked ahead of need. */
-static uint32_t open_ask(void)
-{
-	for (uint32_t i = fake.n_asks; i-- > 0;) {
-		if (fake.asks[i].is_open && strcmp(fake.asks[i].name, "cred") == 0)
-			return i;
-	}
-	fail_msg("nobody asked for the credential");
-	return 0;
 }
 
 /* A confd that is starting or busy says nothing about the credential; one that knows it is gone or disabled does. */

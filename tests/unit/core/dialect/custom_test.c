@@ -79,7 +79,7 @@ static void openai_gets_them_as_they_are(void **state)
 	assert_int_equal(room_request(r, &gw_responses, &gw_openai, "m", 0, responses), GW_OK);
 	assert_true(room_has(r, "\"type\":\"custom\""));
 	/* vendors of the same chat, who have never heard of them */
-	assert_int_equal(room_request(r, &gw_responses, &gw_openai, "m", GW_Q_NO_RESPONSES, responses), GW_OK);
+	assert_int_equal(room_request(r, &gw_responses, &gw_openai, "m", GW_Q_NO_CUSTOM, responses), GW_OK);
 	assert_false(room_has(r, "\"type\":\"custom\""));
 	assert_true(room_has(r, "\"arguments\":\"{\\\"input\\\":"));
 }

@@ -141,6 +141,10 @@ static const struct row rows[] = {
 	  "\"index\":0,\"extra_content\":{\"google\":{\"thought_signature\":\"s\"}},\"function\":{\"name\":\"f\","
 	  "\"arguments\":\"{}\"}}]}]}",
 	  "\"id\":\"c\"", "google", "messages[].tool_calls[].extra_content" },
+	{ GW_Q_NO_CUSTOM, &gw_openai,
+	  "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"tools\":[{\"type\":\"custom\",\"custom\":{\"name\":"
+	  "\"f\"}}]}",
+	  "\"type\":\"function\"", "\"custom\"", NULL },
 };
 /* Asked for elsewhere: refusals and paths below; what the worker decides by them, in tests/flow/29_wire.py; other dialects' own tests. */
 static const uint64_t elsewhere = GW_Q_DATA_IMAGES | GW_Q_DEPLOYMENT_PATH | GW_Q_CHAT_PATH | GW_Q_NO_RESPONSES |
@@ -180,7 +184,6 @@ static void none_is_without_a_case(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		held |= rows[i].quirks;
-	held |= GW_Q_NO_CUSTOM | GW_Q_REASONING_TAGS; /* below */
 	for (unsigned i = 0; i < gw_n_providers; i++)
 		used |= gw_providers[i].quirks;
 	assert_int_equal(held, GW_Q_ALL);
