@@ -33,7 +33,7 @@ struct ir_reply {
 	    *choices; /* at least one, also when the provider blocked the prompt (blocks empty, finish FILTER) */
 	struct gw_usage usage;
 	struct gw_str service_tier;
-	struct ir_extra *extra;
+	struct ir_extra *extra; /* what the vendor tells beside it: search results, fingerprints */
 };
 
 struct ir_choice *ir_choice_add(struct gw_arena *a, struct ir_reply *rp, uint32_t index);
@@ -81,6 +81,7 @@ struct ir_event {
 	/* FINISH */
 	enum ir_finish finish;
 	struct gw_str finish_raw, stop_sequence;
+	struct ir_extra *extra; /* as in ir_reply: of the chunk that says so */
 	/* USAGE, and END with the last of it */
 	struct gw_usage usage;
 	struct gw_str service_tier;

@@ -92,6 +92,8 @@ enum gw_err openai_write_reply(struct gw_arena *a, const struct ir_reply *in, co
 enum ir_finish openai_finish(struct gw_str word, int *status);
 struct gw_str openai_finish_word(enum ir_finish f);
 bool openai_read_annotations(struct gw_arena *a, yyjson_val *list, struct ir_block *to);
+/* Members of a reply or chunk that are the vendor's own (search_results, system_fingerprint): kept for clients of the same dialect. */
+bool openai_read_extra(struct gw_arena *a, const yyjson_val *root, struct ir_extra **to);
 bool openai_read_citations(struct gw_arena *a, const yyjson_val *root, struct ir_block *to);
 void openai_write_annotation(struct gw_json_out *w, const struct ir_citation *c, int64_t index);
 void openai_write_thinking(struct gw_json_out *w, const struct ir_block *b, struct gw_str text, int64_t index);

@@ -235,6 +235,23 @@ static bool read_media(struct gw_arena *a, yyjson_val *message, struct ir_block 
 	return true;
 }
 
+bool openai_read_extra(struct gw_arena *a, const yyjson_val *root, struct ir_extra **to)
+{
+	static const char *const known[] = { "id",      "object", "created", "model",
+					     "choices", "usage",  "error",   "service_tier" };
+	yyjson_obj_iter it = yyjson_obj_iter_with((yyjson_val *)(uintptr_t)root);
+	size_t i;
+
+	for (yyjson_val *key; (key = yyjson_obj_iter_next(&it));) {
+		for (i = 0; i < sizeof(known) / sizeof(known[0]) && !yyjson_equals_str(key, known[i]); i++)
+			;
+		if (i == sizeof(known) / sizeof(known[0]) &&
+		    !ir_extra_add(a, to, GW_D_OPENAI, key, yyjson_obj_iter_get_val(key)))
+			return false;
+	}
+	return true;
+}
+
 static struct ir_block *first_text(struct ir_block *list)
 {
 	while (list && list->kind != IR_TEXT)
@@ -319,5 +336,5 @@ enum gw_err openai_read_reply(struct gw_arena *a, const yyjson_val *root, const 
 			return e;
 	}
 	ir_usage_read(&out->usage, root);
-	return GW_OK;
+	return openai_read_extra(a, root, &out->extra) ? GW_OK : GW_E_NOMEM;
 }

@@ -281,6 +281,7 @@ enum gw_err openai_write_reply(struct gw_arena *a, const struct ir_reply *in, co
 	}
 	if (ir_tier_word(in->service_tier).p)
 		gw_jw_kstr(&w, "service_tier", ir_tier_word(in->service_tier));
+	ir_extra_write(in->extra, GW_D_OPENAI, &w, NULL, "");
 	gw_jw_end_obj(&w);
 	return body->err;
 }

@@ -262,6 +262,8 @@ static enum gw_err finish(struct openai_run *x, struct openai_choice *c, struct 
 		return e;
 	if (ev.finish == IR_FINISH_STOP && c->n_calls)
 		ev.finish = IR_FINISH_TOOL_CALLS;
+	if (x->root && !openai_read_extra(x->st->scratch, x->root, &ev.extra))
+		return GW_E_NOMEM;
 	c->is_finished = true;
 	return openai_tell(x, &ev);
 }

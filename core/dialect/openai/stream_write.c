@@ -299,12 +299,24 @@ static void put_logprobs(struct gw_stream_state *st, struct choice *c, const yyj
 	gw_buf_puts(out, st->carry->wants_usage ? GW_LIT(",\"usage\":null}\n\n") : GW_LIT("}\n\n"));
 }
 
-static void put_finish(struct gw_stream_state *st, struct choice *c, enum ir_finish f, struct gw_buf *out)
+static void put_finish(struct gw_stream_state *st, struct choice *c, const struct ir_event *ev, struct gw_buf *out)
 {
 	open_delta(st->own, c, out);
 	gw_buf_puts(out, GW_LIT("{},\"logprobs\":null,\"finish_reason\":\""));
-	gw_buf_puts(out, openai_finish_word(f));
-	gw_buf_puts(out, st->carry->wants_usage ? GW_LIT("\"}],\"usage\":null}\n\n") : GW_LIT("\"}]}\n\n"));
+	gw_buf_puts(out, openai_finish_word(ev->finish));
+	gw_buf_puts(out, st->carry->wants_usage ? GW_LIT("\"}],\"usage\":null") : GW_LIT("\"}]"));
+	for (const struct ir_extra *x = ev->extra; x; x = x->next) {
+		struct gw_json_out w;
+
+		if (x->of != GW_D_OPENAI)
+			continue;
+		gw_buf_putc(out, ',');
+		gw_json_quote(out, x->key);
+		gw_buf_putc(out, ':');
+		gw_jw_init(&w, out);
+		gw_jw_val(&w, x->val);
+	}
+	gw_buf_puts(out, GW_LIT("}\n\n"));
 }
 
 static void put_end(struct gw_stream_state *st, const struct ir_event *ev, struct gw_buf *out)
@@ -370,6 +382,6 @@ enum gw_err openai_write_event(struct gw_stream_state *st, const struct ir_event
 	else if (ev->kind == IR_EV_LOGPROBS)
 		put_logprobs(st, c, ev->logprobs, out);
 	else if (ev->kind == IR_EV_FINISH)
-		put_finish(st, c, ev->finish, out);
+		put_finish(st, c, ev, out);
 	return out->err;
 }
