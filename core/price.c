@@ -177,9 +177,25 @@ static void from_list(const struct gw_price *p, const struct gw_usage *u, struct
 	out->output = nano(of_output) < rest ? nano(of_output) : rest;
 }
 
+static struct gw_usage as_billed(const struct gw_usage *u)
+{
+	struct gw_usage b = *u;
+
+	b.input = u->billed_input;
+	b.output = u->billed_output;
+	gw_usage_settle(&b);
+	return b;
+}
+
 void gw_cost_of(const struct gw_price *p, const struct gw_usage *u, struct gw_cost *out)
 {
+	struct gw_usage b;
+
 	*out = (struct gw_cost){ 0 };
+	if (u->is_billed_apart) {
+		b = as_billed(u);
+		u = &b;
+	}
 	if (p)
 		from_list(p, u, out);
 	if (!u->has_cost || (p && p->is_operators && out->is_known))

@@ -149,8 +149,8 @@ static void part(uint64_t *n, uint64_t *left)
 
 void gw_usage_settle(struct gw_usage *u)
 {
-	uint64_t *counts[] = { &u->input,  &u->output,  &u->searches,   &u->queries,
-			       &u->images, &u->seconds, &u->characters, &u->pixels };
+	uint64_t *counts[] = { &u->input,   &u->output,     &u->searches, &u->queries,      &u->images,
+			       &u->seconds, &u->characters, &u->pixels,   &u->billed_input, &u->billed_output };
 	uint64_t left;
 
 	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)

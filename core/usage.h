@@ -14,9 +14,12 @@ struct gw_usage {
 	bool is_estimated; /* by us, all or some: the provider was silent or its stream was cut */
 	bool is_partial; /* estimated: the provider told the other part */
 	bool has_cost; /* provider_cost was told; 0 is a price too */
+	bool
+	    is_billed_apart; /* the provider bills other numbers of tokens than it counts: Cohere's own template is free */
 	uint8_t tier; /* enum gw_tier, as the reply told it */
 	uint8_t search_size; /* enum gw_search_size of the searches */
 	uint64_t input, output; /* tokens */
+	uint64_t billed_input, billed_output; /* is_billed_apart */
 	uint64_t cache_read, cache_write_5m, cache_write_1h, audio_in, image_in; /* parts of input */
 	uint64_t reasoning, audio_out, image_out; /* parts of output */
 	/* billed beside tokens; queries: search units of rerankers */

@@ -15,6 +15,7 @@ from fractions import Fraction
 
 import pytest
 
+import vendors
 from client import chat_body
 from harness import http_ask, until
 from trail import settled
@@ -393,6 +394,43 @@ def play_what_a_failed_attempt_cost(shared):
     for words in ("The provider is overloaded. (UP_OVERLOADED)", "req_failed", "1. dear", "2. listed", "failed attempts", "catalogue 20", "read from cache",
                   "0.000180000 USD", "as the provider counted"):
         assert words in shown, (words, shown)
+
+
+class Cohere(vendors.Server):
+    """Its own template is counted and not billed."""
+
+    def handle(self, method, path, headers, body):
+        usage = {"billed_units": {"input_tokens": 5.0, "output_tokens": 3.0}, "tokens": {"input_tokens": 500.0, "output_tokens": 7.0}}
+        if not json.loads(body).get("stream"):
+            return vendors.as_json(200, {"id": "c", "finish_reason": "COMPLETE", "usage": usage,
+                                         "message": {"role": "assistant", "content": [{"type": "text", "text": "Hi"}]}})
+        events = [{"type": "message-start", "id": "c", "delta": {"message": {"role": "assistant"}}},
+                  {"type": "content-start", "index": 0, "delta": {"message": {"content": {"type": "text", "text": "Hi"}}}}, {"type": "content-end", "index": 0},
+                  {"type": "message-end", "delta": {"finish_reason": "COMPLETE", "usage": usage}}]
+        return 200, {"content-type": "text/event-stream"}, "".join(f"event: {e['type']}\ndata: {json.dumps(e)}\n\n" for e in events).encode()
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v2/chat"])
+def play_what_cohere_bills(shared, path, stream):
+    cohere = Cohere()
+    try:
+        shared.ctl("apply", "-f", "-", stdin=f"""
+{{kind: provider, id: co, type: cohere, base_url: "{cohere.url}", allow_private: [127.0.0.1/32]}}
+---
+{{kind: credential, id: co, provider: co, secret: x-y-z}}
+---
+{{kind: deployment, id: co, provider: co, credential: co, upstream_model: command, probe: none, activation: immediate, input_price: 1000000, output_price: 2000000}}
+---
+{{kind: model, id: co, targets: [{{deployment: co}}]}}
+""")
+        a = http_ask("POST", shared.url + path, json.dumps({"model": "co", "messages": [{"role": "user", "content": "x"}], "stream": stream}),
+                     {"Authorization": f"Bearer {shared.key}", "Content-Type": "application/json"})
+    finally:
+        cohere.stop()
+    assert a.status == 200, a.text
+    r = settled(shared.data, [a.headers["x-request-id"]]).end(a.headers["x-request-id"])
+    assert (r["tokens_input"], r["tokens_output"], r["cost_nanousd"]) == (500, 7, 5 * 1000 + 3 * 2000), dict(r)
 
 
 def play_the_price_at_the_start_holds(shared):

@@ -23,6 +23,8 @@ struct gw_usage cohere_usage_read(const yyjson_val *v)
 		u.is_known = count(billed, "input_tokens", &u.input);
 		u.is_known |= count(billed, "output_tokens", &u.output);
 	}
+	u.is_billed_apart = tokens && count(billed, "input_tokens", &u.billed_input);
+	u.is_billed_apart &= count(billed, "output_tokens", &u.billed_output);
 	count(tokens, "reasoning_tokens", &u.reasoning);
 	count(v, "cached_tokens", &u.cache_read);
 	count(billed, "search_units", &u.queries);
@@ -43,8 +45,14 @@ static void tokens_write(struct gw_json_out *w, const char *key, const struct gw
 
 void cohere_usage_write(struct gw_json_out *w, const struct gw_usage *u)
 {
+	struct gw_usage billed = *u;
+
+	if (u->is_billed_apart) {
+		billed.input = u->billed_input;
+		billed.output = u->billed_output;
+	}
 	gw_jw_obj(w);
-	tokens_write(w, "billed_units", u, false);
+	tokens_write(w, "billed_units", &billed, false);
 	tokens_write(w, "tokens", u, true);
 	gw_jw_ku64(w, "cached_tokens", u->cache_read);
 	gw_jw_end_obj(w);

@@ -41,6 +41,11 @@ static const struct {
 } golden[] = {
 	/* 1000 in at 2 and 500 out at 10 USD a million: 0.002 + 0.005 USD */
 	{ full, N_OF(full), { .input = 1000, .output = 500 }, 7000000 },
+	/* a provider that counts more than it bills */
+	{ full,
+	  N_OF(full),
+	  { .input = 1000, .output = 500, .is_billed_apart = true, .billed_input = 100, .billed_output = 50 },
+	  700000 },
 	/* each class of input once: 400 left at 2, 100 read at 0.2, 200 + 300 written at 3 and 4 */
 	{ full,
 	  N_OF(full),
@@ -288,6 +293,8 @@ static void hostile(void **st)
 		for (size_t i = 0; i < sizeof(u); i++)
 			bytes[i] = (uint8_t)rng_below(256);
 		u.is_known = u.is_estimated = false;
+		u.is_partial = false;
+		u.is_billed_apart = rng_below(2);
 		u.has_cost = rng_below(2);
 		for (uint32_t i = 0; i < n; i++)
 			r[i].pico = rng_below(2) ? UINT64_MAX : r[i].pico;

@@ -213,7 +213,7 @@ static void replies_both_ways(void **state)
 					"\"citations\":[{\"start\":0,\"end\":1,\"text\":\"t\",\"sources\":[{\"type\":"
 					"\"document\",\"id\":\"doc:0\",\"document\":{\"title\":\"T\"}}]}]},"
 					"\"finish_reason\":\"TOOL_CALL\",\"usage\":{\"billed_units\":{\"input_tokens\":"
-					"5,\"output_tokens\":4},\"tokens\":{\"input_tokens\":5,"
+					"2,\"output_tokens\":3},\"tokens\":{\"input_tokens\":5,"
 					"\"output_tokens\":4,\"reasoning_tokens\":2},\"cached_tokens\":3}}";
 	struct room *r = *state;
 	struct ir_reply rp = { 0 };
@@ -221,6 +221,8 @@ static void replies_both_ways(void **state)
 	assert_int_equal(gw_cohere.read_reply(&r->a, tree(r, gw_str_z(body)), &r->carry, &rp), GW_OK);
 	assert_int_equal(rp.choices->finish, IR_FINISH_TOOL_CALLS);
 	assert_int_equal(rp.usage.cache_read, 3);
+	assert_int_equal(rp.usage.input, 5);
+	assert_true(rp.usage.is_billed_apart && rp.usage.billed_input == 2 && rp.usage.billed_output == 3);
 	same_text(rp.choices->blocks->next->next->citations->title, "T");
 	assert_int_equal(gw_cohere.write_reply(&r->a, &rp, &r->carry, &r->out), GW_OK);
 	same_value(r, gw_buf_view(&r->out), body);
