@@ -55,6 +55,14 @@ static enum gw_err take_existing(const char *path, size_t n, int *out_fd, bool *
 	return GW_OK;
 }
 
+/* Asked first: tmpfs compares a request with its whole size only, and would fill the machine's memory before it says no. */
+static bool has_room(int fd, size_t n)
+{
+	struct statvfs st;
+
+	return fstatvfs(fd, &st) != 0 || st.f_blocks == 0 || n <= (uint64_t)st.f_bavail * st.f_frsize;
+}
+
 enum gw_err gw_map_file(const char *path, size_t n, int *out_fd, bool *was_there)
 {
 	int fd;
@@ -67,7 +75,7 @@ enum gw_err gw_map_file(const char *path, size_t n, int *out_fd, bool *was_there
 		return take_existing(path, n, out_fd, was_there);
 	if (fd < 0)
 		return errno == ENOSPC || errno == EDQUOT ? GW_E_NO_SPACE : gw_err_from_errno(errno);
-	e = allocate(fd, n);
+	e = has_room(fd, n) ? allocate(fd, n) : GW_E_NO_SPACE;
 	if (e) {
 		unlink(path);
 		close(fd);
