@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from client import mock_stats
-from harness import ROOT, Gateway, Mock, http_ask, until
+from harness import ROOT, http_ask, running, until
 
 sys.path[:0] = [str(ROOT / "tests/matrix")]
 import objects  # noqa: E402
@@ -20,16 +20,9 @@ ASK = {"model": "text--anthropic", "messages": [{"role": "user", "content": "hel
 def g(tmp_path_factory):
     where = tmp_path_factory.mktemp("dropped")
     speak.write_scripts(CASES, where / "scripts")
-    mock = Mock(where, extra=["--play", str(where / "scripts")])
-    mock.start()
-    g = Gateway(where, mock=mock)
-    try:
-        g.start()
-        g.ctl("apply", "-f", "-", stdin=objects.config(CASES, mock.url))
+    with running(where, ["--play", str(where / "scripts")]) as g:
+        g.ctl("apply", "-f", "-", stdin=objects.config(CASES, g.mock.url))
         yield g
-    finally:
-        g.finish()
-        mock.stop()
 
 
 def ask(g, body, **headers):

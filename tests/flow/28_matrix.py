@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from harness import ROOT, Gateway, Mock, http_ask
+from harness import ROOT, http_ask, running
 
 sys.path[:0] = [str(ROOT / "tests/matrix"), str(ROOT / "tests/fixtures")]
 import ask  # noqa: E402
@@ -24,16 +24,9 @@ PAIRS = [(c, p) for c in vendor.DIALECTS for p in vendor.DIALECTS]
 def gateway(tmp_path_factory):
     where = tmp_path_factory.mktemp("matrix")
     speak.write_scripts(CASES, where / "scripts")
-    mock = Mock(where, extra=["--play", str(where / "scripts")])
-    mock.start()
-    gw = Gateway(where, mock=mock)
-    try:
-        gw.start()
-        gw.ctl("apply", "-f", "-", stdin=objects.config(CASES, mock.url))
+    with running(where, ["--play", str(where / "scripts")]) as gw:
+        gw.ctl("apply", "-f", "-", stdin=objects.config(CASES, gw.mock.url))
         yield gw
-    finally:
-        gw.stop()
-        mock.stop()
 
 
 class Broken:

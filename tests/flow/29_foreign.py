@@ -6,7 +6,7 @@ import anthropic
 import openai
 import pytest
 
-from harness import Gateway, Mock, http_ask, until
+from harness import http_ask, running, until
 from vendors import Server, as_json
 
 OWN = "own-signature=="
@@ -96,12 +96,7 @@ def vendor():
 
 @pytest.fixture(scope="module")
 def g(tmp_path_factory, vendor):
-    where = tmp_path_factory.mktemp("foreign")
-    mock = Mock(where)
-    mock.start()
-    gw = Gateway(where, mock=mock)
-    try:
-        gw.start()
+    with running(tmp_path_factory.mktemp("foreign")) as gw:
         for name, (kind, base) in KINDS.items():
             for path, obj in ((f"providers/{name}", {"type": kind, "base_url": vendor.url + base, "allow_private": ["127.0.0.1/32"]}),
                               (f"credentials/{name}", {"provider": name, "secret": "sk-foreign-key"}),
@@ -110,9 +105,6 @@ def g(tmp_path_factory, vendor):
                               (f"models/{name}", {"targets": [{"deployment": name}]})):
                 assert gw.admin("PUT", path, obj).status in (200, 201, 202)
         yield gw
-    finally:
-        gw.stop()
-        mock.stop()
 
 
 def ask(g, path, body, **headers):

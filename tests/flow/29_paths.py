@@ -10,7 +10,7 @@ import pytest
 from google import genai
 from google.oauth2.credentials import Credentials
 
-from harness import Gateway, Mock, http_ask, until
+from harness import http_ask, running, until
 from vendors import Server, as_json
 
 MESSAGE = {"id": "msg_1", "type": "message", "role": "assistant", "model": "up-1", "content": [{"type": "text", "text": "upon a time"}],
@@ -59,12 +59,7 @@ def vendor():
 
 @pytest.fixture(scope="module")
 def g(tmp_path_factory, vendor):
-    where = tmp_path_factory.mktemp("paths")
-    mock = Mock(where)
-    mock.start()
-    gw = Gateway(where, mock=mock)
-    try:
-        gw.start()
+    with running(tmp_path_factory.mktemp("paths")) as gw:
         for name, type_ in MODELS.items():
             put(gw, f"providers/{name}", {"type": type_, "base_url": vendor.url + "/v1", "allow_private": ["127.0.0.1/32"]})
             put(gw, f"credentials/{name}", {"provider": name, "secret": f"sk-up-{name}"})
@@ -73,9 +68,6 @@ def g(tmp_path_factory, vendor):
         put(gw, "models/odd", {"name": "org/claude:v1@2", "targets": [{"deployment": "anthropic"}]})
         put(gw, "models/tuned", {"name": "tunedModels/t-1", "targets": [{"deployment": "gemini"}]})
         yield gw
-    finally:
-        gw.stop()
-        mock.stop()
 
 
 def put(g, path, obj):

@@ -7,7 +7,7 @@ import openai
 import pytest
 from google import genai
 
-from harness import Gateway, Mock, http_ask, until
+from harness import http_ask, running, until
 from vendors import Server, as_json
 
 KEY = "sk-upstream-wire-key"
@@ -66,16 +66,8 @@ def vendor():
 
 @pytest.fixture(scope="module")
 def g(tmp_path_factory, vendor):
-    where = tmp_path_factory.mktemp("wire")
-    mock = Mock(where)
-    mock.start()
-    gw = Gateway(where, mock=mock)
-    try:
-        gw.start()
+    with running(tmp_path_factory.mktemp("wire")) as gw:
         yield gw
-    finally:
-        gw.stop()
-        mock.stop()
 
 
 def put(g, path, obj):

@@ -217,7 +217,12 @@ class Supervised(Process):
 
     def stop(self, seconds=30):
         """Orderly; returns the master's exit code."""
-        return self.end(seconds)
+        rc = self.end(seconds)
+        self.no_sanitizer_spoke()
+        return rc
+
+    def no_sanitizer_spoke(self):
+        assert "AddressSanitizer" not in self.log() and "runtime error:" not in self.log(), self.log()[-6000:]
 
     is_finished = False
 
@@ -241,7 +246,7 @@ class Supervised(Process):
             f.unlink()
         if self.runtime.exists():
             self.runtime.rmdir()
-        assert "AddressSanitizer" not in self.log() and "runtime error:" not in self.log(), self.log()[-6000:]
+        self.no_sanitizer_spoke()
         return rc
 
     def role_pids(self):
@@ -361,6 +366,20 @@ class Gateway(Supervised):
     def chat(self, text="hello", model="mock-1", key=None, timeout=30, **more):
         body = {"model": model, "messages": [{"role": "user", "content": text}], **more}
         return http_ask("POST", self.url + "/v1/chat/completions", body, {"Authorization": f"Bearer {key or self.key}"}, timeout)
+
+
+@contextlib.contextmanager
+def running(where, mock_options=()):
+    """A gateway with a Mock behind it, in `where`; both are ended whatever happens."""
+    mock = Mock(where, extra=list(mock_options))
+    mock.start()
+    gw = Gateway(where, mock=mock)
+    try:
+        gw.start()
+        yield gw
+    finally:
+        gw.finish()
+        mock.stop()
 
 
 def mock_config(url):

@@ -49,17 +49,13 @@ NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}\Z")
 # ---- OpenAI chat ----
 
 
-REASONING = " reasoning_content reasoning thinking_blocks reasoning_details"
-
-
-def openai(body, takes_reasoning=False):
-    """`takes_reasoning`: as most servers that are compatible do, and OpenAI does not."""
+def openai(body):
     keys("$", body, "model messages stream stream_options tools tool_choice parallel_tool_calls response_format reasoning_effort temperature top_p n stop"
          " max_completion_tokens max_tokens seed store metadata user logprobs top_logprobs service_tier presence_penalty frequency_penalty logit_bias")
     waiting = []
     for i, m in enumerate(body["messages"]):
         at = f"messages[{i}]"
-        keys(at, m, "role content name refusal audio annotations tool_calls tool_call_id" + takes_reasoning * REASONING)
+        keys(at, m, "role content name refusal audio annotations tool_calls tool_call_id")
         if m["role"] == "tool":
             must(m.get("tool_call_id") in waiting, at, "must be a response to a preceding message with 'tool_calls'")
             must(m.get("content") not in (None, "", []), at, "content is missing")
@@ -75,7 +71,7 @@ def openai(body, takes_reasoning=False):
             must(content, at, "content is missing")
         must(m["role"] != "assistant" or content or m.get("tool_calls"), at, "an assistant message needs content or tool_calls")
         for c in m.get("tool_calls") or []:
-            keys(f"{at}.tool_calls[]", c, "id type function" + takes_reasoning * " extra_content")
+            keys(f"{at}.tool_calls[]", c, "id type function")
             must(len(c["id"]) <= 40, at, "id is longer than 40")
             must(NAME.match(c["function"]["name"]), at, "name")
             json_object(at, c["function"]["arguments"])
