@@ -49,6 +49,11 @@ void gw_estimate_escaped(struct gw_estimate *e, struct gw_str inside);
 void gw_estimate_value(struct gw_estimate *e, struct gw_str json);
 /* A call of a tool begins: its name, and what stands around a call. The arguments follow as text. */
 void gw_estimate_call(struct gw_estimate *e, struct gw_str name);
+/* Tokens that were counted apart. */
+static inline void gw_estimate_add(struct gw_estimate *e, uint64_t tokens)
+{
+	e->units += tokens << 8;
+}
 /* What it comes to so far, rounded. */
 static inline uint64_t gw_estimate_tokens(const struct gw_estimate *e)
 {

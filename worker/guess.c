@@ -24,14 +24,6 @@ void gw_guess_told(struct gw_req *r)
 	r->said_when_told = said_so_far(r);
 }
 
-void gw_guess_sample(struct gw_req *r, struct gw_str first)
-{
-	if (first.n > SAMPLE_BYTES)
-		first.n = SAMPLE_BYTES;
-	r->said.units = gw_estimate_reply(gw_guess_family(r), first) << 8;
-	r->sampled_bytes = first.n;
-}
-
 static bool is_named(const struct gw_req *r, const char *name)
 {
 	return gw_str_eq(gw_str_z(r->endpoint->name), gw_str_z(name));
@@ -45,6 +37,23 @@ static bool is_counted(const struct gw_req *r)
 	if (is_named(r, "rerank")) /* where it was read (embed.c) */
 		return false;
 	return r->endpoint->dialect != GW_D_NONE || is_named(r, "embeddings") || is_named(r, "completions");
+}
+
+/* Vectors are no output. */
+static bool has_output(const struct gw_req *r)
+{
+	return is_counted(r) && !is_named(r, "embeddings") && !(r->api && r->api->is_embed);
+}
+
+void gw_guess_sample(struct gw_req *r, struct gw_str first)
+{
+	if (!has_output(r))
+		return;
+	if (first.n > SAMPLE_BYTES)
+		first.n = SAMPLE_BYTES;
+	r->said = gw_estimate_begin(gw_guess_family(r));
+	gw_estimate_add(&r->said, gw_estimate_reply(gw_guess_family(r), first));
+	r->sampled_bytes = first.n;
 }
 
 /* Tokens that the model wrote since the provider told output last. */
@@ -77,7 +86,7 @@ void gw_guess_input(const struct gw_req *r, struct gw_usage *u)
 static void guess_whole(struct gw_req *r)
 {
 	gw_guess_input(r, &r->usage);
-	if (!is_named(r, "embeddings") && !(r->api && r->api->is_embed))
+	if (has_output(r))
 		r->usage.output = said_since(r);
 	gw_usage_settle(&r->usage);
 }
