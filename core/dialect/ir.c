@@ -58,6 +58,29 @@ struct ir_tool *ir_tool_add(struct gw_arena *a, struct ir_request *rq, enum ir_t
 	return t;
 }
 
+void ir_logprobs_begin(struct gw_arena *a, struct gw_json_out *w, struct gw_buf *b)
+{
+	gw_buf_init(b, a->max_bytes);
+	gw_jw_init(w, b);
+	gw_jw_obj(w);
+	gw_jw_key(w, GW_LIT("content"));
+	gw_jw_arr(w);
+}
+
+const yyjson_val *ir_logprobs_end(struct gw_arena *a, struct gw_json_out *w)
+{
+	const yyjson_val *out = NULL;
+
+	gw_jw_end_arr(w);
+	gw_jw_key(w, GW_LIT("refusal"));
+	gw_jw_null(w);
+	gw_jw_end_obj(w);
+	if (w->b->err || gw_json_tree(a, gw_buf_view(w->b), NULL, &out, NULL))
+		out = NULL;
+	gw_buf_done(w->b);
+	return out;
+}
+
 struct ir_choice *ir_choice_add(struct gw_arena *a, struct ir_reply *rp, uint32_t index)
 {
 	struct ir_choice *c = GW_NEW(a, struct ir_choice);

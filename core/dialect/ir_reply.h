@@ -38,6 +38,11 @@ struct ir_reply {
 
 struct ir_choice *ir_choice_add(struct gw_arena *a, struct ir_reply *rp, uint32_t index);
 
+/* Log probabilities of a dialect of another shape: tokens as OpenAI has them are written in between. NULL: no memory. */
+struct gw_json_out;
+void ir_logprobs_begin(struct gw_arena *a, struct gw_json_out *w, struct gw_buf *b);
+const yyjson_val *ir_logprobs_end(struct gw_arena *a, struct gw_json_out *w);
+
 /* ---- stream ---- */
 
 /* Readers keep these rules, writers rely on them:

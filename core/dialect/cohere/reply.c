@@ -158,29 +158,17 @@ static void token_read(struct gw_json_out *w, const yyjson_val *piece)
 const yyjson_val *cohere_logprobs_read(struct gw_arena *a, const yyjson_val *v)
 {
 	yyjson_arr_iter it = yyjson_arr_iter_with(cohere_val(v));
-	const yyjson_val *out = NULL;
 	struct gw_json_out w;
 	struct gw_buf b;
 
 	if (!yyjson_is_ctn(cohere_val(v)))
 		return NULL;
-	gw_buf_init(&b, a->max_bytes);
-	gw_jw_init(&w, &b);
-	gw_jw_obj(&w);
-	gw_jw_key(&w, GW_LIT("content"));
-	gw_jw_arr(&w);
+	ir_logprobs_begin(a, &w, &b);
 	if (yyjson_is_obj(cohere_val(v)))
 		token_read(&w, v);
 	for (yyjson_val *p; (p = yyjson_arr_iter_next(&it));)
 		token_read(&w, p);
-	gw_jw_end_arr(&w);
-	gw_jw_key(&w, GW_LIT("refusal"));
-	gw_jw_null(&w);
-	gw_jw_end_obj(&w);
-	if (b.err || gw_json_tree(a, gw_buf_view(&b), NULL, &out, NULL))
-		out = NULL;
-	gw_buf_done(&b);
-	return out;
+	return ir_logprobs_end(a, &w);
 }
 
 /* Other vendors tell no token ids. */

@@ -176,7 +176,6 @@ static void put_top(struct gw_json_out *w, const yyjson_val *top)
 const yyjson_val *gemini_logprobs_read(struct gw_arena *a, const yyjson_val *result)
 {
 	const yyjson_val *chosen = gemini_get(result, "chosenCandidates"), *tops = gemini_get(result, "topCandidates");
-	const yyjson_val *out = NULL;
 	yyjson_arr_iter it, ti;
 	struct gw_json_out w;
 	struct gw_buf b;
@@ -184,11 +183,7 @@ const yyjson_val *gemini_logprobs_read(struct gw_arena *a, const yyjson_val *res
 
 	if (!yyjson_is_arr(mut(chosen)))
 		return NULL;
-	gw_buf_init(&b, a->max_bytes);
-	gw_jw_init(&w, &b);
-	gw_jw_obj(&w);
-	gw_jw_key(&w, GW_LIT("content"));
-	gw_jw_arr(&w);
+	ir_logprobs_begin(a, &w, &b);
 	yyjson_arr_iter_init(mut(chosen), &it);
 	yyjson_arr_iter_init(mut(tops), &ti);
 	while ((t = yyjson_arr_iter_next(&it))) {
@@ -197,14 +192,7 @@ const yyjson_val *gemini_logprobs_read(struct gw_arena *a, const yyjson_val *res
 		put_top(&w, yyjson_is_arr(mut(tops)) ? yyjson_arr_iter_next(&ti) : NULL);
 		gw_jw_end_obj(&w);
 	}
-	gw_jw_end_arr(&w);
-	gw_jw_key(&w, GW_LIT("refusal"));
-	gw_jw_null(&w);
-	gw_jw_end_obj(&w);
-	if (b.err || gw_json_tree(a, gw_buf_view(&b), NULL, &out, NULL))
-		out = NULL;
-	gw_buf_done(&b);
-	return out;
+	return ir_logprobs_end(a, &w);
 }
 
 /* ---- citations ---- */
